@@ -1,0 +1,2 @@
+//! api: STUB
+pub mod config;

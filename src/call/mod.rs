@@ -1,0 +1,2 @@
+//! A call: pure state machine over two legs. STUB
+pub mod record;

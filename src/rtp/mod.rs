@@ -1,0 +1,1 @@
+//! RTP and RTCP, pure: a view on packets, in-place setters, statistics: STUB.

@@ -1,0 +1,2 @@
+//! server: STUB
+pub mod config;

@@ -1,0 +1,61 @@
+//! Where a message came from or goes to: transport, our listener, the remote address, the connection if it is a stream.
+//!
+//! A flow is a value: `sip` and `call` hand it around without being able to touch the socket behind it.
+
+use std::net::SocketAddr;
+
+/// A SIP transport (RFC 3261 §18).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    /// Datagrams: unreliable, so transactions retransmit.
+    Udp,
+    /// Streams.
+    Tcp,
+}
+
+impl Transport {
+    /// Whether the transport retransmits for us (RFC 3261 §17 timers A, E, G are off then).
+    #[must_use]
+    pub fn is_reliable(self) -> bool {
+        !matches!(self, Self::Udp)
+    }
+
+    /// The token of the Via header: `UDP`.
+    #[must_use]
+    pub fn via(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// The value of the `transport` URI parameter: `udp`.
+    #[must_use]
+    pub fn param(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// One of our listening sockets, as its place in the list of listeners.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ListenerId(pub u16);
+
+/// A stream connection, numbered from 1 over the life of the process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnectionId(pub u64);
+
+/// The path of one message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Flow {
+    /// Transport the message travels by.
+    pub transport: Transport,
+    /// Our socket, for UDP the one that sends; for streams the listener whose address stands in Via and Contact.
+    pub listener: ListenerId,
+    /// The other end: a datagram's source or destination, a connection's peer.
+    pub remote: SocketAddr,
+    /// The connection to use if it still stands; another is opened to `remote` otherwise.
+    pub connection: Option<ConnectionId>,
+}

@@ -1,0 +1,17 @@
+//! The SIP protocol, pure: messages, transactions, dialogs and authentication, with no I/O and no clock.
+//!
+//! Nothing here knows of calls, trunks or Retell; what a *bridge* does lives in `call`.
+
+pub mod auth;
+pub mod build;
+pub mod dialog;
+pub mod flow;
+pub mod framing;
+pub mod headers;
+pub mod interop;
+pub mod message;
+pub mod nat;
+pub mod status;
+pub mod timers;
+pub mod transaction;
+pub mod uri;

@@ -1,0 +1,4 @@
+//! Status codes and their standard reason phrases: STUB.
+pub fn reason_phrase(_code: u16) -> &'static str {
+    todo!()
+}

@@ -1,0 +1,2 @@
+//! store: STUB
+pub mod config;
