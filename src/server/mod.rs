@@ -1,2 +1,3 @@
 //! server: STUB
 pub mod config;
+pub mod telemetry;
