@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod config;
+pub mod forward;
+pub mod latch;
 pub use config::Config;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
