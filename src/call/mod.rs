@@ -22,7 +22,6 @@ mod contract;
 mod failover;
 mod failure;
 mod finish;
-mod identity;
 mod in_dialog;
 pub mod interwork;
 pub mod record;

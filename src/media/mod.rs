@@ -9,30 +9,8 @@ pub mod forward;
 pub mod latch;
 pub use config::Config;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Side {
-    Caller,
-    Callee,
-}
+pub use crate::rtp::leg::{LegMedia, Reserved, Side};
 
-/// What signalling knows of one leg's stream once an SDP of that peer was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LegMedia {
-    /// Its SDP address (may be private or unspecified: latching then decides).
-    pub remote: SocketAddr,
-    pub remote_rtcp: SocketAddr,
-    pub audio_payload_type: u8,
-    pub dtmf_payload_type: Option<u8>,
-    /// The peer sends (its packets are relayed) / the peer wants to receive.
-    pub sends: bool,
-    pub receives: bool,
-}
-/// The addresses to write into our SDP for each side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reserved {
-    pub caller: SocketAddr,
-    pub callee: SocketAddr,
-}
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum ReserveError {
     #[error("media port range exhausted ({in_use} pairs in use)")]

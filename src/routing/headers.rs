@@ -282,6 +282,8 @@ pub fn is_reserved(name: &str) -> bool {
 fn is_sip(known: Name, name: &[u8]) -> bool {
     match known {
         Name::Accept
+        | Name::AllowEvents
+        | Name::ContentEncoding
         | Name::Allow
         | Name::Authorization
         | Name::CallId
@@ -324,6 +326,7 @@ fn is_sip(known: Name, name: &[u8]) -> bool {
         | Name::Reason
         | Name::ReferredBy
         | Name::RemotePartyId
+        | Name::Subject
         | Name::UserToUser => false,
         Name::Other => FURTHER_SIP.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes())),
     }
