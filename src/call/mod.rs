@@ -27,6 +27,7 @@ mod in_dialog;
 pub mod interwork;
 pub mod record;
 mod timers;
+pub mod timestamp;
 
 pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 

@@ -181,6 +181,11 @@ fn needed(name: &str) -> Mistake {
     Mistake::new(format!("{name} is a header that trunkline itself must write"), "take it out")
 }
 
+/// Whether `name`, in long form, is a header that trunkline itself must write.
+pub(in crate::routing) fn is_reserved(name: &str) -> bool {
+    reserved(name, false).is_some()
+}
+
 /// The reserved header that `name` is, or that begins with it if it is a prefix.
 fn reserved(name: &str, is_prefix: bool) -> Option<&'static str> {
     let covers = |reserved: &str| match is_prefix {
