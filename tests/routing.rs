@@ -7,6 +7,7 @@ use support::{compile, config, invite, named, number, retell, trunk, uri};
 use trunkline::routing::config::{CalledNumber, CallerId, Config, Country, ForeignCaller};
 use trunkline::routing::{Plan, Refusal, Rotation, Step};
 use trunkline::sip::message::Message;
+use trunkline::sip::uri::Host;
 
 #[test]
 fn the_dialled_number_reaches_retell_in_e164_in_request_uri_and_to() {
@@ -194,6 +195,22 @@ fn a_display_name_stays_only_with_the_number_it_belongs_to() {
     assert_eq!(display(&config, &["X-Original-CLID: +14155550177"]), None);
     config.trunks[0].caller_id = CallerId::Fixed("+14155550100".to_owned());
     assert_eq!(display(&config, &[]), None);
+}
+
+#[test]
+fn a_withheld_caller_is_anonymous_in_from() {
+    let mut config = config();
+    config.trunks[0].caller_id = CallerId::Withheld;
+    let withheld = plan(&config, "retell", &invite(CALLER, DIALLED, &[])).unwrap();
+    let host = || Host::Name("203.0.113.10".to_owned());
+    config.trunks[0].caller_id = CallerId::FromCall;
+    let shown = plan(&config, "retell", &invite(CALLER, DIALLED, &[])).unwrap();
+
+    let hidden = withheld.from_header(host(), Some(5070)).to_string();
+    let open = shown.from_header(host(), Some(5070)).to_string();
+
+    assert_eq!(hidden, "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
+    assert_eq!(open, "\"Ann\" <sip:+14155550123@203.0.113.10:5070>");
 }
 
 #[test]

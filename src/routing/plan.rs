@@ -11,7 +11,7 @@ use super::{Kind, Peer, Rotation, Routes, parties};
 use crate::id::PeerId;
 use crate::sip::headers::NameAddr;
 use crate::sip::message::Message;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 
 /// The decided course of one call.
 #[derive(Clone, Debug)]
@@ -37,6 +37,20 @@ pub struct Plan {
     pub targets: Vec<Uri>,
     /// Whether neither number changed (Identity may pass).
     pub numbers_unchanged: bool,
+}
+
+impl Plan {
+    /// From toward the callee, without its tag; `host` and `port` are our address there. P-Asserted-Identity, where a
+    /// peer wants it, names the same URI.
+    #[must_use]
+    pub fn from_header(&self, host: Host, port: Option<u16>) -> NameAddr {
+        let (display, host, port) = if self.withheld {
+            (Some("Anonymous".to_owned()), Host::Name("anonymous.invalid".to_owned()), None)
+        } else {
+            (self.display.clone(), host, port)
+        };
+        NameAddr { display, uri: Uri::sip(Some(&self.from), host, port), params: Vec::new() }
+    }
 }
 
 /// Why a call is refused before any attempt; the text is fit for a reason phrase and for the record.
