@@ -10,7 +10,7 @@ use trunkline::routing::config::{
     RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
-use trunkline::sip::uri::{Host, Scheme, Uri};
+use trunkline::sip::uri::{Host, Uri};
 
 /// One `[[retell]]` with a password at 192.0.2.0/24 and one trunk at 198.51.100.0/24 in the US.
 pub(crate) fn config() -> Config {
@@ -66,15 +66,7 @@ pub(crate) fn named(routes: &Routes, name: &str) -> PeerId {
 
 /// `sip:<host>;transport=tcp`
 pub(crate) fn uri(host: &str) -> Uri {
-    Uri {
-        scheme: Scheme::Sip,
-        user: None,
-        password: None,
-        host: Host::Name(host.to_owned()),
-        port: None,
-        params: vec![("transport".to_owned(), Some("tcp".to_owned()))],
-        headers: None,
-    }
+    Uri::sip(None, Host::Name(host.to_owned()), None).with_param("transport", Some("tcp"))
 }
 
 /// An INVITE with this From value, Request-URI and further header lines.
