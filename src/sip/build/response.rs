@@ -80,16 +80,14 @@ impl ResponseBuilder {
 
     /// Writes Content-Type, Content-Length and the body.
     #[must_use]
-    pub fn body(mut self, content_type: &str, body: &[u8]) -> Bytes {
-        self.writer.finish(Some((content_type, body)));
-        self.writer.into_bytes().into()
+    pub fn body(self, content_type: &str, body: &[u8]) -> Bytes {
+        self.writer.finish(Some(content_type), body)
     }
 
     /// Writes Content-Length: 0.
     #[must_use]
-    pub fn no_body(mut self) -> Bytes {
-        self.writer.finish(None);
-        self.writer.into_bytes().into()
+    pub fn no_body(self) -> Bytes {
+        self.writer.finish(None, b"")
     }
 }
 

@@ -214,7 +214,7 @@ impl Uri {
     }
 
     /// The user part as it goes out: what was read if it still stands for `user`, else `user` escaped.
-    fn escaped_user(&self) -> Option<Cow<'_, str>> {
+    pub(in crate::sip) fn escaped_user(&self) -> Option<Cow<'_, str>> {
         let user = self.user.as_deref()?;
         match &self.user_as_written {
             Some(written) if unescape_user(written.as_bytes()).is_ok_and(|read| read == user) => {
