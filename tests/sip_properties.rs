@@ -3,6 +3,11 @@
 //!
 //! Mutations are seeded, so that a failure names the seed that brings it back.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails where it stands; clippy exempts only the test functions themselves"
+)]
+
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
