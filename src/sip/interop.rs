@@ -35,6 +35,9 @@ pub enum InteropError {
         /// rsip's reason.
         error: rsip::Error,
     },
+    /// Its name is no token, its line too long, or it may stand once and stands twice.
+    #[error("header {0:?} cannot be written")]
+    Header(String),
     /// The Request-URI, or a URI of rsip's, is not one that we can use.
     #[error(transparent)]
     Uri(#[from] UriError),
@@ -161,10 +164,12 @@ impl TryFrom<&rsip::SipMessage> for Message {
         for header in headers.iter() {
             let line = header.to_string();
             let (name, value) = line.split_once(':').unwrap_or((&line, ""));
-            if Name::parse(name.as_bytes()) == Name::ContentType {
-                content_type = Some(value.trim().to_owned());
+            match Name::parse(name.as_bytes()) {
+                Name::ContentType => content_type = Some(value.trim().to_owned()),
+                Name::ContentLength => {}
+                _ if writer.header_raw(name.as_bytes(), value.as_bytes()) => {}
+                _ => return Err(InteropError::Header(name.to_owned())),
             }
-            writer.header_raw(name.as_bytes(), value.as_bytes());
         }
         let bytes: Bytes = writer.finish(content_type.as_deref(), body);
         Self::parse(bytes, &Limits::default()).map_err(|failure| failure.error.into())
@@ -272,6 +277,22 @@ mod tests {
 
         assert_eq!(message.value_named("X-A").as_deref(), Some(&b"a  Evil: b"[..]));
         assert_eq!(message.headers().count(), 2);
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_written_is_an_error_and_the_length_is_the_bodys() {
+        let with = |headers: Vec<rsip::Header>| {
+            Message::try_from(
+                &rsip::Response { headers: headers.into(), body: b"hi".to_vec(), ..Default::default() }
+                    .into(),
+            )
+        };
+
+        let odd = with(vec![rsip::Header::Other("X A".into(), "1".into())]);
+        let length = with(vec![rsip::Header::ContentLength("99".into())]);
+
+        assert_eq!(odd.unwrap_err(), InteropError::Header("X A".into()));
+        assert_eq!(length.unwrap().body(), "hi");
     }
 
     fn read(text: &str) -> Message {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::writer::Writer;
 use crate::sip::headers::{Name, Via, lex};
-use crate::sip::message::{Message, Method};
+use crate::sip::message::{MAX_HOPS, Message, Method};
 use crate::sip::status::reason_phrase;
 
 /// A response to `request`: Via (the top one with `received` and `rport` filled in), From, To, Call-ID and CSeq are copied;
@@ -33,7 +33,7 @@ impl ResponseBuilder {
         writer.raw(format!("SIP/2.0 {code} "));
         writer.value(phrase(code, reason).as_bytes());
         writer.raw("\r\n");
-        for (at, via) in request.elements(Name::Via).enumerate() {
+        for (at, via) in request.elements(Name::Via).take(MAX_HOPS).enumerate() {
             let via = if at == 0 { seen_from(&via, source) } else { via.into_owned() };
             writer.header_bytes(Name::Via, &via);
         }

@@ -55,17 +55,19 @@ impl Writer {
     }
 
     /// A header by its spelling; dropped when its name is no token or its line would be longer than
-    /// [`LINE_BYTES`], which other elements may refuse.
-    pub(in crate::sip) fn header_raw(&mut self, name: &[u8], value: &[u8]) {
+    /// [`LINE_BYTES`], which other elements may refuse, and when it may stand once and already does. Tells whether it was
+    /// written.
+    pub(in crate::sip) fn header_raw(&mut self, name: &[u8], value: &[u8]) -> bool {
         let value = lex::trim(value);
         let known = Name::parse(name);
         if !lex::is_token(name) || name.len() + 2 + value.len() > LINE_BYTES || !self.claims(known) {
-            return;
+            return false;
         }
         self.raw(name);
         self.raw(": ");
         self.value(value);
         self.raw("\r\n");
+        true
     }
 
     /// Content-Type, Content-Length, the empty line and the body.

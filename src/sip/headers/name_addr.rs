@@ -5,7 +5,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{HeaderError, lex};
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 
 /// A URI with a display name and header parameters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -139,6 +139,9 @@ fn read_param((name, value): (&[u8], Option<&[u8]>)) -> Result<(String, Option<S
     if !lex::is_token(name) {
         return Err("parameter without a name");
     }
+    if name.eq_ignore_ascii_case(b"tag") && value.is_none_or(|tag| tag.is_empty() || tag.starts_with(b"\"")) {
+        return Err("tag is not a token");
+    }
     let value = match value {
         None => None,
         Some(value) => {
@@ -154,9 +157,9 @@ fn read_param((name, value): (&[u8], Option<&[u8]>)) -> Result<(String, Option<S
     Ok((String::from_utf8_lossy(name).to_ascii_lowercase(), value))
 }
 
-/// Whether a parameter value may stand without quotes: a token or a host.
+/// Whether a parameter value may stand without quotes: a token or an IPv6 reference.
 fn is_bare(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|byte| lex::is_token_byte(byte) || b"[]:".contains(&byte))
+    lex::is_token(value.as_bytes()) || (value.starts_with('[') && Host::parse(value.as_bytes()).is_ok())
 }
 
 fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
@@ -226,6 +229,8 @@ mod tests {
             "< sip:j@h.example>",
             "<sip:j@h.example> x",
             "<sip:j@h.example>;;",
+            "<sip:j@h.example>;tag",
+            "<sip:j@h.example>;tag=\"a\"",
             "<sip:j@h.example>;a=b c",
             "sip:j@h.example?Route=x",
             "sip:j@h.example, sip:k@h.example",

@@ -68,14 +68,16 @@ impl Via {
             if branch.eq_ignore_ascii_case(crate::id::MAGIC_COOKIE.as_bytes()) {
                 return Err("branch has nothing after z9hG4bK");
             }
-            self.branch = Some(text(branch));
+            if self.branch.replace(text(branch)).is_some() {
+                return Err("branch stands twice");
+            }
         } else if name.eq_ignore_ascii_case(b"rport") {
             self.rport = Some(match value {
                 None | Some(b"") => None,
                 Some(digits) => Some(lex::number(digits).ok_or("rport is not a port")?),
             });
         } else if name.eq_ignore_ascii_case(b"received") {
-            self.received = value.and_then(address);
+            self.received = value.and_then(received);
         } else if name.eq_ignore_ascii_case(b"maddr") {
             self.maddr = value.and_then(|value| Host::parse(value).ok());
         }
@@ -106,7 +108,7 @@ fn without_space_around_colons(sent_by: &[u8]) -> Vec<u8> {
     joined
 }
 
-fn address(value: &[u8]) -> Option<IpAddr> {
+fn received(value: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(value).ok()?;
     match Host::parse(value) {
         Ok(host) => host.ip(),
@@ -159,6 +161,7 @@ mod tests {
             "SIP/2.0/UDP h.example;;branch=z9hG4bKx",
             "SIP/2.0/UDP h.example;branch=z9hG4bK",
             "SIP/2.0/UDP h.example;branch=",
+            "SIP/2.0/UDP h.example;branch=z9hG4bKx;branch=z9hG4bKy",
             "SIP/2.0/UDP h.example;rport=99999",
             "SIP/2.0/UDP 2001:db8::1;branch=z9hG4bKx",
             "SIP/2.0/UDP h.example 5060",

@@ -24,6 +24,7 @@ pub use method::Method;
 
 pub(in crate::sip) use index::{Scan, Scanner};
 pub(in crate::sip) use length::of_head as content_length_of_head;
+pub(in crate::sip) use validate::MAX_HOPS;
 
 /// How large a message may be.
 #[derive(Clone, PartialEq, Debug)]
