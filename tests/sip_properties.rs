@@ -20,6 +20,8 @@ use trunkline::sip::message::{LengthError, Limits, Message, Method, ParseError};
 use trunkline::sip::uri::Uri;
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_built_is_read_back_and_built_again_alike(request in a_request()) {
         let bytes = request.draft().with_via(Transport::Udp, "bridge.example:5060", "z9hG4bK0100");

@@ -89,7 +89,7 @@ impl fmt::Display for NameAddr {
             write!(f, ";{name}")?;
             match value.as_deref() {
                 None => {}
-                Some(value) if is_bare(value) => write!(f, "={value}")?,
+                Some(value) if is_bare(name, value) => write!(f, "={value}")?,
                 Some(value) => {
                     f.write_str("=")?;
                     write_quoted(f, value)?;
@@ -139,7 +139,7 @@ fn read_param((name, value): (&[u8], Option<&[u8]>)) -> Result<(String, Option<S
     if !lex::is_token(name) {
         return Err("parameter without a name");
     }
-    if name.eq_ignore_ascii_case(b"tag") && value.is_none_or(|tag| tag.is_empty() || tag.starts_with(b"\"")) {
+    if name.eq_ignore_ascii_case(b"tag") && !value.is_some_and(is_tag) {
         return Err("tag is not a token");
     }
     let value = match value {
@@ -157,9 +157,17 @@ fn read_param((name, value): (&[u8], Option<&[u8]>)) -> Result<(String, Option<S
     Ok((String::from_utf8_lossy(name).to_ascii_lowercase(), value))
 }
 
-/// Whether a parameter value may stand without quotes: a token or an IPv6 reference.
-fn is_bare(value: &str) -> bool {
-    lex::is_token(value.as_bytes()) || (value.starts_with('[') && Host::parse(value.as_bytes()).is_ok())
+/// Whether a parameter value may stand without quotes: a token or an IPv6 reference. A tag is repeated as it came, even where
+/// its peer's idea of a token is wider: in quotes it would be another tag.
+fn is_bare(name: &str, value: &str) -> bool {
+    lex::is_token(value.as_bytes())
+        || (name == "tag" && is_tag(value.as_bytes()))
+        || (value.starts_with('[') && Host::parse(value.as_bytes()).is_ok())
+}
+
+/// More than a token, since tags of base64 are about.
+fn is_tag(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\<>;,".contains(byte))
 }
 
 fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
@@ -213,6 +221,13 @@ mod tests {
         let address = NameAddr { display: Some("a\r\nVia: x\0\"".into()), ..read("<sip:j@h.example>") };
 
         assert_eq!(address.to_string(), "\"a  Via: x \\\"\" <sip:j@h.example>");
+    }
+
+    #[test]
+    fn a_tag_is_repeated_as_it_came_and_other_values_are_quoted_where_they_must_be() {
+        let value = "<sip:j@h.example>;tag=a=/b@c;x=\"a/b\"";
+
+        assert_eq!(read(value).to_string(), value);
     }
 
     #[test]

@@ -285,7 +285,8 @@ fn read_params(text: &[u8]) -> Result<Vec<(String, Option<String>)>, UriError> {
         .filter(|param| !param.is_empty())
         .map(|param| {
             let (name, value) = split_once(param, b'=').unwrap_or((param, b""));
-            let name = ascii(&escape::resolve_needless(name)?)?.to_ascii_lowercase();
+            let name = ascii(&escape::resolve_needless(name)?)?;
+            let name = escape::keeping_escapes(&name, escape::in_param).to_ascii_lowercase();
             let value = ascii(&escape::resolve_needless(value)?)?;
             Ok((name, Some(value).filter(|value| !value.is_empty())))
         })
@@ -368,6 +369,13 @@ mod tests {
         uri.user = Some("1@\"2\r\n#".into());
 
         assert_eq!(uri.to_string(), "sip:1%40%222%0D%0A%23@carrier.example");
+    }
+
+    #[test]
+    fn a_parameter_name_that_needs_escapes_is_written_the_same_every_time() {
+        let once = uri("sip:h.example;{=}").to_string();
+
+        assert_eq!(uri(&once).to_string(), once);
     }
 
     #[test]
