@@ -3,6 +3,7 @@
 //! `host` and `port` (sent-by) are a claim of the sender; what counts behind NAT is what *we* write into
 //! `received` and `rport`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{HeaderError, lex};
@@ -41,7 +42,7 @@ impl Via {
         let end = memchr::memchr(b';', value).unwrap_or(value.len());
         let (sent, params) = value.split_at(end);
         let (transport, sent_by) = protocol(sent).ok_or(bad("not SIP/2.0/transport host"))?;
-        let sent_by: Vec<u8> = without_space_around_colons(sent_by);
+        let sent_by = without_space_around_colons(sent_by);
         let (host, port) = host_port(&sent_by).map_err(|error| HeaderError::Uri { header: "Via", error })?;
         let mut via = Self {
             transport: String::from_utf8_lossy(transport).to_ascii_uppercase(),
@@ -97,7 +98,10 @@ fn protocol(sent: &[u8]) -> Option<(&[u8], &[u8])> {
     is_ours.then(|| (transport, lex::trim(sent_by)))
 }
 
-fn without_space_around_colons(sent_by: &[u8]) -> Vec<u8> {
+fn without_space_around_colons(sent_by: &[u8]) -> Cow<'_, [u8]> {
+    if !sent_by.iter().any(|&byte| lex::is_space(byte)) {
+        return Cow::Borrowed(sent_by);
+    }
     let mut joined = Vec::with_capacity(sent_by.len());
     for (at, piece) in sent_by.split(|&byte| byte == b':').enumerate() {
         if at > 0 {
@@ -105,7 +109,7 @@ fn without_space_around_colons(sent_by: &[u8]) -> Vec<u8> {
         }
         joined.extend_from_slice(lex::trim(piece));
     }
-    joined
+    Cow::Owned(joined)
 }
 
 fn received(value: &[u8]) -> Option<IpAddr> {

@@ -38,7 +38,7 @@ pub enum ParseError {
         /// Which one.
         line: usize,
     },
-    /// See [`Limits::line_bytes`].
+    /// See [`Limits::line_bytes`](super::Limits::line_bytes).
     #[error("Line {line} is longer than {limit} bytes")]
     LineTooLong {
         /// Which one.
@@ -46,13 +46,13 @@ pub enum ParseError {
         /// The limit.
         limit: usize,
     },
-    /// See [`Limits::headers`].
+    /// See [`Limits::headers`](super::Limits::headers).
     #[error("More than {limit} headers")]
     TooManyHeaders {
         /// The limit.
         limit: usize,
     },
-    /// See [`Limits::message_bytes`].
+    /// See [`Limits::message_bytes`](super::Limits::message_bytes).
     #[error("Message is longer than {limit} bytes")]
     TooLarge {
         /// The limit.

@@ -286,7 +286,8 @@ fn read_params(text: &[u8]) -> Result<Vec<(String, Option<String>)>, UriError> {
         .map(|param| {
             let (name, value) = split_once(param, b'=').unwrap_or((param, b""));
             let name = ascii(&escape::resolve_needless(name)?)?;
-            let name = escape::keeping_escapes(&name, escape::in_param).to_ascii_lowercase();
+            let mut name = escape::keeping_escapes(&name, escape::in_param).into_owned();
+            name.make_ascii_lowercase();
             let value = ascii(&escape::resolve_needless(value)?)?;
             Ok((name, Some(value).filter(|value| !value.is_empty())))
         })
@@ -294,9 +295,11 @@ fn read_params(text: &[u8]) -> Result<Vec<(String, Option<String>)>, UriError> {
 }
 
 fn ascii(bytes: &[u8]) -> Result<String, UriError> {
-    match bytes.iter().find(|byte| !byte.is_ascii()) {
-        Some(&byte) => Err(UriError::Character(byte)),
-        None => Ok(bytes.iter().map(|&byte| char::from(byte)).collect()),
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Ok(text.to_owned()),
+        _ => {
+            Err(UriError::Character(bytes.iter().copied().find(|byte| !byte.is_ascii()).unwrap_or_default()))
+        }
     }
 }
 
