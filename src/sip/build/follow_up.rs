@@ -49,8 +49,7 @@ fn follow_up(method: &str, invite: &Message, to: &[u8], reason: Option<&str>) ->
     if let Some(reason) = reason {
         writer.header(Name::Reason, reason);
     }
-    writer.finish(None);
-    writer.into_bytes().into()
+    writer.finish(None, b"")
 }
 
 #[cfg(test)]

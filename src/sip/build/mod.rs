@@ -11,3 +11,5 @@ mod writer;
 pub use follow_up::{ack_for_failure, cancel, cancel_with_reason};
 pub use request::{Draft, RequestBuilder};
 pub use response::ResponseBuilder;
+
+pub(in crate::sip) use writer::Writer;

@@ -105,16 +105,14 @@ impl RequestBuilder {
 
     /// Writes Content-Type, Content-Length and the body.
     #[must_use]
-    pub fn body(mut self, content_type: &str, body: &[u8]) -> Draft {
-        self.writer.finish(Some((content_type, body)));
-        Draft { bytes: self.writer.into_bytes().into(), via_at: self.via_at }
+    pub fn body(self, content_type: &str, body: &[u8]) -> Draft {
+        Draft { bytes: self.writer.finish(Some(content_type), body), via_at: self.via_at }
     }
 
     /// Writes Content-Length: 0.
     #[must_use]
-    pub fn no_body(mut self) -> Draft {
-        self.writer.finish(None);
-        Draft { bytes: self.writer.into_bytes().into(), via_at: self.via_at }
+    pub fn no_body(self) -> Draft {
+        Draft { bytes: self.writer.finish(None, b""), via_at: self.via_at }
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::writer::Writer;
 use crate::sip::headers::{Name, Via, lex};
-use crate::sip::message::{Message, Method};
+use crate::sip::message::{MAX_HOPS, Message, Method};
 use crate::sip::status::reason_phrase;
 
 /// A response to `request`: Via (the top one with `received` and `rport` filled in), From, To, Call-ID and CSeq are copied;
@@ -33,7 +33,7 @@ impl ResponseBuilder {
         writer.raw(format!("SIP/2.0 {code} "));
         writer.value(phrase(code, reason).as_bytes());
         writer.raw("\r\n");
-        for (at, via) in request.elements(Name::Via).enumerate() {
+        for (at, via) in request.elements(Name::Via).take(MAX_HOPS).enumerate() {
             let via = if at == 0 { seen_from(&via, source) } else { via.into_owned() };
             writer.header_bytes(Name::Via, &via);
         }
@@ -80,16 +80,14 @@ impl ResponseBuilder {
 
     /// Writes Content-Type, Content-Length and the body.
     #[must_use]
-    pub fn body(mut self, content_type: &str, body: &[u8]) -> Bytes {
-        self.writer.finish(Some((content_type, body)));
-        self.writer.into_bytes().into()
+    pub fn body(self, content_type: &str, body: &[u8]) -> Bytes {
+        self.writer.finish(Some(content_type), body)
     }
 
     /// Writes Content-Length: 0.
     #[must_use]
-    pub fn no_body(mut self) -> Bytes {
-        self.writer.finish(None);
-        self.writer.into_bytes().into()
+    pub fn no_body(self) -> Bytes {
+        self.writer.finish(None, b"")
     }
 }
 

@@ -5,41 +5,39 @@
 
 use std::fmt::{self, Write as _};
 
+use bytes::Bytes;
+
 use crate::sip::headers::{Name, lex};
 
 /// A message in the making.
 #[derive(Clone, Debug)]
-pub(super) struct Writer {
+pub(in crate::sip) struct Writer {
     bytes: Vec<u8>,
     /// Which known headers are there, one bit each.
     written: u64,
 }
 
 impl Writer {
-    pub(super) fn new() -> Self {
+    pub(in crate::sip) fn new() -> Self {
         Self { bytes: Vec::with_capacity(1_024), written: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::sip) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
-
     /// Bytes that are known to be right.
-    pub(super) fn raw(&mut self, text: impl AsRef<[u8]>) {
+    pub(in crate::sip) fn raw(&mut self, text: impl AsRef<[u8]>) {
         self.bytes.extend_from_slice(text.as_ref());
     }
 
     /// Bytes from outside: control characters other than tab become spaces.
-    pub(super) fn value(&mut self, value: &[u8]) {
+    pub(in crate::sip) fn value(&mut self, value: &[u8]) {
         self.bytes.extend(value.iter().map(|&byte| clean(byte)));
     }
 
     /// A header of our own, unless it may stand once and already does.
-    pub(super) fn header(&mut self, name: Name, value: impl fmt::Display) {
+    pub(in crate::sip) fn header(&mut self, name: Name, value: impl fmt::Display) {
         if self.claims(name) {
             self.open(name);
             write!(self, "{value}").expect("a Display of our own types does not fail, and the writer can't");
@@ -48,7 +46,7 @@ impl Writer {
     }
 
     /// The same with a value in bytes.
-    pub(super) fn header_bytes(&mut self, name: Name, value: &[u8]) {
+    pub(in crate::sip) fn header_bytes(&mut self, name: Name, value: &[u8]) {
         if self.claims(name) {
             self.open(name);
             self.value(value);
@@ -57,31 +55,33 @@ impl Writer {
     }
 
     /// A header by its spelling; dropped when its name is no token or its line would be longer than
-    /// [`LINE_BYTES`], which other elements may refuse.
-    pub(super) fn header_raw(&mut self, name: &[u8], value: &[u8]) {
+    /// [`LINE_BYTES`], which other elements may refuse, and when it may stand once and already does. Tells whether it was
+    /// written.
+    pub(in crate::sip) fn header_raw(&mut self, name: &[u8], value: &[u8]) -> bool {
         let value = lex::trim(value);
         let known = Name::parse(name);
         if !lex::is_token(name) || name.len() + 2 + value.len() > LINE_BYTES || !self.claims(known) {
-            return;
+            return false;
         }
         self.raw(name);
         self.raw(": ");
         self.value(value);
         self.raw("\r\n");
+        true
     }
 
     /// Content-Type, Content-Length, the empty line and the body.
-    pub(super) fn finish(&mut self, content: Option<(&str, &[u8])>) {
-        if let Some((content_type, _)) = content {
+    pub(in crate::sip) fn finish(mut self, content_type: Option<&str>, body: &[u8]) -> Bytes {
+        if let Some(content_type) = content_type {
             self.open(Name::ContentType);
             self.value(content_type.as_bytes());
             self.raw("\r\n");
         }
-        let body = content.map_or(&[][..], |(_, body)| body);
         self.open(Name::ContentLength);
         write!(self, "{}", body.len()).expect("the writer can't fail");
         self.raw("\r\n\r\n");
         self.raw(body);
+        self.bytes.into()
     }
 
     fn open(&mut self, name: Name) {

@@ -5,7 +5,7 @@
 use std::fmt::{self, Write as _};
 
 use super::{HeaderError, lex};
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 
 /// A URI with a display name and header parameters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,7 +89,7 @@ impl fmt::Display for NameAddr {
             write!(f, ";{name}")?;
             match value.as_deref() {
                 None => {}
-                Some(value) if is_bare(value) => write!(f, "={value}")?,
+                Some(value) if is_bare(name, value) => write!(f, "={value}")?,
                 Some(value) => {
                     f.write_str("=")?;
                     write_quoted(f, value)?;
@@ -139,6 +139,9 @@ fn read_param((name, value): (&[u8], Option<&[u8]>)) -> Result<(String, Option<S
     if !lex::is_token(name) {
         return Err("parameter without a name");
     }
+    if name.eq_ignore_ascii_case(b"tag") && !value.is_some_and(is_tag) {
+        return Err("tag is not a token");
+    }
     let value = match value {
         None => None,
         Some(value) => {
@@ -154,9 +157,17 @@ fn read_param((name, value): (&[u8], Option<&[u8]>)) -> Result<(String, Option<S
     Ok((String::from_utf8_lossy(name).to_ascii_lowercase(), value))
 }
 
-/// Whether a parameter value may stand without quotes: a token or a host.
-fn is_bare(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|byte| lex::is_token_byte(byte) || b"[]:".contains(&byte))
+/// Whether a parameter value may stand without quotes: a token or an IPv6 reference. A tag is repeated as it came, even where
+/// its peer's idea of a token is wider: in quotes it would be another tag.
+fn is_bare(name: &str, value: &str) -> bool {
+    lex::is_token(value.as_bytes())
+        || (name == "tag" && is_tag(value.as_bytes()))
+        || (value.starts_with('[') && Host::parse(value.as_bytes()).is_ok())
+}
+
+/// More than a token, since tags of base64 are about.
+fn is_tag(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\<>;,".contains(byte))
 }
 
 fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
@@ -213,6 +224,13 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_repeated_as_it_came_and_other_values_are_quoted_where_they_must_be() {
+        let value = "<sip:j@h.example>;tag=a=/b@c;x=\"a/b\"";
+
+        assert_eq!(read(value).to_string(), value);
+    }
+
+    #[test]
     fn what_is_ambiguous_is_refused() {
         for value in [
             "",
@@ -226,6 +244,8 @@ mod tests {
             "< sip:j@h.example>",
             "<sip:j@h.example> x",
             "<sip:j@h.example>;;",
+            "<sip:j@h.example>;tag",
+            "<sip:j@h.example>;tag=\"a\"",
             "<sip:j@h.example>;a=b c",
             "sip:j@h.example?Route=x",
             "sip:j@h.example, sip:k@h.example",

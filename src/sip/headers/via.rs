@@ -3,6 +3,7 @@
 //! `host` and `port` (sent-by) are a claim of the sender; what counts behind NAT is what *we* write into
 //! `received` and `rport`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{HeaderError, lex};
@@ -41,7 +42,7 @@ impl Via {
         let end = memchr::memchr(b';', value).unwrap_or(value.len());
         let (sent, params) = value.split_at(end);
         let (transport, sent_by) = protocol(sent).ok_or(bad("not SIP/2.0/transport host"))?;
-        let sent_by: Vec<u8> = without_space_around_colons(sent_by);
+        let sent_by = without_space_around_colons(sent_by);
         let (host, port) = host_port(&sent_by).map_err(|error| HeaderError::Uri { header: "Via", error })?;
         let mut via = Self {
             transport: String::from_utf8_lossy(transport).to_ascii_uppercase(),
@@ -68,14 +69,16 @@ impl Via {
             if branch.eq_ignore_ascii_case(crate::id::MAGIC_COOKIE.as_bytes()) {
                 return Err("branch has nothing after z9hG4bK");
             }
-            self.branch = Some(text(branch));
+            if self.branch.replace(text(branch)).is_some() {
+                return Err("branch stands twice");
+            }
         } else if name.eq_ignore_ascii_case(b"rport") {
             self.rport = Some(match value {
                 None | Some(b"") => None,
                 Some(digits) => Some(lex::number(digits).ok_or("rport is not a port")?),
             });
         } else if name.eq_ignore_ascii_case(b"received") {
-            self.received = value.and_then(address);
+            self.received = value.and_then(received);
         } else if name.eq_ignore_ascii_case(b"maddr") {
             self.maddr = value.and_then(|value| Host::parse(value).ok());
         }
@@ -95,7 +98,10 @@ fn protocol(sent: &[u8]) -> Option<(&[u8], &[u8])> {
     is_ours.then(|| (transport, lex::trim(sent_by)))
 }
 
-fn without_space_around_colons(sent_by: &[u8]) -> Vec<u8> {
+fn without_space_around_colons(sent_by: &[u8]) -> Cow<'_, [u8]> {
+    if !sent_by.iter().any(|&byte| lex::is_space(byte)) {
+        return Cow::Borrowed(sent_by);
+    }
     let mut joined = Vec::with_capacity(sent_by.len());
     for (at, piece) in sent_by.split(|&byte| byte == b':').enumerate() {
         if at > 0 {
@@ -103,10 +109,10 @@ fn without_space_around_colons(sent_by: &[u8]) -> Vec<u8> {
         }
         joined.extend_from_slice(lex::trim(piece));
     }
-    joined
+    Cow::Owned(joined)
 }
 
-fn address(value: &[u8]) -> Option<IpAddr> {
+fn received(value: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(value).ok()?;
     match Host::parse(value) {
         Ok(host) => host.ip(),
@@ -159,6 +165,7 @@ mod tests {
             "SIP/2.0/UDP h.example;;branch=z9hG4bKx",
             "SIP/2.0/UDP h.example;branch=z9hG4bK",
             "SIP/2.0/UDP h.example;branch=",
+            "SIP/2.0/UDP h.example;branch=z9hG4bKx;branch=z9hG4bKy",
             "SIP/2.0/UDP h.example;rport=99999",
             "SIP/2.0/UDP 2001:db8::1;branch=z9hG4bKx",
             "SIP/2.0/UDP h.example 5060",

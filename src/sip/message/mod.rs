@@ -3,6 +3,8 @@
 //! Parsing notes where the lines are and looks into none: every getter reads its header when asked, and says what is
 //! wrong with it. [`Message::validate`] asks for all that RFC 3261 §8.2 wants checked before a request is used.
 
+mod error;
+mod getters;
 mod index;
 mod length;
 mod method;
@@ -14,13 +16,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::index::{Line, Start};
-use super::headers::{CSeq, HeaderError, Name, NameAddr, Via, lex};
+use super::headers::{Name, lex};
 
+pub use error::{ParseError, ParseFailure};
 pub use length::LengthError;
 pub use method::Method;
 
 pub(in crate::sip) use index::{Scan, Scanner};
 pub(in crate::sip) use length::of_head as content_length_of_head;
+pub(in crate::sip) use validate::MAX_HOPS;
 
 /// How large a message may be.
 #[derive(Clone, PartialEq, Debug)]
@@ -68,94 +72,6 @@ impl<'a> Header<'a> {
         match self.name {
             Name::Other => super::headers::long_form(self.raw_name),
             known => known.as_str().as_bytes(),
-        }
-    }
-}
-
-/// The message cannot be indexed whole.
-#[derive(Debug, Clone)]
-pub struct ParseFailure {
-    /// The first thing that is wrong.
-    pub error: ParseError,
-    /// What could be read of a request, lines that are wrong left out and without a body: enough to answer it with
-    /// [`ParseError::status`]. `None` when Via, From, To, Call-ID or CSeq can't be read, for an ACK, and for a response.
-    pub salvage: Option<Message>,
-}
-
-/// Why a message cannot be indexed; reads well as the reason phrase of a response.
-#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
-pub enum ParseError {
-    /// No line end at all, or nothing but empty lines.
-    #[error("No start line")]
-    NoStartLine,
-    /// The request line is not `method SP uri SP SIP/2.0`.
-    #[error("Bad request line: {0}")]
-    RequestLine(&'static str),
-    /// The status line is not `SIP/2.0 SP code SP reason`.
-    #[error("Bad status line: {0}")]
-    StatusLine(&'static str),
-    /// A line without a name and a colon. The start line is line 1; a folded line counts once.
-    #[error("Line {line} is not a header")]
-    NotAHeader {
-        /// Which one.
-        line: usize,
-    },
-    /// CR or LF alone: lines end with both.
-    #[error("Line {line} has a CR or LF alone")]
-    StrayLineEnd {
-        /// Which one.
-        line: usize,
-    },
-    /// See [`Limits::line_bytes`].
-    #[error("Line {line} is longer than {limit} bytes")]
-    LineTooLong {
-        /// Which one.
-        line: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// See [`Limits::headers`].
-    #[error("More than {limit} headers")]
-    TooManyHeaders {
-        /// The limit.
-        limit: usize,
-    },
-    /// See [`Limits::message_bytes`].
-    #[error("Message is longer than {limit} bytes")]
-    TooLarge {
-        /// The limit.
-        limit: usize,
-    },
-    /// The message ends within its head.
-    #[error("No empty line behind the headers")]
-    NoEmptyLine,
-    /// The length of the body can't be known.
-    #[error(transparent)]
-    ContentLength(#[from] LengthError),
-    /// The body is shorter than it says.
-    #[error("Content-Length is {announced}, but the body has {actual} bytes")]
-    BodyTooShort {
-        /// By Content-Length.
-        announced: usize,
-        /// What came.
-        actual: usize,
-    },
-}
-
-impl ParseError {
-    /// The status code to answer with: 513 where a limit was passed, else 400.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::LineTooLong { .. } | Self::TooManyHeaders { .. } | Self::TooLarge { .. } => 513,
-            Self::NoStartLine
-            | Self::RequestLine(_)
-            | Self::StatusLine(_)
-            | Self::NotAHeader { .. }
-            | Self::StrayLineEnd { .. }
-            | Self::NoEmptyLine
-            | Self::ContentLength(_)
-            | Self::BodyTooShort { .. } => 400,
         }
     }
 }
@@ -314,129 +230,6 @@ impl Message {
         self.raw_elements(name).any(|element| element.eq_ignore_ascii_case(tag.as_bytes()))
     }
 
-    /// All Via values, topmost first.
-    pub fn vias(&self) -> impl Iterator<Item = Result<Via, HeaderError>> {
-        self.raw_elements(Name::Via).map(Via::parse)
-    }
-
-    /// The Via of whoever sent us the message.
-    ///
-    /// # Errors
-    /// [`HeaderError`] when there is none or it can't be read.
-    pub fn top_via(&self) -> Result<Via, HeaderError> {
-        self.raw_elements(Name::Via).next().map_or(Err(HeaderError::Missing("Via")), Via::parse)
-    }
-
-    /// Branch of the top Via without reading the rest. Hot path.
-    #[must_use]
-    pub fn top_branch(&self) -> Option<&[u8]> {
-        let via = self.raw_elements(Name::Via).next()?;
-        lex::param(lex::params_of_address(via), "branch").flatten()
-    }
-
-    /// Who the request is from.
-    ///
-    /// # Errors
-    /// [`HeaderError`] when it is missing or can't be read.
-    pub fn from(&self) -> Result<NameAddr, HeaderError> {
-        NameAddr::parse_in("From", self.mandatory(Name::From)?)
-    }
-
-    /// Who the request is for.
-    ///
-    /// # Errors
-    /// [`HeaderError`] when it is missing or can't be read.
-    pub fn to(&self) -> Result<NameAddr, HeaderError> {
-        NameAddr::parse_in("To", self.mandatory(Name::To)?)
-    }
-
-    /// The From-tag, without reading the URI. Hot path.
-    #[must_use]
-    pub fn from_tag(&self) -> Option<&[u8]> {
-        self.tag_of(Name::From)
-    }
-
-    /// The To-tag, without reading the URI. Hot path.
-    #[must_use]
-    pub fn to_tag(&self) -> Option<&[u8]> {
-        self.tag_of(Name::To)
-    }
-
-    /// The Call-ID, to be compared byte by byte.
-    ///
-    /// # Errors
-    /// [`HeaderError`] when it is missing, empty, or holds white space.
-    pub fn call_id(&self) -> Result<&[u8], HeaderError> {
-        let value = self.mandatory(Name::CallId)?;
-        if value.is_empty() || value.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
-        {
-            return Err(HeaderError::Bad { header: "Call-ID", problem: "not a word" });
-        }
-        Ok(value)
-    }
-
-    /// Number and method of the CSeq.
-    ///
-    /// # Errors
-    /// [`HeaderError`] when it is missing or can't be read.
-    pub fn cseq(&self) -> Result<CSeq<'_>, HeaderError> {
-        CSeq::parse(self.mandatory(Name::CSeq)?)
-    }
-
-    /// How many hops are left; absent is `Ok(None)`.
-    ///
-    /// # Errors
-    /// [`HeaderError::Bad`] when it is no number from 0 to 255.
-    pub fn max_forwards(&self) -> Result<Option<u8>, HeaderError> {
-        let bad = HeaderError::Bad { header: "Max-Forwards", problem: "not a number from 0 to 255" };
-        self.raw_value(Name::MaxForwards).map(|value| lex::number(value).ok_or(bad)).transpose()
-    }
-
-    /// The first Contact; `*` is an error here.
-    ///
-    /// # Errors
-    /// [`HeaderError`] when it can't be read.
-    pub fn contact(&self) -> Result<Option<NameAddr>, HeaderError> {
-        self.raw_elements(Name::Contact).next().map(|value| NameAddr::parse_in("Contact", value)).transpose()
-    }
-
-    /// All Record-Route values, topmost first.
-    ///
-    /// # Errors
-    /// [`HeaderError`] when one can't be read.
-    pub fn record_routes(&self) -> Result<Vec<NameAddr>, HeaderError> {
-        self.raw_elements(Name::RecordRoute).map(|value| NameAddr::parse_in("Record-Route", value)).collect()
-    }
-
-    /// Expires in seconds; what is too large to count is as long as can be counted.
-    ///
-    /// # Errors
-    /// [`HeaderError::Bad`] when it is no number.
-    pub fn expires(&self) -> Result<Option<u32>, HeaderError> {
-        let Some(value) = self.raw_value(Name::Expires) else { return Ok(None) };
-        if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-            return Err(HeaderError::Bad { header: "Expires", problem: "not a number" });
-        }
-        Ok(Some(lex::number(value).unwrap_or(u32::MAX)))
-    }
-
-    /// Retry-After in seconds, its comment and parameters left aside; `None` also when it can't be read.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<u32> {
-        let value = self.raw_value(Name::RetryAfter)?;
-        let end = value.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(value.len());
-        lex::number(&value[..end])
-    }
-
-    /// `type/subtype` of the body in lower case, without parameters.
-    #[must_use]
-    pub fn content_type(&self) -> Option<String> {
-        let value = self.raw_value(Name::ContentType)?;
-        let media_type = value.split(|&byte| byte == b';').next()?;
-        let text = media_type.iter().filter(|&&byte| !lex::is_space(byte)).copied().collect::<Vec<_>>();
-        Some(String::from_utf8_lossy(&text).to_ascii_lowercase())
-    }
-
     /// Elements of a comma list that may still hold folds.
     pub(in crate::sip) fn raw_elements(&self, name: Name) -> impl Iterator<Item = &[u8]> {
         self.lines_of(name)
@@ -447,15 +240,6 @@ impl Message {
     /// Value of the first line of `name`, which may still hold folds.
     pub(in crate::sip) fn raw_value(&self, name: Name) -> Option<&[u8]> {
         self.lines_of(name).next().map(|line| &self.raw[range(line.value)])
-    }
-
-    fn mandatory(&self, name: Name) -> Result<&[u8], HeaderError> {
-        self.raw_value(name).ok_or(HeaderError::Missing(name.as_str()))
-    }
-
-    fn tag_of(&self, name: Name) -> Option<&[u8]> {
-        let tag = lex::param(lex::params_of_address(self.raw_value(name)?), "tag").flatten();
-        tag.filter(|tag| !tag.is_empty())
     }
 
     fn lines_of(&self, name: Name) -> impl Iterator<Item = &Line> {

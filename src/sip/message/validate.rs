@@ -27,6 +27,9 @@ impl Message {
         }
         self.top_via()?;
         self.vias().try_for_each(|via| via.map(drop))?;
+        if self.raw_elements(Name::Via).nth(MAX_HOPS).is_some() {
+            return Err(HeaderError::Bad { header: "Via", problem: "more of them than a request has hops" });
+        }
         readable(self.from())?;
         readable(self.to())?;
         self.call_id()?;
@@ -58,6 +61,9 @@ fn readable<T>(address: Result<T, HeaderError>) -> Result<(), HeaderError> {
         Err(error) => Err(error),
     }
 }
+
+/// More than any path has, and few enough to be repeated in a response.
+pub(in crate::sip) const MAX_HOPS: usize = 100;
 
 const ONCE: [Name; 6] =
     [Name::From, Name::To, Name::CallId, Name::CSeq, Name::MaxForwards, Name::ContentType];
@@ -112,6 +118,14 @@ mod tests {
     #[test]
     fn schemes_we_do_not_know_are_fine_in_from_and_to() {
         assert_eq!(verdict("<sip:j@h.example>", "<isbn:2983792873>"), Ok(()));
+    }
+
+    #[test]
+    fn more_vias_than_hops_are_refused() {
+        let vias = |count| "Via: SIP/2.0/UDP h.example;branch=z9hG4bKx\r\n".repeat(count) + "From";
+
+        assert_eq!(verdict("From", &vias(MAX_HOPS - 1)), Ok(()));
+        assert!(verdict("From", &vias(MAX_HOPS)).is_err());
     }
 
     fn verdict(replaced: &str, by: &str) -> Result<(), HeaderError> {

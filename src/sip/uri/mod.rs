@@ -214,7 +214,7 @@ impl Uri {
     }
 
     /// The user part as it goes out: what was read if it still stands for `user`, else `user` escaped.
-    fn escaped_user(&self) -> Option<Cow<'_, str>> {
+    pub(in crate::sip) fn escaped_user(&self) -> Option<Cow<'_, str>> {
         let user = self.user.as_deref()?;
         match &self.user_as_written {
             Some(written) if unescape_user(written.as_bytes()).is_ok_and(|read| read == user) => {
@@ -285,7 +285,9 @@ fn read_params(text: &[u8]) -> Result<Vec<(String, Option<String>)>, UriError> {
         .filter(|param| !param.is_empty())
         .map(|param| {
             let (name, value) = split_once(param, b'=').unwrap_or((param, b""));
-            let name = ascii(&escape::resolve_needless(name)?)?.to_ascii_lowercase();
+            let name = ascii(&escape::resolve_needless(name)?)?;
+            let mut name = escape::keeping_escapes(&name, escape::in_param).into_owned();
+            name.make_ascii_lowercase();
             let value = ascii(&escape::resolve_needless(value)?)?;
             Ok((name, Some(value).filter(|value| !value.is_empty())))
         })
@@ -293,9 +295,11 @@ fn read_params(text: &[u8]) -> Result<Vec<(String, Option<String>)>, UriError> {
 }
 
 fn ascii(bytes: &[u8]) -> Result<String, UriError> {
-    match bytes.iter().find(|byte| !byte.is_ascii()) {
-        Some(&byte) => Err(UriError::Character(byte)),
-        None => Ok(bytes.iter().map(|&byte| char::from(byte)).collect()),
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => Ok(text.to_owned()),
+        _ => {
+            Err(UriError::Character(bytes.iter().copied().find(|byte| !byte.is_ascii()).unwrap_or_default()))
+        }
     }
 }
 
@@ -368,6 +372,13 @@ mod tests {
         uri.user = Some("1@\"2\r\n#".into());
 
         assert_eq!(uri.to_string(), "sip:1%40%222%0D%0A%23@carrier.example");
+    }
+
+    #[test]
+    fn a_parameter_name_that_needs_escapes_is_written_the_same_every_time() {
+        let once = uri("sip:h.example;{=}").to_string();
+
+        assert_eq!(uri(&once).to_string(), once);
     }
 
     #[test]
