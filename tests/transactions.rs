@@ -143,6 +143,19 @@ fn a_request_is_not_merged_with_one_that_is_over() {
 }
 
 #[test]
+fn a_request_that_comes_again_after_its_transaction_is_new() {
+    let mut bed = Bed::new(Transport::Udp);
+    let bye = request("BYE", "z9hG4bKbye", "192.0.2.1:5060", ";tag=ours");
+    let tx = new(bed.receive(&bye));
+    bed.respond(tx, 200);
+    bed.run_to_end();
+
+    let again = new(bed.receive(&bye));
+
+    assert_ne!(again, tx);
+}
+
+#[test]
 fn without_the_magic_cookie_requests_match_as_in_rfc_2543() {
     for via in ["192.0.2.1:5060", "192.0.2.1:5060;branch=1"] {
         let mut bed = Bed::new(Transport::Udp);
@@ -274,6 +287,26 @@ fn nothing_is_cancelled_after_a_final_response() {
         bed.table.cancel(tx, None, bed.now, &mut bed.actions);
 
         assert_eq!(bed.sent(), NOTHING);
+    }
+}
+
+#[test]
+fn the_bytes_of_a_request_go_as_soon_as_it_has_its_final_response() {
+    for code in [200, 486] {
+        let mut bed = Bed::new(Transport::Udp);
+        let tx = bed.ids.client_tx();
+        let invite = bed.outgoing("INVITE", tx);
+        let at = (flow(Transport::Udp), bed.now);
+        bed.table.request(tx, Method::Invite, invite.clone(), at.0, at.1, &mut bed.actions);
+        bed.answer(tx, 180, "INVITE", "theirs");
+        bed.actions.clear();
+        assert!(!invite.is_unique(), "a CANCEL may need it");
+
+        bed.answer(tx, code, "INVITE", "theirs");
+        bed.actions.clear();
+
+        assert!(invite.is_unique(), "{code}");
+        assert_eq!(bed.table.len(), 1);
     }
 }
 

@@ -130,3 +130,103 @@ fn preferred(offered: &str) -> Option<Qop> {
     let offers = |qop: Qop| offered.split(',').any(|token| token.trim().eq_ignore_ascii_case(qop.as_str()));
     [Qop::Auth, Qop::AuthInt].into_iter().find(|qop| offers(*qop))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::sip::message::Limits;
+
+    #[test]
+    fn a_challenge_without_qop_is_answered_without() {
+        let challenge = challenged(
+            407,
+            &[r#"Proxy-Authenticate: Digest realm="LiveKit", nonce="17-call", algorithm=MD5"#],
+        );
+
+        let (name, value) = answer(&challenge.expect("a challenge"));
+
+        assert_eq!(name, Name::ProxyAuthorization);
+        assert_eq!(
+            value,
+            "Digest username=\"acct\", realm=\"LiveKit\", nonce=\"17-call\", uri=\"sip:callee.example\", \
+             response=\"1cf48b461c60085065703b7ba0716ed6\", algorithm=MD5"
+        );
+    }
+
+    #[test]
+    fn a_challenge_with_qop_is_answered_with_count_and_everything_is_echoed() {
+        let challenge = challenged(
+            401,
+            &[r#"WWW-Authenticate: Digest realm="a\"b", nonce="n", opaque="o", qop="auth-int, auth", stale=TRUE"#],
+        )
+        .expect("a challenge");
+
+        let (name, value) = answer(&challenge);
+
+        assert_eq!(name, Name::Authorization);
+        assert!(challenge.stale);
+        assert!(value.starts_with(r#"Digest username="acct", realm="a\"b", nonce="n", "#), "{value}");
+        assert!(value.ends_with(r#", cnonce="0a4f113b", qop=auth, nc=0000002a, opaque="o""#), "{value}");
+        assert!(!value.contains("algorithm"), "none was named: {value}");
+    }
+
+    #[test]
+    fn the_strongest_known_algorithm_is_taken_and_the_first_of_equals() {
+        let challenge = challenged(
+            401,
+            &[
+                r#"WWW-Authenticate: Digest realm="r", nonce="1", algorithm=SHA-512"#,
+                r#"WWW-Authenticate: Digest realm="r", nonce="2", algorithm=MD5"#,
+                r#"WWW-Authenticate: Basic realm="r", Digest realm="r", nonce="3", algorithm=SHA-256"#,
+                r#"WWW-Authenticate: Digest realm="r", nonce="4", algorithm=sha-256"#,
+            ],
+        );
+
+        assert_eq!(challenge.map(|challenge| challenge.nonce).as_deref(), Some("3"));
+    }
+
+    #[test]
+    fn a_challenge_we_cannot_answer_is_none() {
+        for line in [
+            r#"WWW-Authenticate: Basic realm="r""#,
+            r#"WWW-Authenticate: Digest realm="r", nonce="1", algorithm=MD5-sess"#,
+            r#"WWW-Authenticate: Digest realm="r", nonce="1", qop="token""#,
+            r#"WWW-Authenticate: Digest realm="r""#,
+            r#"WWW-Authenticate: Digest realm="never closed"#,
+            r#"Proxy-Authenticate: Digest realm="r", nonce="1""#,
+            "X-Other: x",
+        ] {
+            assert_eq!(challenged(401, &[line]), None, "{line}");
+        }
+        assert_eq!(challenged(403, &[r#"WWW-Authenticate: Digest realm="r", nonce="1""#]), None);
+    }
+
+    #[test]
+    fn auth_int_alone_is_answered_over_the_body() {
+        let challenge =
+            challenged(401, &[r#"WWW-Authenticate: Digest realm="r", nonce="n", qop="auth-int""#])
+                .expect("a challenge");
+
+        let [one, other] = [&b"v=0"[..], b"v=1"].map(|body| {
+            authorization(&challenge, &credentials(), "INVITE", "sip:callee.example", "0a4f113b", 1, body).1
+        });
+
+        assert!(one.contains("qop=auth-int") && one != other);
+    }
+
+    fn answer(challenge: &Challenge) -> (Name, String) {
+        authorization(challenge, &credentials(), "INVITE", "sip:callee.example", "0a4f113b", 42, b"")
+    }
+
+    fn credentials() -> Credentials {
+        Credentials { username: "acct".to_owned(), password: "secret".to_owned() }
+    }
+
+    fn challenged(code: u16, lines: &[&str]) -> Option<Challenge> {
+        let text = format!("SIP/2.0 {code} Reason\r\n{}\r\n\r\n", lines.join("\r\n"));
+        let response = Message::parse(Bytes::from(text), &Limits::default()).expect("well formed");
+        challenge_of(&response)
+    }
+}

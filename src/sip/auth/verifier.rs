@@ -5,7 +5,6 @@
 //! LiveKit reads one header that begins with exactly `Digest `, splits `qop` without trimming, and puts the URI of the To
 //! of our 401 into `uri`.
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
@@ -68,6 +67,8 @@ impl Verifier {
     /// Verifies what `request` presents for our realm against `credentials`.
     ///
     /// `transaction` names its server transaction: the same answer is good again in the same one, and a replay in another.
+    /// For a user name that nobody has, pass that name with a random password: the verdict and the time it takes then
+    /// betray no user names.
     pub fn verify(
         &mut self,
         request: &Message,
@@ -77,7 +78,7 @@ impl Verifier {
     ) -> Verdict {
         let Some(presented) = self.presented(request) else { return Verdict::Absent };
         let Some(answer) = Answer::read(&presented, self.algorithm) else { return Verdict::Wrong };
-        if !self.is_right(&answer, request, Some(credentials)) || !names_target(answer.uri, request) {
+        if !self.is_right(&answer, request, credentials) || !names_target(answer.uri, request) {
             return Verdict::Wrong;
         }
         let fresh = self
@@ -85,17 +86,6 @@ impl Verifier {
             .recognise(answer.nonce, now)
             .is_some_and(|nonce| self.replay.admit(Use { nonce, count: answer.count }, transaction, now));
         if fresh { Verdict::Good } else { Verdict::Stale }
-    }
-
-    /// As [`Self::verify`] for a user name that nobody has: never good, and at the same cost as a wrong password, so that
-    /// the time it takes betrays no user names.
-    #[must_use]
-    pub fn verify_unknown(&self, request: &Message) -> Verdict {
-        let Some(presented) = self.presented(request) else { return Verdict::Absent };
-        if let Some(answer) = Answer::read(&presented, self.algorithm) {
-            black_box(self.is_right(&answer, request, None));
-        }
-        Verdict::Wrong
     }
 
     /// How many used answers are remembered; bounded.
@@ -108,13 +98,13 @@ impl Verifier {
         presented(request).find(|params| params.value("realm") == Some(&self.realm))
     }
 
-    fn is_right(&self, answer: &Answer<'_>, request: &Message, credentials: Option<&Credentials>) -> bool {
+    fn is_right(&self, answer: &Answer<'_>, request: &Message, credentials: &Credentials) -> bool {
         let Some(method) = request.method() else { return false };
         let expected = Input {
             algorithm: self.algorithm,
             username: answer.username,
             realm: &self.realm,
-            password: credentials.map_or("", |credentials| &credentials.password),
+            password: &credentials.password,
             nonce: answer.nonce,
             method: method.as_bytes(),
             uri: answer.uri,
@@ -123,7 +113,7 @@ impl Verifier {
         }
         .response();
         let right = expected.as_bytes().ct_eq(answer.response.to_ascii_lowercase().as_bytes());
-        bool::from(right) && credentials.is_some_and(|known| known.username == answer.username)
+        bool::from(right) && credentials.username == answer.username
     }
 }
 
@@ -170,4 +160,215 @@ fn names_target(uri: &str, request: &Message) -> bool {
     let is_named = |uri: &Uri| uri.user == named.user && uri.host == named.host;
     Uri::parse(request.request_uri()).is_ok_and(|uri| is_named(&uri))
         || request.to().is_ok_and(|to| is_named(&to.uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::uac::{authorization, challenge_of};
+    use super::*;
+    use crate::sip::headers::Name;
+    use crate::sip::message::Limits;
+
+    #[test]
+    fn the_challenge_is_spelled_as_livekit_reads_it() {
+        let challenge = verifier(Algorithm::Md5).challenge(1, at(0), true);
+
+        let (start, rest) = challenge.split_once("nonce=\"").expect("a nonce");
+        let (nonce, end) = rest.split_once('"').expect("a quoted nonce");
+        assert_eq!(start, "Digest realm=\"trunkline\", ");
+        assert!(nonce.len() == 64 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit()), "{nonce}");
+        assert_eq!(end, ", algorithm=MD5, qop=\"auth\", stale=true");
+        assert!(!verifier(Algorithm::Md5).challenge(1, at(0), false).contains("stale"));
+    }
+
+    #[test]
+    fn a_right_answer_is_good_with_every_algorithm() {
+        for algorithm in [Algorithm::Md5, Algorithm::Sha256, Algorithm::Sha512_256] {
+            let mut verifier = verifier(algorithm);
+            let answer = answer(&verifier, PASSWORD, TO, at(0));
+
+            assert_eq!(verifier.verify(&request(&[&answer]), &known(), 1, at(1)), Verdict::Good);
+            assert_eq!(verifier.remembered(), 1);
+        }
+    }
+
+    #[test]
+    fn without_credentials_for_our_realm_a_challenge_is_due() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let elsewhere = answer(&verifier, PASSWORD, TO, at(0)).replace("trunkline", "elsewhere");
+
+        for authorization in [&[][..], &[elsewhere.as_str()], &["Basic dXNlcjpwYXNz"], &["Digest"]] {
+            let request = request(authorization);
+
+            assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Absent);
+            assert_eq!(verifier.username_of(&request), None);
+        }
+    }
+
+    #[test]
+    fn of_several_credentials_those_for_our_realm_count() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let ours = answer(&verifier, PASSWORD, TO, at(0));
+        let elsewhere = r#"Digest username="other", realm="elsewhere", nonce="1", uri="sip:x", response="2""#;
+        let request = request(&[elsewhere, &ours]);
+
+        assert_eq!(verifier.username_of(&request).as_deref(), Some("retell-outbound"));
+        assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Good);
+    }
+
+    #[test]
+    fn a_wrong_password_and_another_user_are_told_the_same() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let wrong = request(&[&answer(&verifier, "guess", TO, at(0))]);
+        let right = request(&[&answer(&verifier, PASSWORD, TO, at(0))]);
+        let someone_else = Credentials { username: "other".to_owned(), ..known() };
+
+        assert_eq!(verifier.verify(&wrong, &known(), 1, at(1)), Verdict::Wrong);
+        assert_eq!(verifier.verify(&right, &someone_else, 1, at(1)), Verdict::Wrong);
+        assert_eq!(verifier.remembered(), 0);
+    }
+
+    #[test]
+    fn a_wrong_password_is_wrong_whatever_its_nonce() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let request = request(&[&answer(&verifier, "guess", TO, at(0))]);
+
+        assert_eq!(verifier.verify(&request, &known(), 1, at(1_000)), Verdict::Wrong);
+    }
+
+    #[test]
+    fn an_expired_or_foreign_nonce_is_stale() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let before_restart = Verifier::new([8; 32], "trunkline", Algorithm::Md5);
+        let expired = request(&[&answer(&verifier, PASSWORD, TO, at(0))]);
+        let foreign = request(&[&answer(&before_restart, PASSWORD, TO, at(0))]);
+
+        assert_eq!(verifier.verify(&expired, &known(), 1, at(61)), Verdict::Stale);
+        assert_eq!(verifier.verify(&foreign, &known(), 1, at(1)), Verdict::Stale);
+    }
+
+    #[test]
+    fn a_replayed_answer_is_stale_but_the_next_count_is_good() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let challenge = verifier.challenge(1, at(0), false);
+        let [first, second] = [1, 2].map(|nc| request(&[&answer_to(&challenge, PASSWORD, TO, nc)]));
+
+        assert_eq!(verifier.verify(&first, &known(), 1, at(1)), Verdict::Good);
+        assert_eq!(verifier.verify(&first, &known(), 1, at(2)), Verdict::Good, "same transaction");
+        assert_eq!(verifier.verify(&first, &known(), 2, at(2)), Verdict::Stale);
+        assert_eq!(verifier.verify(&second, &known(), 3, at(2)), Verdict::Good);
+    }
+
+    #[test]
+    fn without_qop_a_nonce_works_once() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let old_style = verifier.challenge(1, at(0), false).replace(", qop=\"auth\"", "");
+        let request = request(&[&answer_to(&old_style, PASSWORD, TO, 1)]);
+
+        assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Good);
+        assert_eq!(verifier.verify(&request, &known(), 2, at(1)), Verdict::Stale);
+    }
+
+    #[test]
+    fn uri_must_have_user_and_host_of_the_request_uri_or_of_to() {
+        for (uri, verdict) in [
+            (REQUEST_URI, Verdict::Good),
+            (TO, Verdict::Good),
+            ("sip:+14155550101@BRIDGE.example:5070;transport=tcp", Verdict::Good),
+            ("sip:+14155550199@bridge.example", Verdict::Wrong),
+            ("sip:+14155550101@elsewhere.example", Verdict::Wrong),
+            ("sip:bridge.example", Verdict::Wrong),
+            ("/doe.json", Verdict::Wrong),
+        ] {
+            let mut verifier = verifier(Algorithm::Md5);
+            let request = request(&[&answer(&verifier, PASSWORD, uri, at(0))]);
+
+            assert_eq!(verifier.verify(&request, &known(), 1, at(1)), verdict, "{uri}");
+        }
+    }
+
+    #[test]
+    fn parameters_may_be_quoted_or_not_and_in_any_case() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let answer = answer(&verifier, PASSWORD, TO, at(0))
+            .replace("qop=auth", "QOP=\"auth\"")
+            .replace("algorithm=MD5", "Algorithm=\"md5\"")
+            .replace("nc=00000001", "nc=\"00000001\"");
+
+        assert_eq!(verifier.verify(&request(&[&answer]), &known(), 1, at(1)), Verdict::Good);
+    }
+
+    #[test]
+    fn malformed_credentials_are_wrong() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let right = answer(&verifier, PASSWORD, TO, at(0));
+
+        for (part, replacement) in [
+            ("nc=00000001", "nc=xyz"),
+            (", nc=00000001", ""),
+            ("qop=auth", "qop=auth-int"),
+            ("cnonce=", "other="),
+            ("algorithm=MD5", "algorithm=SHA-256"),
+            ("algorithm=MD5", "algorithm=MD5-sess"),
+            ("response=", "other="),
+            ("uri=", "other="),
+            ("username=", "other="),
+            ("nonce=", "other="),
+        ] {
+            let request = request(&[&right.replacen(part, replacement, 1)]);
+
+            assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Wrong, "{replacement}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_count_of_zero_is_wrong_however_well_computed() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let challenge = verifier.challenge(1, at(0), false);
+        let request = request(&[&answer_to(&challenge, PASSWORD, TO, 0)]);
+
+        assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Wrong);
+    }
+
+    const PASSWORD: &str = "s3cret \"quoted\"";
+    const REQUEST_URI: &str = "sip:+14155550101@192.0.2.10:5060";
+    const TO: &str = "sip:+14155550101@bridge.example";
+
+    fn verifier(algorithm: Algorithm) -> Verifier {
+        Verifier::new([7; 32], "trunkline", algorithm)
+    }
+
+    fn known() -> Credentials {
+        Credentials { username: "retell-outbound".to_owned(), password: PASSWORD.to_owned() }
+    }
+
+    fn answer(verifier: &Verifier, password: &str, uri: &str, now: Duration) -> String {
+        answer_to(&verifier.challenge(1, now, false), password, uri, 1)
+    }
+
+    /// The peer's side, played by our own client.
+    fn answer_to(challenge: &str, password: &str, uri: &str, nc: u32) -> String {
+        let response = parsed(&format!("SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\n\r\n"));
+        let challenge = challenge_of(&response).expect("a challenge");
+        let credentials = Credentials { password: password.to_owned(), ..known() };
+        let (name, value) = authorization(&challenge, &credentials, "INVITE", uri, "0a4f113b", nc, b"");
+        assert_eq!(name, Name::Authorization);
+        value
+    }
+
+    fn request(authorizations: &[&str]) -> Message {
+        let lines: String =
+            authorizations.iter().map(|value| format!("Authorization: {value}\r\n")).collect();
+        parsed(&format!("INVITE {REQUEST_URI} SIP/2.0\r\nTo: <{TO};user=phone>\r\n{lines}\r\n"))
+    }
+
+    fn parsed(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("well formed")
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
 }

@@ -277,7 +277,7 @@ impl Machine {
 
     fn on_deadline(&mut self, now: Instant, timers: &Timers, outputs: &mut Vec<ClientOutput>) {
         match self {
-            Self::Invite(machine) => machine.on_deadline(now, timers, outputs),
+            Self::Invite(machine) => machine.on_deadline(now, outputs),
             Self::Other(machine) => machine.on_deadline(now, timers, outputs),
         }
     }

@@ -122,7 +122,7 @@ impl InviteClient {
     }
 
     /// Retransmits, gives up or ends, as is due at `now`.
-    pub fn on_deadline(&mut self, now: Instant, timers: &Timers, out: &mut Vec<ClientOutput>) {
+    pub fn on_deadline(&mut self, now: Instant, out: &mut Vec<ClientOutput>) {
         match &mut self.state {
             State::Calling { give_up, .. } | State::Proceeding { cancelled: Some(give_up) }
                 if *give_up <= now =>

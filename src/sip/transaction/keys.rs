@@ -5,10 +5,10 @@
 //! as RFC 2543 says, by Request-URI, From-tag, Call-ID, CSeq number and the whole top Via. The To-tag is left out there:
 //! with all of these equal it would only tell the answers of forks apart, and an ACK's differs from its INVITE's.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use crate::id::MAGIC_COOKIE;
-use crate::sip::headers::Name;
+use crate::sip::headers::{Name, lex};
 use crate::sip::message::{Message, Method};
 
 /// A transaction, or the request that several transactions may carry.
@@ -23,21 +23,22 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The transaction of `request` as if its method were `method`: an ACK belongs to its INVITE, and a CANCEL names the
-    /// INVITE it is for.
+    /// INVITE it is for. Both repeat the INVITE's Via (§17.1.1.3, §9.1), so its text need not be understood.
+    ///
+    /// Hot path: no allocation.
     pub(super) fn transaction(&self, request: &Message, method: Method<'_>) -> Key {
         let method = method.as_bytes();
-        match request.top_branch() {
-            Some(branch) if has_cookie(branch) => match request.top_via() {
-                Ok(via) => self.key((method, branch, via.host, via.port)),
-                Err(_) => self.key((method, branch)),
-            },
+        let via = request.raw_elements(Name::Via).next().unwrap_or_default();
+        let (sent_by, params) = via.split_at(memchr::memchr(b';', via).unwrap_or(via.len()));
+        match lex::param(params, "branch").flatten() {
+            Some(branch) if has_cookie(branch) => self.key((method, branch, AnyCase(sent_by))),
             Some(_) | None => self.key((
                 method,
                 request.request_uri(),
                 request.from_tag(),
                 request.call_id().unwrap_or_default(),
                 request.cseq().map_or(0, |cseq| cseq.number),
-                request.elements(Name::Via).next(),
+                via,
             )),
         }
     }
@@ -54,6 +55,22 @@ impl Keys {
 
     fn key(&self, parts: impl Hash) -> Key {
         Key([self.seeds[0].hash_one(&parts), self.seeds[1].hash_one(&parts)])
+    }
+}
+
+/// Text that hashes alike in any case.
+struct AnyCase<'a>(&'a [u8]);
+
+impl Hash for AnyCase<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut lower = [0; 32];
+        for piece in self.0.chunks(lower.len()) {
+            let lower = &mut lower[..piece.len()];
+            lower.copy_from_slice(piece);
+            lower.make_ascii_lowercase();
+            state.write(lower);
+        }
+        state.write_usize(self.0.len());
     }
 }
 

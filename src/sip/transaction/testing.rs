@@ -36,20 +36,38 @@ pub(super) fn run_to_end<M: Timed>(machine: &mut M) -> Vec<(Duration, M::Output)
     log
 }
 
-macro_rules! timed {
-    ($($machine:ty => $output:ty),+) => {$(
-        impl Timed for $machine {
-            type Output = $output;
+impl Timed for InviteClient {
+    type Output = ClientOutput;
 
-            fn next_deadline(&self) -> Option<Instant> {
-                self.next_deadline()
-            }
+    fn next_deadline(&self) -> Option<Instant> {
+        self.next_deadline()
+    }
 
-            fn on_deadline(&mut self, now: Instant, timers: &Timers, out: &mut Vec<$output>) {
-                self.on_deadline(now, timers, out);
-            }
-        }
-    )+};
+    fn on_deadline(&mut self, now: Instant, _: &Timers, out: &mut Vec<ClientOutput>) {
+        self.on_deadline(now, out);
+    }
 }
 
-timed!(InviteClient => ClientOutput, Client => ClientOutput, InviteServer => ServerOutput);
+impl Timed for Client {
+    type Output = ClientOutput;
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.next_deadline()
+    }
+
+    fn on_deadline(&mut self, now: Instant, timers: &Timers, out: &mut Vec<ClientOutput>) {
+        self.on_deadline(now, timers, out);
+    }
+}
+
+impl Timed for InviteServer {
+    type Output = ServerOutput;
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.next_deadline()
+    }
+
+    fn on_deadline(&mut self, now: Instant, timers: &Timers, out: &mut Vec<ServerOutput>) {
+        self.on_deadline(now, timers, out);
+    }
+}
