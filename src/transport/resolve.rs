@@ -54,7 +54,7 @@ pub fn literal(uri: &Uri) -> Option<Result<Targets, ResolveError>> {
 ///
 /// # Errors
 ///
-/// When the transport is not one of ours, the name has no address, or nobody answers in [`LOOKUP`].
+/// When the transport is not one of ours, the name has no address, or nobody answers in 5 s.
 pub async fn resolve(uri: &Uri) -> Result<Targets, ResolveError> {
     if let Some(known) = literal(uri) {
         return known;

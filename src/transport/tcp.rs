@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -288,8 +289,10 @@ async fn read(
             },
         };
         buffer.reserve(READ_BYTES);
+        let room = buffer.capacity() - buffer.len();
         match readable.and_then(|()| stream.try_read_buf(&mut buffer)) {
             Ok(0) => return Ended::Eof,
+            Ok(length) if length < room => drained(stream),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(error) => return Ended::Failed(error),
@@ -317,6 +320,11 @@ async fn read(
             buffer = BytesMut::new();
         }
     }
+}
+
+/// Forgets readiness after a short read, which says as much as the `WouldBlock` of one more system call would.
+fn drained(stream: &TcpStream) {
+    let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
 }
 
 async fn write(link: &Link, stream: &TcpStream) -> Ended {

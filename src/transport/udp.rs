@@ -18,8 +18,7 @@ use bytes::Bytes;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrLike as _, SockaddrStorage, recvmmsg, recvmsg,
-    setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
@@ -116,6 +115,7 @@ impl Listener {
     /// Hot path: one system call, and one allocation for each datagram, of its size.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>, events: &mut Vec<Event>) -> Poll<io::Result<()>> {
         let before = events.len();
+        let mut failures = 0;
         while events.len() == before {
             let mut readiness = ready!(self.socket.poll_read_ready(cx))?;
             match self.receive(events) {
@@ -124,7 +124,11 @@ impl Listener {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => readiness.clear_ready(),
                 // A pending ICMP error, which `report_icmp` deals with.
-                Err(error) => tracing::trace!(%error, "receiving reported an earlier datagram's error"),
+                Err(_) if failures < MAX_PENDING_ERRORS => failures += 1,
+                Err(error) => {
+                    tracing::warn!(%error, "receiving datagrams");
+                    readiness.clear_ready();
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -189,8 +193,8 @@ impl Listener {
     }
 }
 
-/// Registers for reading alone. A `tokio::net::UdpSocket` would wake the thread for writing too, after every datagram
-/// that left.
+/// Registers for reading alone: a `tokio::net::UdpSocket` wakes the thread for writing too, for nothing, after about
+/// every second datagram that left.
 #[expect(
     deprecated,
     reason = "its successor is unsafe for types whose descriptor may change, which a std socket's cannot"
@@ -318,7 +322,7 @@ const MAX_TRIES: u8 = 50;
 /// How long a full socket is left alone.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// ICMP errors of earlier datagrams that may be in the way of a send.
+/// ICMP errors of earlier datagrams that may be in the way of one call.
 const MAX_PENDING_ERRORS: u8 = 3;
 
 /// What an ICMP error may quote and we compare.
