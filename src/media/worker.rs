@@ -304,7 +304,7 @@ impl Worker {
 
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize, now: Instant) {
         let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::as_mut) else { return };
-        let (from, to) = stream.from_and_to(side);
+        let (from, to) = stream.split(side);
         let mut sending = false;
         for place in 0..received {
             let verdict = match self.batch.datagram(place) {
