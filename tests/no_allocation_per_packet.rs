@@ -47,7 +47,7 @@ fn allocations_of_the_pure_path() -> u64 {
 
 fn allocations_of_a_media_thread() -> u64 {
     let listen = vec!["127.0.11.1".parse().unwrap()];
-    let config = Config { listen, ports: [30_000, 30_003], silence_timeout_s: 60, ..Config::default() };
+    let config = Config { listen, ports: [30_000, 30_199], silence_timeout_s: 60, ..Config::default() };
     let mut engine = Engine::start(&config, Arc::new(|_| ())).unwrap();
     let ends = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
     let addresses = [0, 1].map(|end: usize| ends[end].local_addr().unwrap());
@@ -74,6 +74,8 @@ fn allocations_of_a_media_thread() -> u64 {
     };
 
     relay(0..100);
+    // For the other media thread, which may only now begin.
+    std::thread::sleep(Duration::from_millis(200));
     let before = ALLOCATIONS.load(Ordering::SeqCst);
     relay(100..PACKETS);
 

@@ -235,7 +235,7 @@ fn what_comes_after_a_call_is_never_seen_by_the_next_one_on_its_ports() {
 
 #[test]
 fn a_silent_side_is_reported_once() {
-    let (engine, events) = engine("127.0.10.13", [30_000, 30_007], 1);
+    let (engine, events) = engine("127.0.10.13", [30_000, 30_199], 1);
     let mut call = Call::on(engine);
     call.describe(Side::Caller, plain(Side::Caller));
     call.describe(Side::Callee, plain(Side::Callee));
@@ -286,7 +286,7 @@ fn a_stream_that_floods_does_not_starve_its_neighbour() {
 fn ipv6_and_ipv4_meet_in_one_call() {
     let config = Config {
         listen: vec![ip("127.0.10.16"), ip("::1")],
-        ports: [30_400, 30_419],
+        ports: [30_200, 30_399],
         silence_timeout_s: 0,
         ..Config::default()
     };
@@ -304,7 +304,7 @@ fn ipv6_and_ipv4_meet_in_one_call() {
 
 #[test]
 fn a_wildcard_is_resolved_toward_each_peer() {
-    let config = Config { ports: [30_420, 30_439], silence_timeout_s: 0, ..Config::default() };
+    let config = Config { ports: [30_400, 30_599], silence_timeout_s: 0, ..Config::default() };
     let mut engine = Engine::start(&config, Arc::new(|_| ())).unwrap();
 
     let reserved = engine.reserve(CALL, ip("127.0.0.7"), ip("127.0.0.8")).unwrap();
@@ -334,9 +334,8 @@ impl Call {
         Self { engine, reserved, caller: Peer::at("127.0.0.1"), callee: Peer::at("127.0.0.1") }
     }
 
-    /// With room for one call: the next one gets the same ports.
     fn reserved(address: &str) -> Self {
-        Self::on(engine(address, [30_000, 30_007], 0).0)
+        Self::on(engine(address, [30_000, 30_199], 0).0)
     }
 
     fn connected(address: &str, payload_types: impl Fn(Side) -> (u8, Option<u8>)) -> Self {

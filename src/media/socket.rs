@@ -108,9 +108,14 @@ impl Default for Events {
 }
 
 impl Events {
-    /// The tokens of what became readable.
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = u32> + '_ {
-        self.events[..self.filled].iter().map(|event| event.u64 as u32)
+    /// How many descriptors became readable.
+    pub(crate) fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// The token of the one at `place`, below [`Self::len`].
+    pub(crate) fn token(&self, place: usize) -> u32 {
+        self.events[place].u64 as u32
     }
 }
 
@@ -384,7 +389,7 @@ mod tests {
         epoll.add(&waker, 9).unwrap();
         let mut reported = || {
             epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
-            events.tokens().collect::<Vec<_>>()
+            (0..events.len()).map(|place| events.token(place)).collect::<Vec<_>>()
         };
 
         assert_eq!(reported(), []);
