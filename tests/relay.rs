@@ -5,6 +5,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -48,6 +49,18 @@ fn a_leg_sees_one_source_though_the_peer_behind_changes_its_own() {
     let expected = [0, 1, 2, 4].map(|step| (ssrc, first.wrapping_add(step)));
     assert_eq!(numbers, expected);
     assert_eq!(call.stats()[0].packets_lost, 1);
+}
+
+#[test]
+fn a_burst_arrives_whole_and_in_order() {
+    let mut call = Call::connected("127.0.10.18", plain);
+
+    let arrived = call.say(Side::Caller, &[(0, "x"); 200]);
+
+    let number = |packet: &Vec<u8>| u16::from(RtpReader::new(packet).unwrap().sequence_number());
+    let first = arrived.first().map(number).unwrap();
+    let numbers: Vec<_> = arrived.iter().map(number).collect();
+    assert_eq!(numbers, (0..200).map(|step| first.wrapping_add(step)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -220,6 +233,8 @@ fn what_comes_after_a_call_is_never_seen_by_the_next_one_on_its_ports() {
     assert_eq!(call.engine.stats(CALL), None);
 
     let late = call.say(Side::Caller, &[(0, "still talking"); 30]);
+    let pooled =
+        call.engine.packet_totals().dropped.into_iter().find(|(reason, _)| *reason == Reason::Pooled);
     std::thread::sleep(Duration::from_millis(2_010));
     let before = call.reserved;
     call.reserved = call.engine.reserve(CALL, ip("127.0.0.1"), ip("127.0.0.1")).unwrap();
@@ -228,6 +243,7 @@ fn what_comes_after_a_call_is_never_seen_by_the_next_one_on_its_ports() {
     let next = call.say(Side::Caller, &[(0, "next call")]);
 
     assert!(late.is_empty());
+    assert_eq!(pooled, Some((Reason::Pooled, 30)));
     assert_eq!(before, call.reserved);
     assert_eq!(heard(&next), [(0, "next call")]);
     assert_eq!(call.stats()[0], LegStats { packets_received: 1, ..LegStats::default() });
@@ -269,14 +285,14 @@ fn a_stream_that_floods_does_not_starve_its_neighbour() {
     let (flooder, target) = (Peer::at("127.0.0.1"), Peer::at("127.0.0.1"));
     call.engine.set_leg(other, Side::Caller, media(flooder.socket.local_addr().unwrap(), (0, None)));
     call.engine.set_leg(other, Side::Callee, media(target.socket.local_addr().unwrap(), (0, None)));
-    let stop = Arc::new(Mutex::new(false));
+    let stop = Arc::new(AtomicBool::new(false));
     let flood = flood(flooder, reserved.caller, Arc::clone(&stop));
 
     let mut relayed = 0;
     for _ in 0..50 {
         relayed += call.say(Side::Caller, &[(0, "calm")]).len();
     }
-    *stop.lock().unwrap() = true;
+    stop.store(true, Ordering::Relaxed);
     flood.join().unwrap();
 
     assert_eq!(relayed, 50);
@@ -430,10 +446,10 @@ fn engine(address: &str, ports: [u16; 2], silence_timeout_s: u32) -> (Engine, Re
     (Engine::start(&config, Arc::new(report)).unwrap(), events)
 }
 
-fn flood(flooder: Peer, to: SocketAddr, stop: Arc<Mutex<bool>>) -> std::thread::JoinHandle<()> {
+fn flood(flooder: Peer, to: SocketAddr, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let mut flooder = flooder;
-        while !*stop.lock().unwrap() {
+        while !stop.load(Ordering::Relaxed) {
             flooder.send(to, 0, "flood");
         }
     })
