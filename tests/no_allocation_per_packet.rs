@@ -3,6 +3,8 @@
 //! The allocator counts for the whole process, so the file is one test that runs without libtest, and the far ends it
 //! drives allocate nothing either.
 
+#![allow(clippy::unwrap_used, reason = "a test, though without libtest")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::UdpSocket;
 use std::sync::Arc;
