@@ -306,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn another_source_of_the_peer_starts_a_talkspurt_of_the_same_stream() {
+        let mut call = Call::connected();
+        call.speak(&AUDIO).unwrap();
+
+        let [first, second] =
+            [5_000, 5_001].map(|sequence| call.speak(&Said { ssrc: 78, sequence, ..AUDIO }).unwrap());
+
+        let (first, second) = (RtpReader::new(&first).unwrap(), RtpReader::new(&second).unwrap());
+        assert_eq!((first.ssrc(), first.mark(), second.mark()), (0xBBBB, true, false));
+    }
+
+    #[test]
     fn hold_drops_packets_and_its_end_leaves_no_gap() {
         let mut call = Call::connected();
         call.speak(&Said { sequence: 1, ..AUDIO }).unwrap();
@@ -353,9 +365,10 @@ mod tests {
         source: &'static str,
         payload_type: u8,
         sequence: u16,
+        ssrc: u32,
     }
 
-    const AUDIO: Said = Said { source: "198.51.100.7:4000", payload_type: 0, sequence: 1 };
+    const AUDIO: Said = Said { source: "198.51.100.7:4000", payload_type: 0, sequence: 1, ssrc: 77 };
 
     struct Call {
         caller: Leg,
@@ -379,7 +392,7 @@ mod tests {
                 .marked(said.sequence == 1)
                 .sequence(Seq::from(said.sequence))
                 .timestamp(u32::from(said.sequence) * 160)
-                .ssrc(77)
+                .ssrc(said.ssrc)
                 .payload(&[0x55; 160])
                 .build()
                 .unwrap();

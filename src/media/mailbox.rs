@@ -6,7 +6,7 @@
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::counters::LegCounters;
@@ -15,7 +15,6 @@ use super::latch::Signalled;
 use super::socket::Waker;
 use super::stream::Stream;
 use super::{LegMedia, Side};
-use std::sync::Arc;
 
 /// The place of a call's stream in its media thread's table.
 pub(crate) type StreamId = u32;
@@ -96,3 +95,89 @@ impl Mailbox {
 
 /// How many commands may wait before the thread is woken for them: some tens of kilobytes.
 const PILE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::media::socket::{Epoll, Events};
+
+    #[test]
+    fn a_sleeping_thread_is_woken_by_the_first_command_only() {
+        let mut thread = Thread::new();
+
+        assert!(thread.mailbox.may_sleep());
+        thread.mailbox.push(release(1));
+        assert!(thread.is_woken());
+        thread.mailbox.push(release(2));
+        assert!(!thread.is_woken());
+    }
+
+    #[test]
+    fn a_thread_does_not_go_to_sleep_over_a_command() {
+        let thread = Thread::new();
+        thread.mailbox.push(release(1));
+
+        assert!(!thread.mailbox.may_sleep());
+    }
+
+    #[test]
+    fn a_busy_thread_is_woken_when_commands_pile_up_and_at_the_end() {
+        let mut thread = Thread::new();
+
+        for id in 1..PILE {
+            thread.mailbox.push(release(id));
+        }
+        assert!(!thread.is_woken());
+        thread.mailbox.push(release(PILE));
+        assert!(thread.is_woken());
+        thread.mailbox.push(Command::Stop);
+        assert!(thread.is_woken());
+    }
+
+    #[test]
+    fn commands_are_taken_once_in_the_order_they_were_left() {
+        let thread = Thread::new();
+        let mut inbox = Vec::new();
+        for id in 0..3 {
+            thread.mailbox.push(release(id));
+        }
+
+        thread.mailbox.take(&mut inbox);
+        let taken: Vec<_> = inbox.drain(..).map(released).collect();
+        thread.mailbox.take(&mut inbox);
+
+        assert_eq!((taken, inbox.len()), (vec![Some(0), Some(1), Some(2)], 0));
+    }
+
+    struct Thread {
+        mailbox: Mailbox,
+        epoll: Epoll,
+        events: Events,
+    }
+
+    impl Thread {
+        fn new() -> Self {
+            let (epoll, waker) = (Epoll::new().unwrap(), Waker::new().unwrap());
+            epoll.add(&waker, 0).unwrap();
+            Self { mailbox: Mailbox::new(waker), epoll, events: Events::default() }
+        }
+
+        fn is_woken(&mut self) -> bool {
+            self.epoll.wait(&mut self.events, Some(Duration::ZERO)).unwrap();
+            self.events.len() > 0
+        }
+    }
+
+    fn release(id: usize) -> Command {
+        Command::Release { id: id as StreamId }
+    }
+
+    fn released(command: Command) -> Option<StreamId> {
+        match command {
+            Command::Release { id } => Some(id),
+            _ => None,
+        }
+    }
+}

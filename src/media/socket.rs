@@ -15,22 +15,22 @@ use socket2::SockAddr;
 
 /// An edge-triggered epoll: a descriptor is reported once when it becomes readable, and not again until it was drained.
 #[derive(Debug)]
-pub struct Epoll(OwnedFd);
+pub(crate) struct Epoll(OwnedFd);
 
 /// Room for what one [`Epoll::wait`] reports.
-pub struct Events {
+pub(crate) struct Events {
     events: Box<[libc::epoll_event; EVENTS]>,
     filled: usize,
 }
 
 /// Wakes the thread that waits for the [`Epoll`] it was added to; an eventfd.
 #[derive(Debug)]
-pub struct Waker(OwnedFd);
+pub(crate) struct Waker(OwnedFd);
 
 /// Datagrams of one socket, and what of them is to be sent on.
 ///
 /// Belongs to one thread and is used for every socket of it in turn.
-pub struct Batch {
+pub(crate) struct Batch {
     slots: Box<[Slot; BATCH]>,
     received: usize,
     /// The slots to send, in order.
@@ -40,7 +40,7 @@ pub struct Batch {
 
 /// What became of the datagrams that were kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// Taken by the operating system.
     pub sent: usize,
     /// Refused: unreachable, no buffer, forbidden by a firewall.
@@ -58,7 +58,7 @@ impl Epoll {
     /// # Errors
     ///
     /// The operating system's, out of descriptors for one.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         // SAFETY: the kernel just returned `fd` to us alone.
@@ -70,7 +70,7 @@ impl Epoll {
     /// # Errors
     ///
     /// The operating system's, out of memory or watches for one.
-    pub fn add(&self, descriptor: &impl AsRawFd, token: u32) -> io::Result<()> {
+    pub(crate) fn add(&self, descriptor: &impl AsRawFd, token: u32) -> io::Result<()> {
         let mut event =
             libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: u64::from(token) };
         let (epoll, fd) = (self.0.as_raw_fd(), descriptor.as_raw_fd());
@@ -84,7 +84,7 @@ impl Epoll {
     /// # Errors
     ///
     /// None that a valid epoll can return.
-    pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let timeout_ms = timeout.map_or(-1, |timeout| {
             libc::c_int::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(libc::c_int::MAX)
         });
@@ -108,9 +108,14 @@ impl Default for Events {
 }
 
 impl Events {
-    /// The tokens of what became readable.
-    pub fn tokens(&self) -> impl Iterator<Item = u32> + '_ {
-        self.events[..self.filled].iter().map(|event| event.u64 as u32)
+    /// How many descriptors became readable.
+    pub(crate) fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// The token of the one at `place`, below [`Self::len`].
+    pub(crate) fn token(&self, place: usize) -> u32 {
+        self.events[place].u64 as u32
     }
 }
 
@@ -118,7 +123,7 @@ impl Waker {
     /// # Errors
     ///
     /// The operating system's, out of descriptors for one.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: the kernel just returned `fd` to us alone.
@@ -128,7 +133,7 @@ impl Waker {
     /// Makes the descriptor readable anew.
     ///
     /// It is never read: each write is an edge of its own, and the counter would need centuries to fill.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let one = 1_u64.to_ne_bytes();
         // SAFETY: `one` is a live local of the eight bytes that are written. A full counter, the only failure, means
         // that the thread was woken already.
@@ -158,7 +163,7 @@ impl Batch {
     /// # Errors
     ///
     /// The socket's: [`io::ErrorKind::WouldBlock`] when it holds nothing, or what an earlier send brought back by ICMP.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         (self.received, self.keeping) = (0, 0);
         let mut parts = [libc::iovec { iov_base: ptr::null_mut(), iov_len: LONGEST }; BATCH];
         let mut headers = [no_message(); BATCH];
@@ -183,14 +188,14 @@ impl Batch {
     }
 
     /// The datagram at `place` with its source; `None` if it was longer than a buffer, or is none at all.
-    pub fn datagram(&mut self, place: usize) -> Option<(SocketAddr, &mut [u8])> {
+    pub(crate) fn datagram(&mut self, place: usize) -> Option<(SocketAddr, &mut [u8])> {
         let slot = self.slots[..self.received].get_mut(place).filter(|slot| !slot.truncated)?;
         let source = socket_address(&slot.source)?;
         Some((source, slot.bytes.get_mut(..slot.length)?))
     }
 
     /// Marks the datagram at `place`, rewritten by now, as one to send.
-    pub fn keep(&mut self, place: usize) {
+    pub(crate) fn keep(&mut self, place: usize) {
         if let Some(kept) = self.kept.get_mut(self.keeping) {
             *kept = place;
             self.keeping += 1;
@@ -200,7 +205,7 @@ impl Batch {
     /// Sends what was kept to `to`, in order. A datagram that is refused is skipped, and those behind it still go.
     ///
     /// Hot path: one system call if none is refused, no allocation, no lock.
-    pub fn send(&mut self, socket: &UdpSocket, to: SocketAddr) -> Sent {
+    pub(crate) fn send(&mut self, socket: &UdpSocket, to: SocketAddr) -> Sent {
         let address = SockAddr::from(to);
         let mut parts = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
         let mut headers = [no_message(); BATCH];
@@ -236,7 +241,7 @@ impl Batch {
 /// # Errors
 ///
 /// None that Linux can return.
-pub fn file_limit() -> io::Result<(u64, u64)> {
+pub(crate) fn file_limit() -> io::Result<(u64, u64)> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a live local that the kernel fills.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
@@ -248,7 +253,7 @@ pub fn file_limit() -> io::Result<(u64, u64)> {
 /// # Errors
 ///
 /// `soft` is above `hard`.
-pub fn set_file_limit(soft: u64, hard: u64) -> io::Result<()> {
+pub(crate) fn set_file_limit(soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
     // SAFETY: `limit` is a live local that the kernel only reads.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
@@ -290,11 +295,11 @@ fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 /// Datagrams taken from a socket at a time: a stream that floods gets no more before its neighbours had their turn.
-pub const BATCH: usize = 16;
+pub(crate) const BATCH: usize = 16;
 /// The longest datagram that is relayed; 60 ms of G.711 with every header extension in use is under 600.
-pub const LONGEST: usize = 1_500;
+pub(crate) const LONGEST: usize = 1_500;
 /// Free bytes behind every datagram, for an SRTP tag and key identifier.
-pub const TAIL_ROOM: usize = 36;
+pub(crate) const TAIL_ROOM: usize = 36;
 const EVENTS: usize = 256;
 
 #[cfg(test)]
@@ -384,7 +389,7 @@ mod tests {
         epoll.add(&waker, 9).unwrap();
         let mut reported = || {
             epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
-            events.tokens().collect::<Vec<_>>()
+            (0..events.len()).map(|place| events.token(place)).collect::<Vec<_>>()
         };
 
         assert!(reported().is_empty());

@@ -56,7 +56,7 @@ impl Stream {
     }
 
     /// The side that receives a packet, then the one it is for.
-    pub(crate) fn from_and_to(&mut self, from: Side) -> (&mut Half, &mut Half) {
+    pub(crate) fn split(&mut self, from: Side) -> (&mut Half, &mut Half) {
         let [caller, callee] = &mut self.sides;
         match from {
             Side::Caller => (caller, callee),

@@ -2,7 +2,8 @@
 //!
 //! A turn is: wait, take commands, then one batch for every socket that has something, round and round. Edge-triggered
 //! epoll reports a socket once, so one that was not drained stays on the ready list; one that floods gets a batch a
-//! round like everybody else. The clock is read once a turn, commands come before packets, and no error ends the thread.
+//! round like everybody else. The clock is read once a turn, no packet is looked at before the commands that preceded
+//! it, and no error ends the thread.
 
 use std::collections::VecDeque;
 use std::io;
@@ -42,10 +43,13 @@ struct Worker {
     streams: Vec<Option<Box<Stream>>>,
     /// Calls that have a stream.
     active: usize,
+    /// What epoll reported last.
+    readable: Events,
     /// Sockets that may hold packets.
     ready: VecDeque<SocketId>,
     batch: Batch,
     inbox: Vec<Command>,
+    stopped: bool,
     next_tick: Instant,
 }
 
@@ -78,25 +82,23 @@ impl Handle {
         let (epoll, waker) = (Arc::new(Epoll::new()?), Waker::new()?);
         epoll.add(&waker, WAKE)?;
         let (mailbox, totals) = (Arc::new(Mailbox::new(waker)), Arc::<Totals>::default());
-        let shared = (Arc::clone(&mailbox), Arc::clone(&epoll), Arc::clone(&totals));
-        let thread = std::thread::Builder::new().name(name).spawn(move || {
-            let (mailbox, epoll, totals) = shared;
-            let worker = Worker {
-                mailbox,
-                epoll,
-                totals,
-                events,
-                silence_timeout,
-                sockets: Vec::new(),
-                streams: Vec::new(),
-                active: 0,
-                ready: VecDeque::new(),
-                batch: Batch::default(),
-                inbox: Vec::new(),
-                next_tick: clock::now(),
-            };
-            worker.run();
-        })?;
+        let worker = Worker {
+            mailbox: Arc::clone(&mailbox),
+            epoll: Arc::clone(&epoll),
+            totals: Arc::clone(&totals),
+            events,
+            silence_timeout,
+            sockets: Vec::new(),
+            streams: Vec::new(),
+            active: 0,
+            readable: Events::default(),
+            ready: VecDeque::new(),
+            batch: Batch::default(),
+            inbox: Vec::new(),
+            stopped: false,
+            next_tick: clock::now(),
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(move || worker.run())?;
         let free_streams = Vec::new();
         Ok(Self { mailbox, epoll, totals, thread: Some(thread), sockets: 0, streams: 0, free_streams })
     }
@@ -155,21 +157,21 @@ impl Drop for Handle {
 
 impl Worker {
     fn run(mut self) {
-        let mut readable = Events::default();
         let mut now = clock::now();
         loop {
             let timeout = self.timeout(now);
-            if self.epoll.wait(&mut readable, timeout).is_err() {
+            if self.epoll.wait(&mut self.readable, timeout).is_err() {
                 self.totals.add_error();
                 std::thread::sleep(AFTER_ERROR);
             }
             self.mailbox.on_wake();
             now = clock::now();
-            if !self.obey() {
+            self.obey();
+            if self.stopped {
                 return;
             }
-            for id in readable.tokens() {
-                self.on_readable(id);
+            for place in 0..self.readable.len() {
+                self.on_readable(self.readable.token(place));
             }
             self.relay_round(now);
             if now >= self.next_tick {
@@ -192,19 +194,17 @@ impl Worker {
         }
     }
 
-    /// Carries out what signalling left; false when the thread is to end.
-    fn obey(&mut self) -> bool {
+    /// Carries out what signalling left.
+    fn obey(&mut self) {
         let mut inbox = std::mem::take(&mut self.inbox);
         self.mailbox.take(&mut inbox);
-        let mut going_on = true;
         for command in inbox.drain(..) {
-            going_on &= self.on_command(command);
+            self.on_command(command);
         }
         self.inbox = inbox;
-        going_on
     }
 
-    fn on_command(&mut self, command: Command) -> bool {
+    fn on_command(&mut self, command: Command) {
         match command {
             Command::Adopt { socket } => {
                 self.sockets.push(Socket { socket, role: Role::Pooled, ready: false });
@@ -220,9 +220,8 @@ impl Worker {
             }
             Command::Answered { id, at } => self.with(id, |stream| stream.on_answer(at)),
             Command::Hold { id, side, held, at } => self.with(id, |stream| stream.hold(side, held, at)),
-            Command::Stop => return false,
+            Command::Stop => self.stopped = true,
         }
-        true
     }
 
     fn open(&mut self, id: StreamId, stream: Box<Stream>) {
@@ -251,6 +250,10 @@ impl Worker {
         if let Some(socket) = self.sockets.get_mut(id as usize) {
             socket.role = role;
         }
+    }
+
+    fn role(&self, id: SocketId) -> Role {
+        self.sockets.get(id as usize).map_or(Role::Pooled, |socket| socket.role)
     }
 
     fn with(&mut self, id: StreamId, change: impl FnOnce(&mut Stream)) {
@@ -284,8 +287,8 @@ impl Worker {
     ///
     /// Hot path: two system calls for up to [`BATCH`] packets, no allocation, no lock, no clock.
     fn relay(&mut self, id: SocketId, now: Instant) -> bool {
-        let Some(Socket { socket, role, .. }) = self.sockets.get(id as usize) else { return false };
-        let received = match self.batch.receive(socket) {
+        let Some(open) = self.sockets.get(id as usize) else { return false };
+        let received = match self.batch.receive(&open.socket) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Err(_) => {
@@ -294,7 +297,9 @@ impl Worker {
                 return true;
             }
         };
-        match *role {
+        // Only now is every command seen that was left before any of these packets arrived.
+        self.obey();
+        match self.role(id) {
             Role::Pooled => self.totals.add_dropped(Reason::Pooled, received),
             Role::Rtp(stream, side) => self.on_rtp(stream, side, received, now),
             Role::Rtcp(stream, side) => self.on_rtcp(stream, side, received, now),
@@ -304,7 +309,7 @@ impl Worker {
 
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize, now: Instant) {
         let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::as_mut) else { return };
-        let (from, to) = stream.from_and_to(side);
+        let (from, to) = stream.split(side);
         let mut sending = false;
         for place in 0..received {
             let verdict = match self.batch.datagram(place) {

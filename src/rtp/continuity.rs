@@ -289,6 +289,16 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_takes_over_at_once_begins_one_frame_later() {
+        let mut stream = Stream::new();
+        stream.packet(7, 10, 400_000, Kind::Audio);
+
+        let taken_over = stream.packet(8, 60_000, 12, Kind::Audio);
+
+        assert_eq!(timestamps(&[taken_over]), [5_160]);
+    }
+
+    #[test]
     fn a_jump_of_the_sequence_leaves_no_gap() {
         let mut stream = Stream::new();
 

@@ -1,0 +1,127 @@
+//! Relaying a packet allocates nothing: neither the pure path nor the media thread around it.
+//!
+//! The allocator counts for the whole process, so the file is one test that runs without libtest, and the far ends it
+//! drives allocate nothing either.
+
+#![allow(clippy::unwrap_used, reason = "a test, though without libtest")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rtp_rs::{RtpPacketBuilder, Seq};
+use trunkline::id::CallId;
+use trunkline::media::forward::{Leg, Peer, Verdict, forward};
+use trunkline::media::latch::{Latch, Signalled};
+use trunkline::media::{Config, Engine, LegMedia, Side};
+use trunkline::rtp::continuity::Position;
+use trunkline::rtp::payload::PayloadTypes;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+const PACKETS: u16 = 2_000;
+
+fn main() {
+    assert_eq!(allocations_of_the_pure_path(), 0, "by the pure path, in {PACKETS} packets");
+    assert_eq!(allocations_of_a_media_thread(), 0, "around a media thread, in {PACKETS} packets");
+}
+
+fn allocations_of_the_pure_path() -> u64 {
+    let [mut caller, mut callee] = ["127.0.0.1:4000", "127.0.0.1:4002"].map(leg);
+    let source = "127.0.0.1:4000".parse().unwrap();
+    let (mut datagram, start) = (packet(), Instant::now());
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+
+    for sequence in 0..PACKETS {
+        number(&mut datagram, sequence);
+        let now = start + Duration::from_millis(20 * u64::from(sequence));
+        let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee);
+        assert_eq!(verdict, Verdict::Send);
+    }
+
+    ALLOCATIONS.load(Ordering::SeqCst) - before
+}
+
+fn allocations_of_a_media_thread() -> u64 {
+    let listen = vec!["127.0.11.1".parse().unwrap()];
+    let config = Config { listen, ports: [30_000, 30_199], silence_timeout_s: 60, ..Config::default() };
+    let mut engine = Engine::start(&config, Arc::new(|_| ())).unwrap();
+    let ends = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let addresses = [0, 1].map(|end: usize| ends[end].local_addr().unwrap());
+    let reserved = engine.reserve(CallId(1), addresses[0].ip(), addresses[1].ip()).unwrap();
+    for (side, remote) in [Side::Caller, Side::Callee].into_iter().zip(addresses) {
+        let media = LegMedia {
+            remote,
+            remote_rtcp: remote,
+            audio_payload_type: 0,
+            dtmf_payload_type: None,
+            sends: true,
+            receives: true,
+        };
+        engine.set_leg(CallId(1), side, media);
+    }
+    engine.answered(CallId(1));
+    let (mut datagram, mut arrived) = (packet(), [0; 400]);
+    let mut relay = |sequences: std::ops::Range<u16>| {
+        for sequence in sequences {
+            number(&mut datagram, sequence);
+            ends[0].send_to(&datagram, reserved.caller).unwrap();
+            ends[1].recv(&mut arrived).unwrap();
+        }
+    };
+
+    relay(0..100);
+    // For the other media thread, which may only now begin.
+    std::thread::sleep(Duration::from_millis(200));
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+    relay(100..PACKETS);
+
+    ALLOCATIONS.load(Ordering::SeqCst) - before
+}
+
+fn leg(address: &str) -> Leg {
+    let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
+    let address: std::net::SocketAddr = address.parse().unwrap();
+    let latch = Latch::new(Signalled::new(address, address.ip()));
+    let payload_types = PayloadTypes { audio: 0, event: Some(101) };
+    leg.peer = Some(Peer { latch, payload_types, sends: true, receives: true });
+    leg
+}
+
+fn packet() -> Vec<u8> {
+    RtpPacketBuilder::new()
+        .payload_type(0)
+        .sequence(Seq::from(0))
+        .ssrc(7)
+        .payload(&[0xFF; 160])
+        .build()
+        .unwrap()
+}
+
+/// Makes `datagram` the packet of that number, with its timestamp and the far end's own SSRC.
+fn number(datagram: &mut [u8], sequence: u16) {
+    datagram[2..4].copy_from_slice(&sequence.to_be_bytes());
+    datagram[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
+    datagram[8..12].copy_from_slice(&7_u32.to_be_bytes());
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
