@@ -123,15 +123,17 @@ impl Overlay<'_> {
         let index = self.overrides.trunk;
         let Some(trunk) = config.routing.trunks.get_mut(index) else { return };
         let path = KeyPath::root().key("trunks").index(index);
-        if let Some(country) =
-            self.take("COUNTRY_CODE", parse_country, |code| format!("country of the trunk is {code}"))
-        {
+        if let Some(country) = self.take(
+            "COUNTRY_CODE",
+            |text| parse_country(text.trim()),
+            |code| format!("country of the trunk is {code}"),
+        ) {
             trunk.country = Some(country);
             self.notes.overridden(path.key("country"), "COUNTRY_CODE");
         }
         let fixed = self.take(
             "OVERRIDE_CALLER_ID",
-            |text| parse_user_part("caller_id", text).map(CallerId::fixed),
+            |text| parse_user_part("caller_id", text.trim()).map(CallerId::fixed),
             |number| format!("caller_id of the trunk is {number}"),
         );
         let rotating = self
@@ -153,7 +155,7 @@ impl Overlay<'_> {
             let no_port = |_| {
                 Mistake::new(format!("\"{text}\" is no port"), "write a number below 65536, such as 8080")
             };
-            text.parse().map_err(no_port)
+            text.trim().parse().map_err(no_port)
         };
         if let Some(port) = self.take("HTTP_PORT", port, |port| format!("port of [http].listen is {port}")) {
             config.http.listen.set_port(port);
@@ -168,7 +170,7 @@ impl Overlay<'_> {
         effect: impl FnOnce(&str) -> String,
     ) -> Option<T> {
         let (text, origin) = self.environment.find(variable)?;
-        match parse(text.trim()) {
+        match parse(text) {
             Ok(value) => {
                 self.overrides.lines.push(format!("{variable} ({origin}): {}", effect(text.trim())));
                 Some(value)

@@ -147,6 +147,3 @@ fn read_text(file: &Path) -> Result<String, Problem> {
         Problem::at(name, place, Mistake::new("this is not UTF-8", "save the file as UTF-8"))
     })
 }
-
-#[cfg(test)]
-mod tests;

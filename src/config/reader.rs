@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
                 default
             }
             _ => {
-                let what = format!("`{key}` has {} elements", ports.len());
+                let what = format!("`{key}` has not two elements but {}", ports.len());
                 self.review.mistake(&self.at(key), Mistake::new(what, format!("write {shape}")));
                 default
             }

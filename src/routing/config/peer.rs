@@ -205,6 +205,9 @@ fn parse_uri(text: &str) -> Result<Uri, Mistake> {
             Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
         }
         UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
+        UriError::Port => {
+            Mistake::new("`uri` has a port that is none", "write a number below 65536, or none for 5060")
+        }
         error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
     })?;
     let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
@@ -222,9 +225,6 @@ fn parse_uri(text: &str) -> Result<Uri, Mistake> {
     }
     if uri.headers.is_some() {
         return refuse("has headers", "take out the ? and what follows");
-    }
-    if uri.port == Some(0) {
-        return refuse("has port 0", "write the peer's port, or none for 5060");
     }
     if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
         return refuse("holds an address that nobody can be reached at", "write the peer's address");
