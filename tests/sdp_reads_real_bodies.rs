@@ -3,6 +3,7 @@
 //! The bodies are in the shape of the products named, with addresses of RFC 5737 and RFC 3849 in place of real ones.
 //! The second reader is sdp-types, which comes with the feature `demo`.
 #![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
 use trunkline::sdp::build::Local;

@@ -10,6 +10,7 @@ use crate::rtp::leg::Side;
 use crate::sdp::build::Local;
 use crate::sdp::negotiate;
 use crate::sip::headers::Name;
+use crate::sip::uri::Host;
 
 use super::attempt::{Attempt, Extra, Identity, Progress};
 use super::contract::{Action, Cx, Hop};
@@ -168,8 +169,13 @@ impl Call {
         }
     }
 
+    /// From toward the callee, at our own address: the other leg's must not show, and peers match trunks by it.
     fn from_header(&self, hop: &Hop, tag: &str) -> String {
-        super::identity::from_header(&self.plan, host_of(&hop.sent_by), tag)
+        let host = host_of(&hop.sent_by).trim_matches(['[', ']']);
+        let host = host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Ip);
+        let mut from = self.plan.from_header(host, None);
+        from.params.push(("tag".into(), Some(tag.into())));
+        from.to_string()
     }
 }
 

@@ -22,12 +22,13 @@ mod contract;
 mod failover;
 mod failure;
 mod finish;
-mod identity;
 mod in_dialog;
 pub mod interwork;
 pub mod record;
 mod timers;
+pub mod timestamp;
 
+pub use caller::ALLOW;
 pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;

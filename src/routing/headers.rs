@@ -5,14 +5,16 @@
 //! `X-Trunkline-*` are words to us; Identity (RFC 8224) is a signature over numbers that must not have changed. A rule
 //! removes first and sets then, so that one rule can clear a family of headers and set one of it anew.
 
+use std::fmt;
+
 use super::caller::ORIGINAL_CLID;
-use super::config::{HeadersConfig, RuleConfig, Toward};
+use super::config::{HeadersConfig, RuleConfig, Toward, is_reserved};
 use super::steps::{Step, Trace};
 use super::template::{Template, Values};
 use super::uri_headers;
 use super::{Kind, Peer, Plan, Routes};
 use crate::id::{CallId, PeerId};
-use crate::sip::headers::Name;
+use crate::sip::headers::{Name, lex};
 use crate::sip::message::{Header, Message, Method};
 use crate::sip::uri::{Host, Uri};
 
@@ -30,7 +32,7 @@ pub(super) struct HeaderRules {
 /// A header name, or with `*` behind it the beginning of one; any case.
 #[derive(Clone, Debug)]
 struct Pattern {
-    written: String,
+    literal: String,
     is_prefix: bool,
 }
 
@@ -47,9 +49,9 @@ struct Rule {
 enum Fate<'a> {
     /// Copied, because of this pattern.
     Passed(&'a Pattern),
-    /// SIP's own on that leg: not worth a word.
-    Sip,
-    /// Not copied, and why.
+    /// No pattern covers it.
+    NotListed,
+    /// Covered, or not to be covered by any pattern; and why it is not copied.
     Dropped(&'static str),
 }
 
@@ -74,12 +76,6 @@ impl HeaderRules {
 
     fn fate<'a>(&'a self, header: &Header<'_>, message: &Message, toward: Kind, plan: &Plan) -> Fate<'a> {
         let name = name_of(header);
-        if is_sip(header.name, name) {
-            return Fate::Sip;
-        }
-        if matches!(header.name, Name::PAssertedIdentity | Name::PPreferredIdentity | Name::RemotePartyId) {
-            return Fate::Dropped("asserted identities are never copied");
-        }
         if name.eq_ignore_ascii_case(ORIGINAL_CLID.as_bytes()) {
             return Fate::Dropped("a word to trunkline: the caller ID to show");
         }
@@ -92,12 +88,15 @@ impl HeaderRules {
         let is_dated_identity = header.name == Name::Date && message.value(Name::Identity).is_some();
         let asked = if is_dated_identity { Name::Identity.as_str().as_bytes() } else { name };
         let listed = self.pass.iter().find(|pattern| pattern.matches(asked) || pattern.matches(name));
-        match listed {
-            None => Fate::Dropped("not in [headers].pass"),
-            Some(_) if (header.name == Name::Identity || is_dated_identity) && !plan.numbers_unchanged => {
-                Fate::Dropped("a number changed, so the signature would not hold")
+        let Some(pattern) = listed else { return Fate::NotListed };
+        match header.name {
+            Name::PAssertedIdentity | Name::PPreferredIdentity | Name::RemotePartyId => {
+                Fate::Dropped("asserted identities are never copied")
             }
-            Some(pattern) => Fate::Passed(pattern),
+            _ if is_needed_by_sip(name) => Fate::NotListed,
+            Name::Identity if !plan.numbers_unchanged => Fate::Dropped(SIGNATURE_BROKEN),
+            Name::Date if is_dated_identity && !plan.numbers_unchanged => Fate::Dropped(SIGNATURE_BROKEN),
+            _ => Fate::Passed(pattern),
         }
     }
 }
@@ -196,14 +195,20 @@ impl Lines<'_, '_> {
     fn add(&mut self, header: &Header<'_>, fate: Fate<'_>, our_host: &str) {
         let name = name_of(header);
         match fate {
-            Fate::Sip => {}
+            Fate::NotListed => {
+                if !is_needed_by_sip(name) {
+                    self.trace
+                        .note("header dropped", || (shown(name, b""), "not in [headers].pass".to_owned()));
+                }
+            }
             Fate::Dropped(why) => {
                 self.trace.note("header dropped", || (shown(name, b""), why.to_owned()));
             }
-            Fate::Passed(pattern) if is_token(name) => {
-                let rule = || format!("[headers].pass \"{}\"", pattern.written);
+            Fate::Passed(pattern) if lex::is_token(name) => {
+                let rule = || format!("[headers].pass \"{}\"", pattern);
                 if uri_headers::is_made_of_uris(header.name) {
-                    for value in uri_headers::rehost(&header.value, &host(our_host)) {
+                    for address in uri_headers::rehost(&header.value, &host(our_host)) {
+                        let value = clean(address.to_string().as_bytes());
                         self.trace.note("header", || (shown(name, &value), rule() + ", with our host"));
                         self.lines.push((name.to_vec(), value));
                     }
@@ -221,7 +226,7 @@ impl Lines<'_, '_> {
         self.lines.retain(|(name, value)| {
             let by = rule.remove.iter().find(|pattern| pattern.matches(name));
             if let Some(pattern) = by {
-                let why = || format!("[[headers.rules]] {}: remove \"{}\"", rule.number, pattern.written);
+                let why = || format!("[[headers.rules]] {}: remove \"{}\"", rule.number, pattern);
                 self.trace.note("header removed", || (shown(name, value), why()));
             }
             by.is_none()
@@ -248,17 +253,23 @@ impl Lines<'_, '_> {
 impl Pattern {
     fn compile(written: &str) -> Self {
         match written.strip_suffix('*') {
-            Some(prefix) => Self { written: prefix.to_owned(), is_prefix: true },
-            None => Self { written: written.to_owned(), is_prefix: false },
+            Some(literal) => Self { literal: literal.to_owned(), is_prefix: true },
+            None => Self { literal: written.to_owned(), is_prefix: false },
         }
     }
 
     fn matches(&self, name: &[u8]) -> bool {
         if self.is_prefix {
-            begins_with(name, self.written.as_bytes())
+            begins_with(name, self.literal.as_bytes())
         } else {
-            name.eq_ignore_ascii_case(self.written.as_bytes())
+            name.eq_ignore_ascii_case(self.literal.as_bytes())
         }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.literal, if self.is_prefix { "*" } else { "" })
     }
 }
 
@@ -269,63 +280,6 @@ impl Rule {
             remove: config.remove.iter().map(|pattern| Pattern::compile(pattern)).collect(),
             set: config.set.iter().map(|(name, value)| (name.clone(), Template::compile(value))).collect(),
         }
-    }
-}
-
-/// Whether `name` is a header that SIP itself needs on each leg, which no rule may pass, set or remove.
-#[must_use]
-pub fn is_reserved(name: &str) -> bool {
-    let known = Name::parse(name.as_bytes());
-    is_sip(known, if known == Name::Other { name.as_bytes() } else { known.as_str().as_bytes() })
-}
-
-fn is_sip(known: Name, name: &[u8]) -> bool {
-    match known {
-        Name::Accept
-        | Name::Allow
-        | Name::Authorization
-        | Name::CallId
-        | Name::Contact
-        | Name::ContentLength
-        | Name::ContentType
-        | Name::CSeq
-        | Name::Event
-        | Name::Expires
-        | Name::From
-        | Name::MaxForwards
-        | Name::MinSe
-        | Name::ProxyAuthenticate
-        | Name::ProxyAuthorization
-        | Name::ProxyRequire
-        | Name::RAck
-        | Name::RecordRoute
-        | Name::ReferTo
-        | Name::Replaces
-        | Name::Require
-        | Name::RetryAfter
-        | Name::Route
-        | Name::RSeq
-        | Name::SessionExpires
-        | Name::SubscriptionState
-        | Name::Supported
-        | Name::To
-        | Name::Unsupported
-        | Name::UserAgent
-        | Name::Via
-        | Name::Warning
-        | Name::WwwAuthenticate => true,
-        Name::Date
-        | Name::Diversion
-        | Name::HistoryInfo
-        | Name::Identity
-        | Name::PAssertedIdentity
-        | Name::PPreferredIdentity
-        | Name::Privacy
-        | Name::Reason
-        | Name::ReferredBy
-        | Name::RemotePartyId
-        | Name::UserToUser => false,
-        Name::Other => FURTHER_SIP.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes())),
     }
 }
 
@@ -355,47 +309,16 @@ fn clean(value: &[u8]) -> Vec<u8> {
     value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)).collect()
 }
 
-/// RFC 3261 §25.1 `token`.
-fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte))
-}
-
 fn shown(name: &[u8], value: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     if value.is_empty() { name.into_owned() } else { format!("{name}: {}", String::from_utf8_lossy(value)) }
 }
 
-const TRUNKLINE_PREFIX: &[u8] = b"X-Trunkline-";
+/// Each leg's own, whatever the list says.
+fn is_needed_by_sip(name: &[u8]) -> bool {
+    !begins_with(name, b"X-") && str::from_utf8(name).is_ok_and(is_reserved)
+}
 
-/// SIP's own headers that have no [`Name`].
-const FURTHER_SIP: &[&str] = &[
-    "Accept-Contact",
-    "Accept-Encoding",
-    "Accept-Language",
-    "Allow-Events",
-    "Authentication-Info",
-    "Content-Disposition",
-    "Content-Encoding",
-    "Content-Language",
-    "Flow-Timer",
-    "Info-Package",
-    "Join",
-    "Max-Breadth",
-    "MIME-Version",
-    "Min-Expires",
-    "P-Early-Media",
-    "Path",
-    "Recv-Info",
-    "Refer-Sub",
-    "Reject-Contact",
-    "Request-Disposition",
-    "Security-Client",
-    "Security-Server",
-    "Security-Verify",
-    "Server",
-    "Service-Route",
-    "SIP-ETag",
-    "SIP-If-Match",
-    "Target-Dialog",
-    "Timestamp",
-];
+const SIGNATURE_BROKEN: &str = "a number changed, so the signature would not hold";
+
+const TRUNKLINE_PREFIX: &[u8] = b"X-Trunkline-";

@@ -26,7 +26,7 @@ use crate::sip::auth::Credentials;
 use crate::sip::uri::Uri;
 
 pub use caller::Rotation;
-pub use headers::{Line, is_reserved};
+pub use headers::Line;
 pub use plan::{Plan, Refusal};
 pub use recognise::Recognition;
 pub use steps::Step;

@@ -262,7 +262,8 @@ fn course(
 
 /// `number` at the host of the peer's `uri`.
 fn target(uri: &Uri, number: &str) -> Uri {
-    Uri { user: Some(number.to_owned()), password: None, headers: None, ..uri.clone() }
+    let user = Some(number.to_owned());
+    Uri { user, password: None, headers: None, user_as_written: None, ..uri.clone() }
 }
 
 fn no_route(peer: &str) -> Refusal {
