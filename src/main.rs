@@ -1,16 +1,9 @@
-fn main() {
-    let file = std::path::PathBuf::from(std::env::args().nth(1).unwrap());
-    let env: Vec<_> = std::env::vars().collect();
-    match trunkline::config::load(&file, &env) {
-        Ok(loaded) => {
-            if let Err(e) = trunkline::server::run(loaded, file) {
-                eprintln!("{e}");
-            }
-        }
-        Err(p) => {
-            for p in p {
-                eprintln!("{p}");
-            }
-        }
-    }
+//! The `trunkline` command; everything is in the library.
+//!
+//! The process ends by returning from here, never by `exit`, so that every call's record is written first.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    trunkline::cli::run()
 }

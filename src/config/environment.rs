@@ -3,6 +3,7 @@
 //! They reach further than they look: the ones for a peer go to whichever peer is the default, so
 //! `RETELL_CARRIER` and `PSTN_CARRIER` are read first. A variable that is set to nothing counts as not set.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -12,6 +13,14 @@ use super::Config;
 use super::reader::{KeyPath, Mistake, Notes, Problem, Secret, line_and_column};
 use crate::routing::config::{CallerId, parse_country, parse_rotating, parse_user_part, unknown_peer};
 use crate::server::config::parse_level;
+
+/// The variables of the process, as [`super::load`] takes them; one that is not UTF-8 can't be meant for us.
+#[must_use]
+pub fn process_environment() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
+}
 
 /// The variables of the process, and those of `.env`.
 pub(super) struct Environment {

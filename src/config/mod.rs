@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 
 use environment::Environment;
+pub use environment::process_environment;
 use reader::{KeyPath, Mistake, Notes, Problem, Reader, Review, Section, Severity, Tree, line_and_column};
 pub use restart::needs_restart;
 
@@ -48,7 +49,7 @@ pub struct Loaded {
     pub overrides: Vec<String>,
 }
 
-/// Reads `file`, `.env` beside it and `environment` (pass `std::env::vars()`).
+/// Reads `file`, `.env` beside it and `environment` (pass [`process_environment`]).
 ///
 /// # Errors
 ///

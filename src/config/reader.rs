@@ -235,12 +235,11 @@ impl<'a> Reader<'a> {
         secret.map_err(|mistake| self.review.mistake(&self.at(key), mistake)).ok()
     }
 
-    /// The path of a file, relative to the configuration's folder.
+    /// The path of a file, as written.
     pub fn file(&mut self, key: &'static str) -> Option<PathBuf> {
-        let folder = self.review.tree().folder().to_owned();
         self.parsed(key, |text| match text {
             "" => Err(Mistake::new(format!("`{key}` is empty"), "name a file, or take the key out")),
-            path => Ok(folder.join(path)),
+            path => Ok(PathBuf::from(path)),
         })
     }
 

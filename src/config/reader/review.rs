@@ -68,6 +68,13 @@ impl<'a> Review<'a> {
         self.notes.broken.iter().any(|broken| broken.is_within(path))
     }
 
+    /// The path of element `index` of the list at `path`; of a list with a broken element, whose indices are no longer
+    /// those of the file, the path of the list.
+    #[must_use]
+    pub fn element(&self, path: &KeyPath, index: usize) -> KeyPath {
+        if self.is_broken(path) { path.clone() } else { path.index(index) }
+    }
+
     /// Records a mistake at `path`.
     pub fn mistake(&mut self, path: &KeyPath, mistake: Mistake) {
         self.note(path, Severity::Mistake, mistake);

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
-use crate::sip::uri::{Scheme, Uri};
+use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
 /// Keys that both kinds of peer have.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,7 @@ impl Section for TrunkConfig {
 
 impl PeerConfig {
     fn read(table: &mut Reader<'_>, defaults: Defaults) -> Self {
-        table.require("name", "add name = \"…\"; it stands in rules and records");
+        table.require("name", "add name = \"…\", which rules and records use");
         table.require("uri", "add uri = \"sip:…\", where calls to this peer go");
         table.not_yet("fill_ms");
         Self {
@@ -138,7 +138,7 @@ impl PeerConfig {
                     range.trunc(),
                     range.addr()
                 );
-                review.warning(&here.key("allow").index(index), Mistake::new(what, instead));
+                review.warning(&review.element(&here.key("allow"), index), Mistake::new(what, instead));
             }
             *range = range.trunc();
         }
@@ -192,57 +192,51 @@ fn parse_range(text: &str) -> Result<IpNet, Mistake> {
     })
 }
 
-/// Where calls to a peer go. What stands before an `@` is never repeated in a message: it may hold a
-/// password.
+/// Where calls to a peer go. What stands before an `@` is never repeated in a message: it may hold a password.
 fn parse_uri(text: &str) -> Result<Uri, Mistake> {
-    if text.contains(char::is_whitespace) {
-        return Err(Mistake::new(
-            "`uri` has a space in it",
-            format!("write \"{EXAMPLE_URI}\", without spaces"),
-        ));
-    }
-    let uri = Uri::parse(text.as_bytes()).map_err(|error| {
-        let has_scheme =
-            ["sip:", "sips:", "tel:"].iter().any(|scheme| text.to_lowercase().starts_with(scheme));
-        if has_scheme || text.contains('@') {
-            Mistake::new(format!("`uri` is no SIP URI ({error})"), format!("write it like \"{EXAMPLE_URI}\""))
-        } else {
-            Mistake::new(format!("`uri` is \"{text}\", without \"sip:\""), format!("write \"sip:{text}\""))
+    let like = || format!("write it like \"{EXAMPLE_URI}\"");
+    let uri = Uri::parse(text.as_bytes()).map_err(|error| match error {
+        UriError::NoScheme | UriError::UnknownScheme(_)
+            if text.contains(['@', ' ', '/']) || text.is_empty() =>
+        {
+            Mistake::new("`uri` does not begin with \"sip:\"", like())
         }
+        UriError::NoScheme | UriError::UnknownScheme(_) => {
+            Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
+        }
+        UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
+        error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
     })?;
-    match uri.scheme {
-        Scheme::Sip => {}
-        Scheme::Sips => {
-            let instead = format!("write it like \"{EXAMPLE_URI}\"");
-            return Err(Mistake::new("`uri` begins with \"sips:\", but TLS is not supported yet", instead));
-        }
-        Scheme::Tel => {
-            let instead = format!("write the peer's host, like \"{EXAMPLE_URI}\"");
-            return Err(Mistake::new("`uri` is a telephone number", instead));
-        }
+    let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
+    if uri.scheme == Scheme::Tel {
+        return refuse("is a telephone number", &like());
+    }
+    if uri.scheme == Scheme::Sips {
+        return refuse("asks for TLS, which is not supported yet", "write sip: and ;transport=tcp");
     }
     if uri.user.is_some() || uri.password.is_some() {
-        return Err(Mistake::new(
-            "`uri` has a user part, but the dialled number goes there",
+        return refuse(
+            "has a user part, but the dialled number goes there",
             "take out what stands before the @",
-        ));
+        );
     }
     if uri.headers.is_some() {
-        return Err(Mistake::new("`uri` has headers", "take out the ? and what follows"));
+        return refuse("has headers", "take out the ? and what follows");
     }
     if uri.port == Some(0) {
-        return Err(Mistake::new("`uri` has port 0", "write the peer's port, or none for 5060"));
+        return refuse("has port 0", "write the peer's port, or none for 5060");
+    }
+    if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
+        return refuse("holds an address that nobody can be reached at", "write the peer's address");
     }
     match uri.transport().as_deref() {
         None | Some("udp" | "tcp") => Ok(uri),
-        Some("tls") => Err(Mistake::new(
-            "`uri` asks for TLS, which is not supported yet",
-            "write ;transport=tcp or ;transport=udp",
-        )),
-        Some(other) => Err(Mistake::new(
-            format!("`uri` asks for transport \"{other}\""),
-            "write ;transport=tcp or ;transport=udp",
-        )),
+        Some("tls") => {
+            refuse("asks for TLS, which is not supported yet", "write ;transport=tcp or ;transport=udp")
+        }
+        Some(other) => {
+            refuse(&format!("asks for transport \"{other}\""), "write ;transport=tcp or ;transport=udp")
+        }
     }
 }
 

@@ -114,8 +114,7 @@ fn check_reachable(peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
 
 /// A trunk range over a `[[retell]]` range would make calls from Retell calls from the trunk.
 fn check_trunk_ranges(config: &Config, review: &mut Review<'_>) {
-    let ranges: Vec<_> =
-        ranges(config.peers()).filter(|range| range.path.to_string() == "trunks.allow").collect();
+    let ranges = ranges(config.peers().skip(config.retell.len()), review);
     for (index, range) in ranges.iter().enumerate() {
         for retell in &config.retell {
             let Some(theirs) = retell.peer.allow.iter().find(|theirs| overlap(&range.range, theirs)) else {
@@ -138,7 +137,7 @@ fn check_trunk_ranges(config: &Config, review: &mut Review<'_>) {
 /// Two `[[retell]]` recognised by address alone are told apart by their ranges only.
 fn check_retell_ranges(config: &Config, review: &mut Review<'_>) {
     let retell = config.peers().take(config.retell.len());
-    let ranges: Vec<_> = ranges(retell.filter(|(_, peer)| !peer.challenge && peer.trust_address)).collect();
+    let ranges = ranges(retell.filter(|(_, peer)| !peer.challenge && peer.trust_address), review);
     for (index, range) in ranges.iter().enumerate() {
         let mut earlier = ranges.iter().take(index).filter(|earlier| earlier.peer.name != range.peer.name);
         if let Some(earlier) = earlier.find(|earlier| overlap(&earlier.range, &range.range)) {
@@ -171,15 +170,14 @@ struct Range<'a> {
     range: IpNet,
 }
 
-fn ranges<'a>(peers: impl Iterator<Item = (KeyPath, &'a PeerConfig)>) -> impl Iterator<Item = Range<'a>> {
-    peers.flat_map(|(path, peer)| {
-        let range = move |(index, range): (usize, &IpNet)| Range {
-            peer,
-            path: path.key("allow").index(index),
-            range: *range,
-        };
-        peer.allow.iter().enumerate().map(range).collect::<Vec<_>>()
-    })
+fn ranges<'a>(peers: impl Iterator<Item = (KeyPath, &'a PeerConfig)>, review: &Review<'_>) -> Vec<Range<'a>> {
+    let mut ranges = Vec::new();
+    for (path, peer) in peers {
+        for (index, range) in peer.allow.iter().enumerate() {
+            ranges.push(Range { peer, path: review.element(&path.key("allow"), index), range: *range });
+        }
+    }
+    ranges
 }
 
 fn overlap(one: &IpNet, other: &IpNet) -> bool {
