@@ -96,6 +96,7 @@ impl Overlay<'_> {
 
     fn choose(&mut self, variable: &'static str, kind: &str, names: &[&str]) -> usize {
         let index = |wanted: &str| {
+            let wanted = wanted.trim();
             names.iter().position(|name| *name == wanted).ok_or_else(|| unknown_peer(wanted, kind, names))
         };
         self.take(variable, index, |name| format!("the default {kind} is {name}")).unwrap_or_default()
