@@ -1,5 +1,7 @@
 //! The connector's environment variables: process over `.env` over file, each named once, mistakes by the variable's name.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 
 use trunkline::config::{self, Config, Loaded};

@@ -3,6 +3,8 @@
 //! Live lines are defaults (but for the two peers' own values); commented lines of the form `# key = value` and
 //! `# [[table]]` are examples of what has no default.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,8 @@
 //!
 //! Expectations are whole lines as `trunkline check` prints them, because their wording is what a user works with.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 
 use trunkline::config;
