@@ -66,10 +66,7 @@ fn a_missing_file_says_what_to_do() {
     let (code, printed) = check(folder.path(), &["check"]);
 
     assert_eq!(code, 1);
-    assert!(
-        printed.starts_with("config.toml: there is no such file; name your configuration with -c"),
-        "{printed}"
-    );
+    assert!(printed.starts_with("config.toml: there is no such file; name yours with -c"), "{printed}");
 }
 
 #[test]

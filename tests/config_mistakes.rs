@@ -55,11 +55,11 @@ format = true
     assert_eq!(
         with_peers(text),
         [
-            "2:10: `listen` is a string; write an array of strings",
+            "2:10: `listen` is a string; write an array of strings, in brackets",
             "3:15: `max_headers` is a number with a fraction; write a whole number, such as 256",
-            "5:11: `listen` is a whole number; write a string",
-            "7:8: `file` is an array; write a string",
-            "9:10: `format` is true or false; write a string",
+            "5:11: `listen` is a whole number; write a string, in quotes",
+            "7:8: `file` is an array; write a string, in quotes",
+            "9:10: `format` is true or false; write a string, in quotes",
         ]
     );
 }
@@ -200,8 +200,8 @@ fn both_kinds_of_peer_must_be_there() {
     assert_eq!(
         problems("[sip]\n"),
         [
-            "1:1: there is no [[retell]]; add one with name, uri, username and password, as in the config.toml that comes with trunkline",
-            "1:1: there is no [[trunks]]; add one with name, uri and allow, as in the config.toml that comes with trunkline",
+            "1:1: there is no [[retell]]; add one with name, uri, username and password, as in the shipped config.toml",
+            "1:1: there is no [[trunks]]; add one with name, uri and allow, as in the shipped config.toml",
         ]
     );
 }
@@ -371,10 +371,10 @@ fn a_trunk_that_cannot_be_recognised_is_refused() {
 
 #[test]
 fn a_retell_without_a_challenge_must_be_trusted_in_so_many_words() {
-    let shared = "`retell` would be recognised by address alone, and Retell's addresses are shared with other customers; \
+    let shared = "`retell` would be recognised by address alone, and Retell's are shared with other customers; \
                   add `username` and `password` (without challenge = false), or trust_address = true";
     let neither = "`retell` has neither addresses in `allow` nor credentials to be challenged for; \
-                   add `username` and `password` (Retell's dashboard: \"SIP trunk username\"), or addresses to `allow`";
+                   add `username` and `password` (\"SIP trunk username\" in Retell's dashboard), or fill `allow`";
     let credentials = "username = \"u\"\npassword = \"p\"\n";
 
     assert_eq!(retell(""), [format!("1:1: {shared}")]);
@@ -434,7 +434,7 @@ fn a_country_is_an_iso_code_or_a_calling_code() {
         [format!("11:11: `country` is \"Germany\", which is no country; {like}")]
     );
     assert_eq!(country("\"+49\""), ["11:11: `country` is \"+49\", which is no country; write \"49\""]);
-    assert_eq!(country("1"), ["11:11: `country` is a whole number; write a string"]);
+    assert_eq!(country("1"), ["11:11: `country` is a whole number; write a string, in quotes"]);
     assert_eq!(
         problems(&PEERS.replace("country = \"US\"\n", "")),
         ["7:1: warning: trunk `carrier` has no `country`, so national numbers stay as they are; \
@@ -521,7 +521,7 @@ fn extensions_stand_for_one_number() {
         [
             "3:11: nobody can dial \"10 02\"; write what is dialled before the =, such as \"1001\" = \"+14155550100\"",
             "4:8: extension \"1003\" stands for a prefix; write one whole number, such as \"+14155550100\"",
-            "5:8: `1004` is a whole number; write a string",
+            "5:8: `1004` is a whole number; write a string, in quotes",
         ]
     );
 }
@@ -598,7 +598,7 @@ fn a_file_that_is_not_there_or_not_text_says_what_to_do() {
 
     assert_eq!(
         say(&missing),
-        ": there is no such file; name your configuration with -c, or start from a copy of the config.toml that comes with trunkline"
+        ": there is no such file; name yours with -c, or start from a copy of the config.toml that comes with trunkline"
     );
     assert_eq!(say(&binary), ":2:6: this is not UTF-8; save the file as UTF-8");
 }

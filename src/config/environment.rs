@@ -11,7 +11,9 @@ use std::path::Path;
 
 use super::Config;
 use super::reader::{KeyPath, Mistake, Notes, Problem, Secret, line_and_column};
-use crate::routing::config::{CallerId, parse_country, parse_rotating, parse_user_part, unknown_peer};
+use crate::routing::config::{
+    CallerId, parse_country, parse_rotating, parse_user_part, parse_username, unknown_peer,
+};
 use crate::server::config::parse_level;
 
 /// The variables of the process, as [`super::load`] takes them; one that is not UTF-8 can't be meant for us.
@@ -107,7 +109,7 @@ impl Overlay<'_> {
         let Some(retell) = config.routing.retell.get_mut(index) else { return };
         let (peer, path) = (&mut retell.peer, KeyPath::root().key("retell").index(index));
         if let Some(username) =
-            self.take("SIP_USERNAME", accept, |name| format!("username of [[retell]] is {name}"))
+            self.take("SIP_USERNAME", parse_username, |name| format!("username of [[retell]] is {name}"))
         {
             peer.username = Some(username);
             self.notes.overridden(path.key("username"), "SIP_USERNAME");

@@ -176,7 +176,12 @@ fn parse_name(text: &str) -> Result<String, Mistake> {
     Ok(text.to_owned())
 }
 
-fn parse_username(text: &str) -> Result<String, Mistake> {
+/// A user name for digest authentication.
+///
+/// # Errors
+///
+/// It is empty, or could not stand in a header.
+pub fn parse_username(text: &str) -> Result<String, Mistake> {
     if text.is_empty() || text.contains(char::is_control) {
         let what = "`username` is empty or has control characters in it";
         return Err(Mistake::new(what, "write the user name agreed with this peer, or take the key out"));
@@ -192,7 +197,7 @@ fn parse_range(text: &str) -> Result<IpNet, Mistake> {
     })
 }
 
-/// Where calls to a peer go. What stands before an `@` is never repeated in a message: it may hold a password.
+/// Where calls to a peer go. What stands before an `@` is never repeated in a mistake: it may be a password.
 fn parse_uri(text: &str) -> Result<Uri, Mistake> {
     let like = || format!("write it like \"{EXAMPLE_URI}\"");
     let uri = Uri::parse(text.as_bytes()).map_err(|error| match error {
