@@ -1,4 +1,5 @@
 //! What of one leg's headers reaches the other: the pass list, its exceptions, and the rules in order.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/routes.rs"]
 mod support;

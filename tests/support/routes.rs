@@ -1,4 +1,5 @@
-//! Routes and INVITEs for the tests of routing: a small configuration to start from, and messages with just what matters.
+//! Routes and INVITEs for the tests of routing: a small configuration to start from, and messages with just
+//! what matters.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use bytes::Bytes;
