@@ -4,6 +4,8 @@
 //! cookies in it. A strict router at its head (no `lr`) turns request and route set inside out (§12.2.1.1). Peers answer
 //! without Contact, or send an INVITE without one; the remote target is then where the INVITE went, or its From.
 
+use std::fmt;
+
 use super::build::RequestBuilder;
 use super::headers::{HeaderError, Name, NameAddr};
 use super::message::{Message, Method};
@@ -73,7 +75,7 @@ impl Dialog {
         let remote_tag = text(response.to_tag(), "To")?;
         let remote_target = match response.contact()? {
             Some(contact) => contact.uri,
-            None => Uri::parse(invite.request_uri()).map_err(|_| HeaderError::Missing("Contact"))?,
+            None => Uri::parse(invite.request_uri()).map_err(HeaderError::RequestUri)?,
         };
         Ok(Self {
             call_id: text(Some(invite.call_id()?), "Call-ID")?,
@@ -196,7 +198,7 @@ impl Dialog {
 
     fn build(&self, method: Method<'_>, cseq: u32) -> RequestBuilder {
         let target = as_request_uri(self.remote_target.clone());
-        let mut request = match &self.route_set.first {
+        let request = match &self.route_set.first {
             Some(router) if !router.is_loose_router() => {
                 let mut request = RequestBuilder::new(method, &as_request_uri(router.clone()))
                     .header(Name::MaxForwards, MAX_FORWARDS);
@@ -214,10 +216,22 @@ impl Dialog {
                 request
             }
         };
-        request = request.header(Name::From, &self.local).header(Name::To, &self.remote);
         request
+            .header(Name::From, Party(&self.local, &self.local_tag))
+            .header(Name::To, Party(&self.remote, &self.remote_tag))
             .header(Name::CallId, &self.call_id)
             .header(Name::CSeq, format_args!("{cseq} {}", method.as_str()))
+    }
+}
+
+/// From or To: the tag must stand as it came, whatever characters the peer has put into it.
+struct Party<'a>(&'a NameAddr, &'a str);
+
+impl fmt::Display for Party<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(party, tag) = self;
+        write!(f, "{}", NameAddr { params: Vec::new(), ..(*party).clone() })?;
+        if tag.is_empty() { Ok(()) } else { write!(f, ";tag={tag}") }
     }
 }
 
@@ -248,10 +262,7 @@ impl RouteSet {
 
 fn tagged(mut party: NameAddr, tag: &str) -> NameAddr {
     party.params.clear();
-    if !tag.is_empty() {
-        party.params.push(("tag".to_owned(), Some(tag.to_owned())));
-    }
-    party
+    if tag.is_empty() { party } else { party.with_param("tag", Some(tag)) }
 }
 
 /// Without what a Contact may hold and a Request-URI may not (§19.1.1, table 1).
@@ -264,7 +275,7 @@ fn as_request_uri(mut uri: Uri) -> Uri {
 fn text(value: Option<&[u8]>, header: &'static str) -> Result<String, HeaderError> {
     match str::from_utf8(value.unwrap_or_default()) {
         Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(HeaderError::Missing(header)),
+        Err(_) => Err(HeaderError::Bad { header, problem: "not UTF-8" }),
     }
 }
 
@@ -274,3 +285,207 @@ fn is_success(response: &Message) -> bool {
 
 const ROUTE: &[u8] = b"Route";
 const MAX_FORWARDS: u8 = 70;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::sip::flow::Transport;
+    use crate::sip::message::Limits;
+
+    #[test]
+    fn a_uas_keeps_record_route_as_it_came_and_answers_the_contact() {
+        let mut dialog =
+            Dialog::uas(&invite(CONTACT, "<sip:p1.example;lr;did=a.B>, <sip:p2.example;lr>"), "ours")
+                .expect("a dialog");
+
+        let bye = dialog.request(Method::Bye);
+
+        assert_eq!(
+            written(bye),
+            "BYE sip:caller@192.0.2.1:5070;transport=tcp SIP/2.0\r\n\
+             Max-Forwards: 70\r\n\
+             Route: <sip:p1.example;lr;did=a.B>\r\n\
+             Route: <sip:p2.example;lr>\r\n\
+             From: \"Callee\" <sip:+14155550101@callee.example>;tag=ours\r\n\
+             To: <sip:+14155550100@caller.example>;tag=theirs\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: 1 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        assert_eq!(dialog.next_hop().to_string(), "sip:p1.example;lr;did=a.B");
+    }
+
+    #[test]
+    fn a_uac_reverses_record_route_and_continues_the_cseq_of_its_invite() {
+        let mut dialog = answered("<sip:p2.example;lr>, <sip:p1.example;lr>");
+
+        let ack = written(dialog.ack(7));
+        let bye = written(dialog.request(Method::Bye));
+
+        for (request, cseq) in [(&ack, "CSeq: 7 ACK\r\n"), (&bye, "CSeq: 8 BYE\r\n")] {
+            assert!(
+                request.contains("Route: <sip:p1.example;lr>\r\nRoute: <sip:p2.example;lr>\r\n"),
+                "{request}"
+            );
+            assert!(request.contains("From: <sip:+14155550100@caller.example>;tag=theirs\r\n"), "{request}");
+            assert!(request.contains(cseq), "{request}");
+        }
+        assert_eq!(dialog.local_cseq(), 8);
+    }
+
+    #[test]
+    fn a_strict_router_takes_the_request_uri_and_the_target_goes_last() {
+        let mut dialog = answered("<sip:p2.example;lr>, <sip:strict.example;method=INVITE?x=y>");
+
+        let bye = written(dialog.request(Method::Bye));
+
+        assert!(bye.starts_with("BYE sip:strict.example SIP/2.0\r\n"), "{bye}");
+        let routes = "Route: <sip:p2.example;lr>\r\nRoute: <sip:callee@192.0.2.2>\r\nFrom";
+        assert!(bye.contains(routes), "{bye}");
+        assert_eq!(dialog.next_hop().to_string(), "sip:strict.example;method=INVITE?x=y");
+    }
+
+    #[test]
+    fn without_contact_the_from_or_the_request_uri_is_the_target() {
+        let uas = Dialog::uas(&invite("", ""), "ours").expect("a dialog");
+        let uac = Dialog::uac(&invite(CONTACT, ""), &response(180, "", "")).expect("a dialog");
+
+        assert_eq!(uas.remote_target().to_string(), "sip:+14155550100@caller.example");
+        assert_eq!(uac.remote_target().to_string(), "sip:+14155550101@gateway.example");
+        assert_eq!(uac.next_hop(), uac.remote_target());
+    }
+
+    #[test]
+    fn the_2xx_takes_route_set_and_target_anew_and_later_ones_do_not() {
+        let mut dialog = Dialog::uac(&invite(CONTACT, ""), &response(180, "", "<sip:early.example;lr>"))
+            .expect("a dialog");
+
+        dialog.confirm(&response(200, "<sip:final@192.0.2.3>", "<sip:final.example;lr>"));
+        dialog.confirm(&response(200, "<sip:other@192.0.2.4>", "<sip:other.example;lr>"));
+
+        assert_eq!(dialog.next_hop().to_string(), "sip:final.example;lr");
+        assert_eq!(dialog.remote_target().to_string(), "sip:final@192.0.2.3");
+    }
+
+    #[test]
+    fn a_target_refresh_takes_the_contact_but_leaves_the_routes() {
+        let mut dialog = answered("<sip:p1.example;lr>");
+
+        dialog.refresh_target(&invite("<sip:moved@192.0.2.9>", "<sip:ignored.example;lr>"));
+        dialog.refresh_target(&invite("", ""));
+        dialog.refresh_target(&invite("*", ""));
+
+        assert_eq!(dialog.remote_target().to_string(), "sip:moved@192.0.2.9");
+        assert_eq!(dialog.next_hop().to_string(), "sip:p1.example;lr");
+    }
+
+    #[test]
+    fn a_cseq_that_is_not_above_the_last_is_old() {
+        let mut uas = Dialog::uas(&invite(CONTACT, ""), "ours").expect("a dialog");
+        let mut order = |number| uas.on_request(&inside(number, "ours", "theirs"));
+
+        assert_eq!(order(7), Ok(CSeqOrder::Old), "the INVITE's own");
+        assert_eq!(order(8), Ok(CSeqOrder::Next));
+        assert_eq!(order(8), Ok(CSeqOrder::Old));
+        assert_eq!(order(20), Ok(CSeqOrder::Next));
+        assert_eq!(order(19), Ok(CSeqOrder::Old));
+    }
+
+    #[test]
+    fn the_peer_of_a_uac_may_begin_with_any_cseq() {
+        let mut uac = answered("");
+
+        assert_eq!(uac.on_request(&inside(1, "theirs", "tag-b")), Ok(CSeqOrder::Next));
+        assert_eq!(uac.on_request(&inside(1, "theirs", "tag-b")), Ok(CSeqOrder::Old));
+    }
+
+    #[test]
+    fn tags_and_call_id_are_compared_exactly() {
+        let dialog = Dialog::uas(&invite(CONTACT, ""), "ours").expect("a dialog");
+
+        assert!(dialog.matches(&inside(8, "ours", "theirs")));
+        assert!(!dialog.matches(&inside(8, "Ours", "theirs")));
+        assert!(!dialog.matches(&inside(8, "ours", "theirs2")));
+        assert!(!dialog.matches(&invite(CONTACT, "")));
+    }
+
+    #[test]
+    fn a_tag_outside_the_grammar_is_echoed_as_it_came() {
+        let text = "SIP/2.0 180 Ringing\r\nTo: <sip:callee.example>;tag=a=/b@c\r\nCSeq: 7 INVITE\r\n\r\n";
+        let mut dialog = Dialog::uac(&invite(CONTACT, ""), &parsed(text)).expect("a dialog");
+
+        let bye = written(dialog.request(Method::Bye));
+
+        assert!(bye.contains("To: <sip:callee.example>;tag=a=/b@c\r\n"), "{bye}");
+    }
+
+    #[test]
+    fn a_response_without_to_tag_makes_a_dialog_without_one() {
+        let text = "SIP/2.0 200 OK\r\nTo: <sip:callee.example>\r\nCSeq: 7 INVITE\r\n\r\n";
+        let mut dialog = Dialog::uac(&invite(CONTACT, ""), &parsed(text)).expect("a dialog");
+
+        assert_eq!(dialog.remote_tag(), "");
+        assert!(written(dialog.request(Method::Bye)).contains("To: <sip:callee.example>\r\n"));
+    }
+
+    const CONTACT: &str = "<sip:caller@192.0.2.1:5070;transport=tcp?x=y>;expires=60";
+
+    fn answered(record_route: &str) -> Dialog {
+        let answer = response(200, "<sip:callee@192.0.2.2>", record_route);
+        Dialog::uac(&invite(CONTACT, ""), &answer).expect("a dialog")
+    }
+
+    fn invite(contact: &str, record_route: &str) -> Message {
+        parsed(&format!(
+            "INVITE sip:+14155550101@gateway.example SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\n\
+             {}{}\
+             From: <sip:+14155550100@caller.example>;tag=theirs\r\n\
+             To: Callee <sip:+14155550101@callee.example>\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: 7 INVITE\r\n\r\n",
+            line("Contact", contact),
+            line("Record-Route", record_route)
+        ))
+    }
+
+    fn response(code: u16, contact: &str, record_route: &str) -> Message {
+        parsed(&format!(
+            "SIP/2.0 {code} Reason\r\n\
+             {}{}\
+             From: <sip:+14155550100@caller.example>;tag=theirs\r\n\
+             To: <sip:+14155550101@callee.example>;tag=tag-b\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: 7 INVITE\r\n\r\n",
+            line("Contact", contact),
+            line("Record-Route", record_route)
+        ))
+    }
+
+    fn inside(cseq: u32, to_tag: &str, from_tag: &str) -> Message {
+        parsed(&format!(
+            "INFO sip:us@192.0.2.9 SIP/2.0\r\n\
+             From: <sip:a.example>;tag={from_tag}\r\n\
+             To: <sip:b.example>;tag={to_tag}\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: {cseq} INFO\r\n\r\n"
+        ))
+    }
+
+    fn line(name: &str, value: &str) -> String {
+        if value.is_empty() { String::new() } else { format!("{name}: {value}\r\n") }
+    }
+
+    fn parsed(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("well formed")
+    }
+
+    /// The request as it would be sent, but for its Via.
+    fn written(request: RequestBuilder) -> String {
+        let message = request.no_body().with_via(Transport::Udp, "h", "b");
+        let text = String::from_utf8(message.to_vec()).expect("UTF-8");
+        text.lines().filter(|line| !line.starts_with("Via:")).map(|line| format!("{line}\r\n")).collect()
+    }
+}

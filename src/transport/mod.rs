@@ -176,7 +176,8 @@ impl Transports {
         self.pool.recognise(connection);
     }
 
-    /// Closes a stream (a stranger's). Nothing of it comes as an event any more, except what was not sent.
+    /// Closes a stream (a stranger's). Nothing of it comes as an event any more, except what was not sent; what the
+    /// last batch still holds of it is the caller's to drop.
     pub fn close(&mut self, connection: ConnectionId) {
         self.pool.remove(connection, &Ended::Closed, &mut self.pending);
     }

@@ -108,3 +108,57 @@ const LOOKUP: Duration = Duration::from_secs(5);
 
 /// Addresses kept of one name.
 const MAX_ADDRESSES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_look_up() {
+        for (uri, expected) in [
+            ("sip:192.0.2.1", (Transport::Udp, "192.0.2.1:5060")),
+            ("sip:+14155550100@192.0.2.1:5080;transport=TCP", (Transport::Tcp, "192.0.2.1:5080")),
+            ("sip:[2001:db8::1];transport=udp", (Transport::Udp, "[2001:db8::1]:5060")),
+            ("sip:[::ffff:192.0.2.1]", (Transport::Udp, "192.0.2.1:5060")),
+        ] {
+            let targets = literal(&parse(uri)).unwrap().unwrap();
+
+            assert_eq!((targets.transport, targets.addresses[0].to_string().as_str()), expected, "{uri}");
+        }
+        assert_eq!(literal(&parse("sip:carrier.example")), None);
+    }
+
+    #[test]
+    fn what_cannot_be_reached_is_refused_without_a_look_up() {
+        for (uri, error) in [
+            ("sips:carrier.example", "transport tls is not supported; use udp or tcp"),
+            ("sip:carrier.example;transport=tls", "transport tls is not supported; use udp or tcp"),
+            ("sip:192.0.2.1;transport=sctp", "transport sctp is not supported; use udp or tcp"),
+        ] {
+            assert_eq!(literal(&parse(uri)).unwrap().unwrap_err().to_string(), error);
+        }
+        assert!(matches!(literal(&parse("tel:+14155550100")), Some(Err(ResolveError::NoAddress(_)))));
+    }
+
+    #[test]
+    fn ipv4_comes_first_and_each_address_once() {
+        let found =
+            ["[::1]:1", "127.0.0.2:1", "[::1]:1", "127.0.0.1:1"].map(|address| address.parse().unwrap());
+
+        let ordered: Vec<_> = ordered(found.into_iter()).iter().map(SocketAddr::to_string).collect();
+
+        assert_eq!(ordered, ["127.0.0.2:1", "127.0.0.1:1", "[::1]:1"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_with_the_port_of_the_uri() {
+        let targets = resolve(&parse("sip:localhost:5099;transport=tcp")).await.unwrap();
+
+        assert_eq!(targets.transport, Transport::Tcp);
+        assert!(targets.addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 5099));
+    }
+
+    fn parse(uri: &str) -> Uri {
+        Uri::parse(uri.as_bytes()).expect("a URI")
+    }
+}

@@ -130,6 +130,11 @@ impl Scanner {
         self.scan(raw, false)
     }
 
+    /// Whether nothing has been scanned yet.
+    pub(in crate::sip) fn is_at_start(&self) -> bool {
+        self.scanned == 0
+    }
+
     /// How much of the current line has come in so far.
     pub(in crate::sip) fn pending(&self, raw: &[u8]) -> usize {
         raw.len() - self.start

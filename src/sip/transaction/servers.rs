@@ -166,20 +166,15 @@ impl Servers {
         let mut delivered = false;
         let over = self.transactions.update(tx, |transaction| {
             step(&mut transaction.machine, &self.timers, &mut self.outputs);
+            if !transaction.machine.repeats_response() {
+                transaction.response = Bytes::new();
+            }
             for output in self.outputs.drain(..) {
                 match output {
-                    ServerOutput::SendResponse => {
-                        if let Some(response) = &response {
-                            transaction.response = response.clone();
-                        }
-                        out.push(transaction.send(tx));
-                    }
+                    ServerOutput::SendResponse => out.push(transaction.send(tx, response.as_ref())),
                     ServerOutput::NoAck => out.push(Action::NoAck { tx }),
                     ServerOutput::DeliverAck => delivered = true,
                 }
-            }
-            if !transaction.machine.repeats_response() {
-                transaction.response = Bytes::new();
             }
             transaction.machine.is_terminated()
         });
@@ -200,8 +195,17 @@ impl Servers {
 }
 
 impl Transaction {
-    fn send(&self, tx: ServerTx) -> Action {
-        Action::Send { flow: self.flow, bytes: self.response.clone(), by: Owner::Server(tx) }
+    /// Sends `response`, or the last one again. What is kept is a copy, because the original may be part of a larger buffer.
+    fn send(&mut self, tx: ServerTx, response: Option<&Bytes>) -> Action {
+        let bytes = match response {
+            Some(response) if self.machine.repeats_response() => {
+                self.response = Bytes::copy_from_slice(response);
+                response.clone()
+            }
+            Some(response) => response.clone(),
+            None => self.response.clone(),
+        };
+        Action::Send { flow: self.flow, bytes, by: Owner::Server(tx) }
     }
 }
 
