@@ -15,7 +15,7 @@ use super::steps::{Step, Trace};
 use super::{Kind, Peer, Routes};
 use crate::id::PeerId;
 
-/// What an initial request from some source is (CONTRACT §2 "Which peer is calling").
+/// What an initial request from some source is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Recognition {
     /// Recognised by address alone.
