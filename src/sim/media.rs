@@ -49,6 +49,7 @@ enum Command {
     Aim(StreamId, Aim),
     Talk(StreamId, bool),
     Record(StreamId, oneshot::Sender<Recording>),
+    Stop(StreamId),
     Close(StreamId),
 }
 
@@ -102,6 +103,11 @@ impl Media {
 
     pub(super) fn aim(&self, stream: StreamId, remote: SocketAddr, law: Law, events: Option<u8>) {
         self.command(Command::Aim(stream, Aim { remote, law, events }));
+    }
+
+    /// Ends sending and listening, and keeps what was heard.
+    pub fn stop(&self, stream: StreamId) {
+        self.command(Command::Stop(stream));
     }
 
     pub(super) fn close(&self, stream: StreamId) {
@@ -205,6 +211,11 @@ impl Ticker {
                 if let Some(Some(stream)) = self.streams.get(id.0) {
                     // Whoever asked may have gone; then nobody misses the answer.
                     let _ = reply.send(stream.recording());
+                }
+            }
+            Command::Stop(id) => {
+                if let Some(Some(stream)) = self.streams.get_mut(id.0) {
+                    stream.stop();
                 }
             }
             Command::Close(id) => {

@@ -72,6 +72,8 @@ pub struct Recording {
     pub last_ns: Option<u64>,
     /// See `first_ns`.
     pub first_sent_ns: Option<u64>,
+    /// When this was taken.
+    pub taken_ns: u64,
     /// One second of what was heard, from 200 ms after the first packet; holes are packets that never came.
     pub window: Vec<Option<Payload>>,
 }
@@ -88,6 +90,7 @@ pub(super) struct Stream {
     /// Packets of the tone sent.
     tone_packets: u64,
     talks: bool,
+    stopped: bool,
     window_start: Option<u32>,
     recording: Recording,
     /// Shared with the call, which hangs up when it stands still.
@@ -105,7 +108,7 @@ pub(super) struct Aim {
 
 impl Stream {
     pub(super) fn new(socket: RtpSocket, numbering: Numbering, tone: Tone, heard: Arc<AtomicU64>) -> Self {
-        let recording = Recording { window: vec![None; WINDOW], ..Recording::default() };
+        let recording = Recording { window: vec![None; PAYLOADS_PER_WINDOW], ..Recording::default() };
         Self {
             socket,
             numbering,
@@ -115,6 +118,7 @@ impl Stream {
             sent_ns: Vec::new(),
             tone_packets: 0,
             talks: true,
+            stopped: false,
             window_start: None,
             recording,
             heard,
@@ -135,6 +139,11 @@ impl Stream {
         self.aim = Some(aim);
     }
 
+    /// Ends sending and listening for good.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
     /// Takes its packets out of the book.
     pub(super) fn leave(&self, book: &mut Book) {
         for payload in &self.cycle {
@@ -149,7 +158,7 @@ impl Stream {
 
     /// Sends the packet that is due.
     pub(super) fn send(&mut self, scratch: &mut [u8]) {
-        let (Some(aim), false) = (self.aim, self.cycle.is_empty()) else { return };
+        let (Some(aim), false) = (self.aim, self.stopped) else { return };
         let place = (self.tone_packets % self.cycle.len() as u64) as usize;
         let silence = [aim.law.silence(); PACKET];
         let payload = if self.talks { &self.cycle[place] } else { &silence };
@@ -179,6 +188,9 @@ impl Stream {
     /// Takes one datagram, if there is one, as (payload, when it came); `None` when the socket is empty.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Option<Option<(Payload, u64)>> {
         let (length, came_ns) = self.socket.receive(scratch)?;
+        if self.stopped {
+            return Some(None);
+        }
         Some(self.hear(&scratch[..length], came_ns).map(|payload| (payload, came_ns)))
     }
 
@@ -231,12 +243,12 @@ impl Stream {
 
     /// What was heard up to now.
     pub(super) fn recording(&self) -> Recording {
-        self.recording.clone()
+        Recording { taken_ns: wall_ns(), ..self.recording.clone() }
     }
 }
 
 /// Packets of the window: one second.
-pub(super) const WINDOW: usize = 50;
+pub(super) const PAYLOADS_PER_WINDOW: usize = 50;
 /// Packets before the window.
 const SETTLE: usize = 10;
 

@@ -1,0 +1,268 @@
+//! The simulated carrier and the simulated Retell endpoint call each other, without a bridge between them.
+//!
+//! What `trunkline demo` blames on the bridge must be the bridge's: here the far ends prove that they themselves set up,
+//! hear, measure and end calls as they should, over real sockets.
+
+#![cfg(feature = "demo")]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use trunkline::sim::call::{Call, Ended, Failure};
+use trunkline::sim::carrier::{self, Script, Then};
+use trunkline::sim::digest::Credentials;
+use trunkline::sim::endpoint::Endpoint;
+use trunkline::sim::g711::Law;
+use trunkline::sim::log::Log;
+use trunkline::sim::media::Media;
+use trunkline::sim::retell::{self, Agent};
+use trunkline::sim::stream::Recording;
+use trunkline::sim::tone::Tone;
+use trunkline::sim::uac::Dial;
+use trunkline::sim::verdict::judge;
+use trunkline::sim::wire::Path;
+
+#[tokio::test]
+async fn a_call_to_retell_over_udp_carries_both_tones_and_is_hung_up_by_the_caller() {
+    let ends = Ends::start(carrier(), retell()).await;
+
+    let (caller, mut callee) = ends.to_retell(Path::Udp).await;
+    ends.assert_audio(&caller, &callee).await;
+    caller.hang_up().await.unwrap();
+
+    assert_eq!(callee.ended().await, Ended::There);
+    ends.assert_no_complaints();
+}
+
+#[tokio::test]
+async fn a_call_from_retell_over_tcp_carries_both_tones_and_is_hung_up_by_the_callee() {
+    let ends = Ends::start(carrier(), retell()).await;
+
+    let (mut caller, callee) = ends.to_carrier(Path::Tcp).await;
+    ends.assert_audio(&callee, &caller).await;
+    callee.hang_up().await.unwrap();
+
+    assert_eq!(caller.ended().await, Ended::There);
+    ends.assert_no_complaints();
+}
+
+#[tokio::test]
+async fn a_carrier_that_knows_only_a_law_is_heard_in_it() {
+    let ends = Ends::start(carrier::Config { codecs: vec![Law::A], ..carrier() }, retell()).await;
+
+    let (caller, callee) = ends.to_retell(Path::Tcp).await;
+
+    assert_eq!((caller.law, callee.law), (Law::A, Law::A));
+    ends.assert_audio(&caller, &callee).await;
+}
+
+#[tokio::test]
+async fn the_first_call_shows_in_the_log_as_both_ends_saw_it() {
+    let ends = Ends::start(carrier(), retell()).await;
+
+    let (caller, mut callee) = ends.to_retell(Path::Tcp).await;
+    caller.hang_up().await.unwrap();
+    callee.ended().await;
+
+    let sent: Vec<_> = ends.log.of(&[&caller.call_id]).into_iter().filter(|event| event.sent).collect();
+    let titles: Vec<_> = sent.iter().map(|event| event.title.as_str()).collect();
+    assert_eq!(titles, ["INVITE", "100 Processing", "180 Ringing", "200 OK", "ACK", "BYE", "200 OK"]);
+    assert_eq!(ends.log.of(&[&caller.call_id]).len(), 2 * titles.len());
+}
+
+#[tokio::test]
+async fn retell_rings_again_every_second() {
+    let agent = Agent::After(Duration::from_millis(1_500));
+    let ends = Ends::start(carrier(), retell::Config { agent, ..retell() }).await;
+
+    let (caller, _callee) = ends.to_retell(Path::Tcp).await;
+
+    let rings = ends
+        .log
+        .of(&[&caller.call_id])
+        .into_iter()
+        .filter(|event| event.sent && event.title == "180 Ringing");
+    assert_eq!(rings.count(), 2);
+    assert!(caller.answered_ns - caller.invited_ns >= 1_500_000_000);
+}
+
+#[tokio::test]
+async fn an_agent_that_never_comes_is_486_rejected() {
+    let agent = Agent::NeverWithin(Duration::from_millis(50));
+    let ends = Ends::start(carrier(), retell::Config { agent, ..retell() }).await;
+
+    let refused = ends.carrier.dial(ends.dial(Path::Udp(ends.retell.address()))).answer().await;
+
+    assert_eq!(refused.unwrap_err(), Failure::Refused { code: 486, reason: "Rejected".into() });
+}
+
+#[tokio::test]
+async fn retell_challenges_by_407_and_takes_the_right_password_only() {
+    let agreed = |password: &str| Some(Credentials { username: "retell".into(), password: password.into() });
+    let strict = || retell::Config { challenge: agreed("right"), ..retell() };
+    let right = Ends::start(carrier::Config { credentials: agreed("right"), ..carrier() }, strict()).await;
+    let wrong = Ends::start(carrier::Config { credentials: agreed("wrong"), ..carrier() }, strict()).await;
+
+    let accepted = right.carrier.dial(right.dial(Path::Udp(right.retell.address()))).answer().await;
+    let refused = wrong.carrier.dial(wrong.dial(Path::Udp(wrong.retell.address()))).answer().await;
+
+    assert!(accepted.is_ok(), "{accepted:?}");
+    assert_eq!(refused.unwrap_err(), Failure::Credentials { code: 401 });
+}
+
+#[tokio::test]
+async fn a_busy_number_of_the_carrier_says_so() {
+    let busy =
+        Script { progress: Some(183), ring: Duration::ZERO, then: Then::Refuse(486, "Busy Here".into()) };
+    let ends =
+        Ends::start(carrier::Config { scripts: vec![(CALLED.into(), busy)], ..carrier() }, retell()).await;
+
+    let refused = ends.retell.dial(ends.dial(Path::Udp(ends.carrier.address()))).answer().await;
+
+    assert_eq!(refused.unwrap_err(), Failure::Refused { code: 486, reason: "Busy Here".into() });
+}
+
+#[tokio::test]
+async fn a_cancelled_call_ends_with_487_on_both_ends() {
+    let agent = Agent::After(Duration::from_secs(20));
+    let ends = Ends::start(carrier(), retell::Config { agent, ..retell() }).await;
+
+    let mut dialing = ends.carrier.dial(ends.dial(Path::Udp(ends.retell.address())));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    dialing.cancel();
+
+    assert_eq!(dialing.answer().await.unwrap_err(), Failure::Cancelled);
+}
+
+#[tokio::test]
+async fn retell_hangs_up_on_a_peer_that_falls_silent() {
+    let media_timeouts = (Duration::from_secs(5), Duration::from_millis(500));
+    let ends = Ends::start(carrier(), retell::Config { media_timeouts, ..retell() }).await;
+    let (mut caller, mut callee) = ends.to_retell(Path::Udp).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    ends.media.stop(caller.stream);
+
+    assert_eq!(callee.ended().await, Ended::Silence);
+    assert_eq!(caller.ended().await, Ended::There);
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_talk_sends_silence_without_end() {
+    let ends = Ends::start(carrier(), retell()).await;
+    let (caller, callee) = ends.to_retell(Path::Udp).await;
+
+    ends.media.talk(callee.stream, false);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+
+    let heard = ends.media.recording(caller.stream).await;
+    let verdict = judge(&heard, &retell::TONE, callee.stream);
+    assert_eq!(verdict.faults, ["heard silence, expected 443 Hz"]);
+    assert!(heard.received > 60, "{}", heard.received);
+}
+
+#[tokio::test]
+async fn retell_answers_options_and_refuses_what_it_does_not_know() {
+    let ends = Ends::start(carrier(), retell()).await;
+    let to = ends.retell.address();
+
+    let answers = tokio::task::spawn_blocking(move || {
+        ["OPTIONS", "INFO", "FROBNICATE", "NOTIFY"].map(|method| ask(method, to))
+    });
+
+    assert_eq!(
+        answers.await.unwrap(),
+        ["200 OK", "405 Method Not Allowed", "405 Method Not Allowed", "481 Call/Transaction Does Not Exist"]
+    );
+}
+
+const CALLED: &str = "+14155551000";
+const CALLER: &str = "+14155550100";
+
+struct Ends {
+    carrier: Endpoint,
+    retell: Endpoint,
+    media: Media,
+    log: Log,
+}
+
+impl Ends {
+    async fn start(carrier: carrier::Config, retell: retell::Config) -> Self {
+        let (media, log) = (Media::start().unwrap(), Log::default());
+        Self {
+            carrier: carrier::start(carrier, media.clone(), log.clone()).await.unwrap(),
+            retell: retell::start(retell, media.clone(), log.clone()).await.unwrap(),
+            media,
+            log,
+        }
+    }
+
+    fn dial(&self, via: Path) -> Dial {
+        let (called, caller) = (CALLED.to_owned(), CALLER.to_owned());
+        Dial { via, called, caller, headers: vec![], patience: Duration::from_secs(10) }
+    }
+
+    async fn to_retell(&self, transport: fn(SocketAddr) -> Path) -> (Call, Call) {
+        self.call(&self.carrier, &self.retell, transport).await
+    }
+
+    async fn to_carrier(&self, transport: fn(SocketAddr) -> Path) -> (Call, Call) {
+        self.call(&self.retell, &self.carrier, transport).await
+    }
+
+    async fn call(&self, from: &Endpoint, to: &Endpoint, transport: fn(SocketAddr) -> Path) -> (Call, Call) {
+        let expected = to.expect(CALLED);
+        let caller = from.dial(self.dial(transport(to.address()))).answer().await.unwrap();
+        let callee = expected.call(Duration::from_secs(5)).await.unwrap();
+        (caller, callee)
+    }
+
+    /// After 1.5 s of audio, each end must have heard the other's tone and nothing else.
+    async fn assert_audio(&self, at_carrier: &Call, at_retell: &Call) {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let heard = |stream| self.media.recording(stream);
+
+        assert_tone(&heard(at_carrier.stream).await, &retell::TONE, at_retell);
+        assert_tone(&heard(at_retell.stream).await, &carrier::TONE, at_carrier);
+    }
+
+    fn assert_no_complaints(&self) {
+        assert_eq!(self.log.complaints(), Vec::<String>::new());
+    }
+}
+
+fn assert_tone(recording: &Recording, tone: &Tone, from: &Call) {
+    let verdict = judge(recording, tone, from.stream);
+
+    assert_eq!(verdict.faults, Vec::<String>::new(), "{verdict:?}");
+    assert_eq!((verdict.lost, recording.unrecognised, recording.strange), (0, 0, 0));
+    assert!(verdict.expected_packets >= 70, "{}", verdict.expected_packets);
+    assert!(verdict.latencies_us.iter().all(|latency| *latency < 20_000), "{:?}", verdict.latencies_us);
+}
+
+fn carrier() -> carrier::Config {
+    carrier::Config::new(IpAddr::from([127, 0, 0, 2]))
+}
+
+fn retell() -> retell::Config {
+    retell::Config {
+        agent: Agent::After(Duration::from_millis(100)),
+        ..retell::Config::new(IpAddr::from([127, 0, 0, 3]))
+    }
+}
+
+/// Sends a bare request from a socket of its own; returns the status of the answer.
+fn ask(method: &str, to: SocketAddr) -> String {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let us = socket.local_addr().unwrap();
+    let request = format!(
+        "{method} sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@{us}>;tag=1\r\nTo: <sip:b@{to}>\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+    );
+    socket.send_to(request.as_bytes(), to).unwrap();
+    let mut answer = [0; 2048];
+    let length = socket.recv(&mut answer).unwrap();
+    let line = String::from_utf8_lossy(&answer[..length]).lines().next().unwrap().to_owned();
+    line.strip_prefix("SIP/2.0 ").unwrap().to_owned()
+}
