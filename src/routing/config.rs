@@ -13,7 +13,6 @@ mod recognition;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
-pub(in crate::routing) use headers::is_reserved;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig};
