@@ -3,8 +3,8 @@
 //! Nothing here allocates or reads a clock: a packet is rewritten in the buffer it was received into, and receive
 //! times are arguments.
 
-pub mod leg;
 pub mod continuity;
+pub mod leg;
 pub mod packet;
 pub mod payload;
 pub mod rtcp;

@@ -147,5 +147,5 @@ impl Answering {
     }
 }
 
-/// 1009 is prime, so its packets repeat only after a second, and it shares no harmonic with Retell's 443.
-pub const TONE: Tone = Tone { hertz: 1009, dbov: -13.0, phase: 0.0 };
+/// A prime number of Hz, so that it shares no harmonic with Retell's 443.
+pub const TONE: Tone = Tone { hertz: 1009, dbov: -13.0 };

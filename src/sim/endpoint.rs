@@ -20,7 +20,7 @@ use crate::sim::log::{Log, Side};
 use crate::sim::media::{Media, Port};
 use crate::sim::message::{self, Message, digits};
 use crate::sim::sdp::Codec;
-use crate::sim::stream::Numbering;
+use crate::sim::stream::{Numbering, Voice};
 use crate::sim::tone::Tone;
 use crate::sim::uac::{self, Dial, Dialing};
 use crate::sim::uas::Incoming;
@@ -88,6 +88,7 @@ pub(super) struct Shared {
     pub(super) role: Role,
     pub(super) wire: Arc<Wire>,
     pub(super) media: Media,
+    voice: Arc<Voice>,
     ids: Mutex<StdRng>,
     inboxes: Mutex<HashMap<Key, UnboundedSender<Received>>>,
     expected: Mutex<HashMap<String, oneshot::Sender<Result<Call, Failure>>>>,
@@ -113,6 +114,7 @@ impl Endpoint {
         let (wire, inbox) = Wire::bind(ip, manners.side, log).await?;
         let seed = crate::clock::seed().map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
+            voice: Arc::new(Voice::new(&manners.tone)),
             manners,
             role,
             wire,
@@ -272,7 +274,7 @@ impl Shared {
                 Numbering { ssrc: lock(&self.ids).random(), sequence: 0, timestamp: 0, marks_first: false }
             }
         };
-        self.media.open(self.wire.address().ip(), self.manners.tone, numbering)
+        self.media.open(self.wire.address().ip(), self.voice.clone(), numbering)
     }
 
     /// A Via of ours with a fresh branch.

@@ -2,9 +2,10 @@
 //!
 //! Each end notes its own half only: what the bridge did in between shows as the time between the two.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::sim::message::Message;
+use crate::sim::message::{Message, digits};
 use crate::sim::rtp_socket::wall_ns;
 
 /// One of the two far ends.
@@ -38,6 +39,8 @@ pub struct Event {
     pub sent: bool,
     /// Call-ID of the leg.
     pub call_id: String,
+    /// The last ten digits of the number in To.
+    pub called: String,
     /// `INVITE`, `180 Ringing`.
     pub title: String,
     /// Whether it carries SDP.
@@ -63,6 +66,7 @@ impl Log {
             side,
             sent,
             call_id: message.call_id.clone(),
+            called: digits(&message.to_user().unwrap_or_default()),
             title: message.title(),
             has_sdp: message.sdp().is_some(),
         });
@@ -73,12 +77,19 @@ impl Log {
         self.pages().complaints.push(format!("{}: {what}", side.name()));
     }
 
-    /// The messages of the legs with these Call-IDs, in the order of time.
+    /// The messages of all legs whose INVITE was to `number`, in the order of time.
     #[must_use]
-    pub fn of(&self, call_ids: &[&str]) -> Vec<Event> {
+    pub fn of(&self, number: &str) -> Vec<Event> {
         let pages = self.pages();
+        let called = digits(number);
+        let legs: HashSet<&str> = pages
+            .events
+            .iter()
+            .filter(|event| event.title == "INVITE" && event.called == called)
+            .map(|event| event.call_id.as_str())
+            .collect();
         let mut events: Vec<_> =
-            pages.events.iter().filter(|event| call_ids.contains(&event.call_id.as_str())).cloned().collect();
+            pages.events.iter().filter(|event| legs.contains(event.call_id.as_str())).cloned().collect();
         events.sort_by_key(|event| event.at_ns);
         events
     }

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::sim::g711::Law;
+use crate::sim::mark::{Mark, Payload};
 use crate::sim::rtp_socket::RtpSocket;
-use crate::sim::stream::{Aim, Arrival, Book, Numbering, Recording, Stream, StreamId};
-use crate::sim::tone::Tone;
+use crate::sim::stream::{Aim, Numbering, Origin, Recording, Stream, StreamId, Voice};
 
 /// The audio thread, as the far ends see it; it ends when the last handle is gone.
 #[derive(Clone)]
@@ -64,9 +64,9 @@ impl Media {
         let stamps = RtpSocket::bind(Ipv4Addr::LOCALHOST.into())?;
         let lateness_us = Arc::new(AtomicU64::new(0));
         let late = lateness_us.clone();
-        let thread = thread::Builder::new().name("sim-media".into()).spawn(move || {
-            Ticker { inbox, streams: Vec::new(), book: Book::new(), late, _stamps: stamps }.run()
-        })?;
+        let thread = thread::Builder::new()
+            .name("sim-media".into())
+            .spawn(move || Ticker { inbox, streams: Vec::new(), late, _stamps: stamps }.run())?;
         Ok(Self { commands, next: Arc::default(), lateness_us, _thread: Arc::new(thread) })
     }
 
@@ -88,15 +88,12 @@ impl Media {
         self.command(Command::Talk(stream, talks));
     }
 
-    pub(super) fn open(&self, ip: IpAddr, tone: Tone, numbering: Numbering) -> io::Result<Port> {
-        let id = StreamId(self.next.fetch_add(1, Ordering::Relaxed));
+    pub(super) fn open(&self, ip: IpAddr, voice: Arc<Voice>, numbering: Numbering) -> io::Result<Port> {
         let socket = RtpSocket::bind(ip)?;
         let address = socket.address()?;
+        let id = StreamId(self.next.fetch_add(1, Ordering::Relaxed));
         let heard = Arc::new(AtomicU64::new(0));
-        // A phase of its own for every stream, spread by the golden ratio within the step between two packets.
-        let turns = (id.0 as f64 * 0.618_033_988_749_895).fract() / tone.packets_per_cycle() as f64;
-        let tone = Tone { phase: tone.phase + turns, ..tone };
-        let stream = Stream::new(socket, numbering, tone, heard.clone());
+        let stream = Stream::new(id, socket, numbering, voice, heard.clone());
         self.command(Command::Open(id, Box::new(stream)));
         Ok(Port { id, address, heard })
     }
@@ -123,7 +120,6 @@ impl Media {
 struct Ticker {
     inbox: Receiver<Command>,
     streams: Vec<Option<Box<Stream>>>,
-    book: Book,
     late: Arc<AtomicU64>,
     /// Keeps the kernel stamping from the first call on.
     _stamps: RtpSocket,
@@ -163,9 +159,9 @@ impl Ticker {
             let Some(Some(stream)) = self.streams.get_mut(id) else { return };
             match stream.receive(scratch) {
                 Some(Some((payload, came_ns))) => {
-                    let arrival = self.recognise(&payload, came_ns);
+                    let origin = self.origin(&payload, came_ns);
                     if let Some(Some(stream)) = self.streams.get_mut(id) {
-                        stream.note(arrival);
+                        stream.note(origin);
                     }
                 }
                 Some(None) => {}
@@ -174,11 +170,9 @@ impl Ticker {
         }
     }
 
-    fn recognise(&self, payload: &[u8; 160], came_ns: u64) -> Option<Arrival> {
-        let &(source, place) = self.book.get(payload)?;
-        let (number, sent_ns) = self.streams.get(source.0)?.as_ref()?.last_sent(place)?;
-        let latency_us = u32::try_from(came_ns.saturating_sub(sent_ns) / 1_000).unwrap_or(u32::MAX);
-        Some(Arrival { source, number, latency_us })
+    fn origin(&self, payload: &Payload, came_ns: u64) -> Option<Origin> {
+        let mark = Mark::of(payload)?;
+        self.streams.get(usize::from(mark.stream))?.as_ref()?.origin(mark.number, payload, came_ns)
     }
 
     fn obey(&mut self) -> Obeyed {
@@ -199,7 +193,7 @@ impl Ticker {
             }
             Command::Aim(id, aim) => {
                 if let Some(Some(stream)) = self.streams.get_mut(id.0) {
-                    stream.aim(id, aim, &mut self.book);
+                    stream.aim(aim);
                 }
             }
             Command::Talk(id, talks) => {
@@ -219,8 +213,8 @@ impl Ticker {
                 }
             }
             Command::Close(id) => {
-                if let Some(stream) = self.streams.get_mut(id.0).and_then(Option::take) {
-                    stream.leave(&mut self.book);
+                if let Some(stream) = self.streams.get_mut(id.0) {
+                    *stream = None;
                 }
             }
         }

@@ -5,13 +5,17 @@
 
 pub mod call;
 pub mod carrier;
+pub mod demo;
 mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod g711;
+pub mod ladder;
 pub mod log;
+mod mark;
 pub mod media;
 mod message;
+pub mod report;
 pub mod retell;
 mod rtp_socket;
 mod sdp;

@@ -216,8 +216,8 @@ fn caller(invite: &Message) -> Caller {
     (invite.call_id.clone(), invite.from_tag.clone().unwrap_or_default())
 }
 
-/// 443 is prime, so its packets repeat only after a second, and it shares no harmonic with the carrier's 1009.
-pub const TONE: Tone = Tone { hertz: 443, dbov: -13.0, phase: 0.0 };
+/// A prime number of Hz, so that it shares no harmonic with the carrier's 1009.
+pub const TONE: Tone = Tone { hertz: 443, dbov: -13.0 };
 
 const REALM: &str = "LiveKit";
 const RINGING_INTERVAL: Duration = Duration::from_secs(1);

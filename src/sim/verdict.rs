@@ -101,6 +101,9 @@ fn faults(recording: &Recording, heard: &Heard, expected: &Tone, source: StreamI
     if foreign > 0 {
         faults.push(format!("heard {foreign} packets of another call"));
     }
+    if recording.altered > 0 {
+        faults.push(format!("heard {} packets with other octets than were sent", recording.altered));
+    }
     let quiet_ms = recording.taken_ns.saturating_sub(recording.last_ns.unwrap_or_default()) / 1_000_000;
     if quiet_ms > QUIET_MS {
         faults.push(format!("the audio stopped {quiet_ms} ms before the end"));
@@ -154,6 +157,10 @@ mod tests {
             fault(&Recording { taken_ns: 3_000_000_000, ..right.clone() }),
             "the audio stopped 2000 ms before the end"
         );
+        assert_eq!(
+            fault(&Recording { altered: 3, ..right.clone() }),
+            "heard 3 packets with other octets than were sent"
+        );
         let silent = Recording { window: vec![Some([0xFF; 160]); 50], ..right.clone() };
         assert_eq!(fault(&silent), "heard silence, expected 1009 Hz");
         let mut torn = right.clone();
@@ -175,7 +182,7 @@ mod tests {
         assert_eq!((verdict.lost, verdict.expected_packets), (1, 59));
     }
 
-    const TONE: Tone = Tone { hertz: 1009, dbov: -13.0, phase: 0.0 };
+    const TONE: Tone = Tone { hertz: 1009, dbov: -13.0 };
 
     fn recording(tone: Tone, source: StreamId) -> Recording {
         let payload = |packet: usize| std::array::from_fn(|n| Law::Mu.encode(tone.sample(packet * 160 + n)));
