@@ -8,7 +8,6 @@ use std::time::Duration;
 use crate::call::admit::{Refused, admit};
 use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::{Call, Cx, Offered};
-use crate::clock;
 use crate::id::{PeerId, ServerTx};
 use crate::routing::{Kind, Plan, Recognition};
 use crate::sdp::session::Session;
@@ -18,11 +17,12 @@ use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::transaction::Incoming;
 
+use super::bridge::{Bridge, Entry};
 use super::dispatch::is_our_loop;
-use super::signalling::{Entry, Server};
 use super::telemetry::{Redact, Rejection};
+use super::world::World;
 
-impl Server {
+impl<W: World> Bridge<W> {
     /// A request without a To-tag that belongs to no transaction.
     pub(super) fn on_new_request(&mut self, request: Message, flow: Flow) {
         let Some(method) = request.method() else { return };
@@ -41,7 +41,7 @@ impl Server {
             }
         };
         if let Some(connection) = flow.connection {
-            self.transports.recognise(connection);
+            self.world.recognise(connection);
         }
         if let Err(error) = request.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
@@ -70,7 +70,7 @@ impl Server {
         flow: Flow,
         recognition: Option<Recognition>,
     ) {
-        let draining = !self.ready.load(std::sync::atomic::Ordering::Acquire);
+        let draining = self.draining;
         let peer = match recognition {
             None => {
                 let code = if draining { 503 } else { 200 };
@@ -150,7 +150,7 @@ impl Server {
     }
 
     fn on_invite(&mut self, invite: &Message, tx: ServerTx, flow: Flow, peer: PeerId) {
-        let Some(local) = self.transports.local_of(&flow) else {
+        let Some(local) = self.world.local_of(&flow) else {
             return self.answer(invite, tx, flow, 503, "", &[]);
         };
         if is_our_loop(invite, &self.ids, &local.sent_by) {
@@ -181,7 +181,7 @@ impl Server {
         let mut out = Vec::new();
         let mut cx = Cx {
             now: self.now,
-            unix_ms: clock::unix_ms(),
+            unix_ms: self.unix_ms,
             ids: &mut self.ids,
             routes: &routes,
             settings: &self.settings,
@@ -199,7 +199,7 @@ impl Server {
 
     /// A call that never was still shows in the records, with the sentence that the peer was told.
     fn record_refusal(&mut self, invite: &Message, flow: Flow, peer: PeerId, refused: &Refused) {
-        let now = clock::unix_ms();
+        let now = self.unix_ms;
         let peer = self.routes.peer(peer);
         let (direction, trunk, retell) = match peer.kind {
             Kind::Trunk => (Direction::ToRetell, peer.name.clone(), String::new()),
@@ -237,7 +237,7 @@ impl Server {
             "call refused"
         );
         self.metrics.counters.ended(&record);
-        self.records.write(record);
+        self.world.record(record);
     }
 }
 

@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use crate::call::record::{LegRecord, Record};
 use crate::call::{Action, Cx, Destination, Hop, Input};
-use crate::clock;
 use crate::id::{CallId, ClientTx, PeerId};
 use crate::media::LegStats;
 use crate::sip::build::Draft;
@@ -21,17 +20,22 @@ use crate::sip::transaction::{Action as TableAction, Owner};
 use crate::sip::uri::Uri;
 use crate::transport::resolve::{self, Targets};
 
-use super::signalling::{Client, Server};
+use super::bridge::{Bridge, Client};
 use super::telemetry::{Redact, Way};
+use super::world::World;
 
 /// A look-up that was finished elsewhere, and what waits for it.
-pub(super) struct Resolved {
-    waiting: Waiting,
-    targets: Option<Targets>,
+pub struct Resolved {
+    /// What waits for it.
+    pub waiting: Waiting,
+    /// Its addresses; `None` when it has none.
+    pub targets: Option<Targets>,
 }
 
-/// What a look-up is for.
-enum Waiting {
+/// What a look-up is for; opaque to whoever looks up.
+pub struct Waiting(For);
+
+enum For {
     /// A call wants the addresses of its next target.
     Targets(CallId),
     /// A request inside a dialog, whose next hop is a name.
@@ -69,7 +73,7 @@ impl Unreachable {
     }
 }
 
-impl Server {
+impl<W: World> Bridge<W> {
     /// Tells calls what waits for them, until nothing does.
     pub(super) fn work(&mut self) {
         if std::mem::replace(&mut self.working, true) {
@@ -87,7 +91,7 @@ impl Server {
         let mut out = std::mem::take(&mut self.call_out);
         let mut cx = Cx {
             now: self.now,
-            unix_ms: clock::unix_ms(),
+            unix_ms: self.unix_ms,
             ids: &mut self.ids,
             routes: &routes,
             settings: &self.settings,
@@ -127,41 +131,40 @@ impl Server {
                 self.table.respond(tx, code, bytes, self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
-            Action::Resolve(uri) => self.look_up(uri, Waiting::Targets(id)),
+            Action::Resolve(uri) => self.look_up(uri, Waiting(For::Targets(id))),
             Action::ReserveMedia { caller, callee } => {
-                self.engine.release(id);
-                let reserved = self.engine.reserve(id, caller, callee).map_err(|error| error.to_string());
+                let reserved = self.world.reserve(id, caller, callee);
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
             Action::Request { tx, peer, draft, to, .. } => match self.hop(&to) {
                 Some((hop, connection)) => self.request(id, tx, peer, draft, hop, connection),
-                None => self.await_name(to, |flow| Waiting::Request { call: id, tx, peer, draft, flow }),
+                None => self.await_name(to, |flow| Waiting(For::Request { call: id, tx, peer, draft, flow })),
             },
             Action::Ack { tx, draft, to, .. } => match self.hop(&to) {
                 Some((hop, connection)) => self.ack(tx, &draft, &hop, connection),
-                None => self.await_name(to, |flow| Waiting::Ack { tx, draft, flow }),
+                None => self.await_name(to, |flow| Waiting(For::Ack { tx, draft, flow })),
             },
             Action::Cancel { tx, reason } => {
                 self.table.cancel(tx, reason, self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
-            Action::SetLeg(side, media) => self.engine.set_leg(id, side, media),
-            Action::ClearLeg(side) => self.engine.clear_leg(id, side),
-            Action::Answered => self.engine.answered(id),
-            Action::SetHeld(side, held) => self.engine.set_held(id, side, held),
+            Action::SetLeg(side, media) => self.world.set_leg(id, side, media),
+            Action::ClearLeg(side) => self.world.clear_leg(id, side),
+            Action::Answered => self.world.answered(id),
+            Action::SetHeld(side, held) => self.world.set_held(id, side, held),
             Action::CountMedia => {
-                let packets = self.engine.stats(id).map_or(0, |[caller, _]| caller.packets_received);
+                let packets = self.world.stats(id).map_or(0, |[caller, _]| caller.packets_received);
                 self.inbox.push_back((id, Input::MediaCount(packets)));
             }
             Action::Show(view) => {
-                self.views.insert(id, view);
+                self.world.show(view);
             }
             Action::Finish { record, answered_leg } => self.finish(id, *record, answered_leg),
         }
     }
 
     fn finish(&mut self, id: CallId, mut record: Record, answered_leg: Option<usize>) {
-        if let Some([caller, callee]) = self.engine.stats(id) {
+        if let Some([caller, callee]) = self.world.stats(id) {
             if let Some(leg) = record.legs.first_mut() {
                 fill(leg, &caller);
             }
@@ -169,8 +172,8 @@ impl Server {
                 fill(leg, &callee);
             }
         }
-        self.engine.release(id);
-        self.views.remove(&id);
+        self.world.release(id);
+        self.world.hide(id);
         self.active = self.active.saturating_sub(1);
         let counters = &self.metrics.counters;
         counters.ended(&record);
@@ -188,7 +191,7 @@ impl Server {
             reason = %record.reason,
             "call ended"
         );
-        self.records.write(record);
+        self.world.record(record);
     }
 
     /// Carries out what the transaction table asks for; `flow` is where the message that caused it came from.
@@ -236,15 +239,15 @@ impl Server {
     pub(super) fn send(&mut self, flow: &Flow, bytes: Bytes, by: Owner, timeout: Option<Duration>) {
         self.metrics.counters.message(flow.transport, Way::Out, method_of(&bytes));
         tracing::debug!(target: "trunkline::sip", remote = %flow.remote, message = %FirstLine(&bytes), "out");
-        let token = match by {
-            Owner::Client(tx) => tx.0,
-            Owner::Server(_) | Owner::Nobody => 0,
+        let client = match by {
+            Owner::Client(tx) => Some(tx),
+            Owner::Server(_) | Owner::Nobody => None,
         };
-        self.transports.send(flow, bytes, token, timeout);
+        self.world.send(flow, bytes, client, timeout);
     }
 
     /// A message could not be sent: a large request falls back to UDP, any other is lost.
-    pub(super) fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
+    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
         tracing::debug!(remote = %flow.remote, transport = flow.transport.via(), error, "message could not be sent");
         let Some(client) = self.clients.get_mut(&tx) else { return };
         if let Some(large) = client.large.take() {
@@ -265,7 +268,7 @@ impl Server {
     }
 
     fn udp_flow(&mut self, hop: &Hop) -> Option<(Flow, String)> {
-        let local = self.transports.local(Transport::Udp, hop.remote)?;
+        let local = self.world.local(Transport::Udp, hop.remote)?;
         let flow = Flow {
             transport: Transport::Udp,
             listener: local.listener,
@@ -289,9 +292,9 @@ impl Server {
             && tcp_for_large
             && draft.len() + VIA_LENGTH > LARGE
             && !self.no_tcp.holds(hop.remote, self.now)
-            && self.transports.local(Transport::Tcp, hop.remote).is_some();
+            && self.world.local(Transport::Tcp, hop.remote).is_some();
         let transport = if by_tcp { Transport::Tcp } else { hop.transport };
-        let Some(local) = self.transports.local(transport, hop.remote) else {
+        let Some(local) = self.world.local(transport, hop.remote) else {
             self.clients.insert(tx, Client { call, large: None });
             self.inbox.push_back((call, Input::TransportFailed(tx)));
             self.inbox.push_back((call, Input::ClientGone(tx)));
@@ -306,7 +309,7 @@ impl Server {
     }
 
     fn ack(&mut self, tx: ClientTx, draft: &Draft, hop: &Hop, connection: Option<ConnectionId>) {
-        let Some(local) = self.transports.local(hop.transport, hop.remote) else { return };
+        let Some(local) = self.world.local(hop.transport, hop.remote) else { return };
         let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));
         let flow =
             Flow { transport: hop.transport, listener: local.listener, remote: hop.remote, connection };
@@ -351,38 +354,23 @@ impl Server {
         if let Some(targets) = resolve::literal(&uri) {
             return self.on_resolved(Resolved { waiting, targets: targets.ok() });
         }
-        let resolved = self.resolved.clone();
-        tokio::spawn(async move {
-            let looked_up = tokio::time::timeout(LOOK_UP, resolve::resolve(&uri)).await;
-            let targets = match looked_up {
-                Ok(Ok(targets)) => Some(targets),
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "target cannot be looked up");
-                    None
-                }
-                Err(_) => {
-                    tracing::warn!(host = %uri.host, "looking up the target took too long");
-                    None
-                }
-            };
-            let _ = resolved.send(Resolved { waiting, targets }).await;
-        });
+        self.world.look_up(uri, waiting);
     }
 
     /// Goes on with what waited for a look-up.
-    pub(super) fn on_resolved(&mut self, resolved: Resolved) {
+    pub fn on_resolved(&mut self, resolved: Resolved) {
         let Resolved { waiting, targets } = resolved;
-        match waiting {
-            Waiting::Targets(call) => {
+        match waiting.0 {
+            For::Targets(call) => {
                 let hops = targets.map(|targets| self.hops(&targets)).unwrap_or_default();
                 self.inbox.push_back((call, Input::Targets(hops)));
                 self.work();
             }
-            Waiting::Request { call, tx, peer, draft, flow } => {
+            For::Request { call, tx, peer, draft, flow } => {
                 let (hop, connection) = self.hop_in_dialog(targets, flow);
                 self.request(call, tx, peer, draft, hop, connection);
             }
-            Waiting::Ack { tx, draft, flow } => {
+            For::Ack { tx, draft, flow } => {
                 let (hop, connection) = self.hop_in_dialog(targets, flow);
                 self.ack(tx, &draft, &hop, connection);
             }
@@ -393,7 +381,7 @@ impl Server {
         let transport = targets.transport;
         let mut hops = Vec::with_capacity(targets.addresses.len());
         for &remote in &targets.addresses {
-            if let Some(local) = self.transports.local(transport, remote) {
+            if let Some(local) = self.world.local(transport, remote) {
                 hops.push(Hop { remote, transport, sent_by: local.sent_by });
             }
         }
@@ -453,5 +441,3 @@ const TCP_FOR_LARGE: Duration = Duration::from_secs(1);
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// Targets remembered at once; more are tried by TCP every time.
 const MOST_REMEMBERED: usize = 4_096;
-/// How long a name may take to be looked up.
-const LOOK_UP: Duration = Duration::from_secs(5);

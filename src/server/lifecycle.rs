@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::call::Input;
 use crate::config::Loaded;
 
+use super::bridge::Bridge;
 use super::running::{Assembled, assemble};
 use super::signalling::{Control, Server, Source};
 use super::telemetry;
+use super::world::World;
 
 /// Why `serve` could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -115,19 +116,19 @@ impl Drain {
     }
 
     /// Moves on; true when the process may end.
-    pub(super) fn is_finished(&mut self, server: &mut Server) -> bool {
+    pub(super) fn is_finished<W: World>(&mut self, bridge: &mut Bridge<W>) -> bool {
         match self {
             Self::Serving => false,
             Self::Finishing(until) => {
-                if server.active == 0 {
-                    *self = Self::Ending(server.now + LAST_WORDS);
-                } else if until.is_some_and(|until| until <= server.now) {
-                    server.end_all();
-                    *self = Self::Ending(server.now + LAST_WORDS);
+                if bridge.active == 0 {
+                    *self = Self::Ending(bridge.now + LAST_WORDS);
+                } else if until.is_some_and(|until| until <= bridge.now) {
+                    bridge.hang_up_all(SHUTTING_DOWN);
+                    *self = Self::Ending(bridge.now + LAST_WORDS);
                 }
                 false
             }
-            Self::Ending(until) => server.calls.is_empty() || *until <= server.now,
+            Self::Ending(until) => bridge.calls.is_empty() || *until <= bridge.now,
         }
     }
 }
@@ -138,31 +139,25 @@ impl Server {
             (Control::Reload, _) => self.reload(),
             (Control::Drain, Drain::Serving) => {
                 self.ready.store(false, std::sync::atomic::Ordering::Release);
+                self.bridge.drain();
                 let limit = self.config.server.drain_s;
-                let until = (limit > 0).then(|| self.now + Duration::from_secs(limit.into()));
+                let until = (limit > 0).then(|| self.bridge.now + Duration::from_secs(limit.into()));
                 tracing::info!(
-                    calls = self.active,
+                    calls = self.bridge.active,
                     limit_s = limit,
                     "draining: no new calls; a second signal ends them"
                 );
                 *drain = Drain::Finishing(until);
             }
             (Control::Drain, Drain::Finishing(_) | Drain::Ending(_)) => {
-                self.end_all();
-                *drain = Drain::Ending(self.now + LAST_WORDS);
+                self.bridge.hang_up_all(SHUTTING_DOWN);
+                *drain = Drain::Ending(self.bridge.now + LAST_WORDS);
             }
         }
     }
-
-    fn end_all(&mut self) {
-        let calls: Vec<_> = self.calls.keys().copied().collect();
-        for call in calls {
-            let reason = "trunkline is shutting down";
-            self.inbox.push_back((call, Input::HangUp { reason, code: 503 }));
-        }
-        self.work();
-    }
 }
+
+const SHUTTING_DOWN: &str = "trunkline is shutting down";
 
 /// How long BYEs and their answers have once every call was ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -10,17 +10,23 @@
 //! know before changing anything: the actions of one input are carried out before the next input, through `inbox`.
 
 mod admission;
+mod bridge;
 pub mod config;
 mod deadlines;
 mod dispatch;
 mod effects;
 mod lifecycle;
+mod live;
 mod receive;
 mod reload;
 mod running;
 mod signalling;
 mod strangers;
 pub mod telemetry;
+mod world;
 
+pub use bridge::{Bridge, Parts, Standing};
+pub use effects::{Resolved, Waiting};
 pub use lifecycle::{RunError, run};
 pub use running::{Running, start};
+pub use world::World;

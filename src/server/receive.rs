@@ -6,33 +6,21 @@
 use bytes::Bytes;
 
 use crate::call::Input;
-use crate::id::{CallId, ClientTx, LegId, ServerTx};
+use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
 use crate::sip::flow::Flow;
 use crate::sip::message::{Message, Method};
 use crate::sip::nat::response_destination;
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
-use crate::transport::Event;
 
+use super::bridge::Bridge;
 use super::dispatch::{Owner, owner};
-use super::signalling::Server;
 use super::telemetry::{Rejection, Way};
+use super::world::World;
 
-impl Server {
-    /// Works on what the transports report.
-    pub(super) fn on_transport(&mut self, event: Event) {
-        match event {
-            Event::Received { bytes, flow } => self.on_message(bytes, flow),
-            Event::SendFailed { token, flow, error } => self.on_send_failed(ClientTx(token), flow, &error),
-            Event::Closed { connection, remote } => tracing::debug!(?connection, %remote, "stream closed"),
-            Event::BadFraming { remote, error } => {
-                self.metrics.counters.rejected(Rejection::Framing);
-                tracing::warn!(%remote, %error, "stream closed: it broke the framing rules of SIP");
-            }
-        }
-    }
-
-    fn on_message(&mut self, bytes: Bytes, flow: Flow) {
+impl<W: World> Bridge<W> {
+    /// Works on a message that arrived by `flow`.
+    pub fn on_message(&mut self, bytes: Bytes, flow: Flow) {
         let message = match Message::parse(bytes, &self.limits) {
             Ok(message) => message,
             Err(failure) => return self.on_malformed(failure.salvage, &failure.error.to_string(), flow),
@@ -134,7 +122,7 @@ impl Server {
     pub(super) fn on_stranger(&mut self, flow: Flow) {
         self.metrics.counters.rejected(Rejection::Stranger);
         if let Some(connection) = flow.connection {
-            self.transports.close(connection);
+            self.world.close(connection);
         }
         if self.strangers.is_news(flow.remote.ip(), self.now) {
             let transport = flow.transport.via();

@@ -10,7 +10,7 @@ use super::signalling::Server;
 impl Server {
     /// Reads the configuration again; whatever is wrong with it is logged, and the running one stays.
     pub(super) fn reload(&mut self) {
-        self.records.reopen();
+        self.bridge.world.records.reopen();
         let Some(source) = &self.source else { return };
         let loaded = match config::load(&source.file, &source.environment) {
             Ok(loaded) => loaded,
@@ -32,7 +32,7 @@ impl Server {
                 for warning in &loaded.warnings {
                     tracing::warn!(%warning, "configuration");
                 }
-                self.routes = Arc::new(routes);
+                self.bridge.replace_routes(Arc::new(routes));
                 self.config = loaded.config;
                 tracing::info!("configuration reloaded; calls in progress keep what they began with");
             }

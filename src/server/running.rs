@@ -1,6 +1,5 @@
 //! Putting the parts together, for `serve` and for whoever runs a bridge inside a process (the demo, tests).
 
-use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,18 +15,15 @@ use crate::clock;
 use crate::config::Config;
 use crate::id::Ids;
 use crate::media::Engine;
-use crate::routing::{Rotation, Routes};
-use crate::sip::auth::{Algorithm, Verifier};
+use crate::routing::Routes;
 use crate::sip::flow::Transport;
-use crate::sip::transaction::Table;
 use crate::store::Records;
 use crate::transport::Transports;
 
-use super::deadlines::Deadlines;
-use super::effects::Unreachable;
+use super::bridge::{Bridge, Parts};
 use super::lifecycle::RunError;
+use super::live::Live;
 use super::signalling::{Control, MediaEvents, Queues, Server, Source};
-use super::strangers::Strangers;
 use super::telemetry;
 
 /// A bridge that is ready to run.
@@ -43,7 +39,7 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     let system = |error: &dyn std::fmt::Display| RunError::System(error.to_string());
     let metrics = telemetry::metrics();
     let seed = clock::seed().map_err(|error| system(&error))?;
-    let mut ids = Ids::new(seed, INSTANCE);
+    let ids = Ids::new(seed, INSTANCE);
     let routes = Routes::compile(&config.routing, &|secret| secret.reveal())?;
     let transports = Transports::bind(&config.sip).await.map_err(RunError::Listen)?;
     let media = Arc::new(MediaEvents::default());
@@ -70,45 +66,16 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         metrics: metrics.renderer(),
     };
     let api = crate::api::start(config.http.listen, token, shared)?;
-    let mut secret = [0; 32];
-    secret[..8].copy_from_slice(&ids.random().to_be_bytes());
-    secret[8..16].copy_from_slice(&ids.random().to_be_bytes());
-    secret[16..24].copy_from_slice(&ids.random().to_be_bytes());
-    secret[24..].copy_from_slice(&ids.random().to_be_bytes());
-    let now = clock::now();
-    let settings = Settings::default();
-    let server = Server {
-        transports,
-        table: Table::new(settings.timers),
-        calls: HashMap::new(),
-        clients: HashMap::new(),
-        invites: HashMap::new(),
-        deadlines: Deadlines::default(),
+    let bridge = Bridge::new(Parts {
+        world: Live { transports, engine, records, views, resolved: resolved_in },
         routes: Arc::new(routes),
-        rotation: Rotation::default(),
-        verifier: Verifier::new(secret, REALM, Algorithm::Md5),
-        engine,
         ids,
-        settings,
+        settings: Settings::default(),
         limits: config.sip.limits.clone(),
-        records,
-        views,
-        ready,
-        metrics,
-        strangers: Strangers::default(),
-        no_tcp: Unreachable::default(),
-        resolved: resolved_in,
-        inbox: VecDeque::new(),
-        working: false,
-        table_out: Vec::new(),
-        call_out: Vec::new(),
-        source,
-        config,
-        started: now,
-        now,
-        active: 0,
-    };
-    for listener in server.transports.listeners() {
+        now: clock::now(),
+    });
+    let server = Server { bridge, ready, source, config };
+    for listener in server.bridge.world.transports.listeners() {
         tracing::info!(transport = listener.transport.via(), address = %listener.address, "listening for SIP");
     }
     tracing::info!(address = %api.local_addr(), "serving HTTP");
@@ -145,8 +112,14 @@ pub fn start(config: Config) -> Result<Running, RunError> {
             runtime.block_on(async {
                 match assemble(config, None).await {
                     Ok(Assembled { server, queues, control, api }) => {
-                        let listeners =
-                            server.transports.listeners().iter().map(|l| (l.transport, l.address)).collect();
+                        let listeners = server
+                            .bridge
+                            .world
+                            .transports
+                            .listeners()
+                            .iter()
+                            .map(|l| (l.transport, l.address))
+                            .collect();
                         let _ = ready.send(Ok((listeners, api.local_addr(), control)));
                         server.run(queues).await;
                     }
@@ -185,9 +158,6 @@ impl Running {
 
 /// One process is one instance until there are clusters.
 const INSTANCE: u8 = 0;
-
-/// The realm of our challenges.
-const REALM: &str = "trunkline";
 
 /// Places in each queue that leads to the signalling thread.
 const QUEUE: usize = 1_024;
