@@ -1,6 +1,7 @@
 //! `trunkline demo` as a user runs it: the real binary, both far ends, real sockets.
 
 #![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used)]
 
 use assert_cmd::Command;
 use serde_json::Value;

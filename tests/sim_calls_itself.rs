@@ -4,6 +4,7 @@
 //! hear, measure and end calls as they should, over real sockets.
 
 #![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;

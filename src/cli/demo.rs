@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use ipnet::IpNet;
 
 use crate::api;
 use crate::config::Config;
@@ -129,7 +128,7 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
     PeerConfig {
         name: name.to_owned(),
         uris: vec![uri],
-        allow: vec![IpNet::from(allow)],
+        allow: vec![allow.into()],
         username: None,
         password: None,
         challenge: false,

@@ -116,7 +116,7 @@ impl FarEnds {
     }
 
     fn script(&self, index: usize, bridge: Bridge, all_up: Instant) -> Script {
-        let direction = if index % 2 == 0 { Direction::ToRetell } else { Direction::ToTrunk };
+        let direction = if index.is_multiple_of(2) { Direction::ToRetell } else { Direction::ToTrunk };
         let (caller, callee, via) = match direction {
             Direction::ToRetell => (&self.carrier, &self.retell, Path::Udp(bridge.udp)),
             Direction::ToTrunk => (&self.retell, &self.carrier, Path::Tcp(bridge.tcp)),
@@ -129,7 +129,7 @@ impl FarEnds {
             via,
             media: self.media.clone(),
             number: format!("+1415{:07}", 5_551_000 + index % 1_000_000),
-            caller_hangs_up: index / 2 % 2 == 0,
+            caller_hangs_up: (index / 2).is_multiple_of(2),
             all_up,
         }
     }

@@ -104,11 +104,11 @@ impl Dialog {
                 }
             }
         };
-        if let Handshake::Callee(waiting) = &mut self.handshake {
-            if let Some((announce, _)) = waiting.announce.take() {
-                // Nobody has to be waiting for the call.
-                let _ = announce.send(Err(Failure::NoAck));
-            }
+        if let Handshake::Callee(waiting) = &mut self.handshake
+            && let Some((announce, _)) = waiting.announce.take()
+        {
+            // Nobody has to be waiting for the call.
+            let _ = announce.send(Err(Failure::NoAck));
         }
         self.shared.media.stop(self.port.id);
         reins.ended.send_replace(Some(why));
@@ -151,13 +151,13 @@ impl Dialog {
         let heard = self.port.heard();
         silence.look(heard, now);
         let manners = &self.shared.manners;
-        if let Handshake::Callee(waiting) = &self.handshake {
-            if now >= waiting.answered + manners.ack_limit {
-                if !(manners.forgives_ack && heard > 0) {
-                    return Some(Ended::NoAck);
-                }
-                self.acknowledged();
+        if let Handshake::Callee(waiting) = &self.handshake
+            && now >= waiting.answered + manners.ack_limit
+        {
+            if heard == 0 || !manners.forgives_ack {
+                return Some(Ended::NoAck);
             }
+            self.acknowledged();
         }
         let (first, later) = self.shared.manners.silence_limits?;
         let limit = if heard == 0 { first } else { later };
@@ -208,11 +208,11 @@ impl Dialog {
             self.shared.wire.send(received.path, waiting.ok.clone());
             return;
         }
-        if let Some(Ok(audio)) = received.message.sdp().map(Audio::read) {
-            if !audio.remote.ip().is_unspecified() {
-                self.audio.remote = audio.remote;
-                self.start_audio();
-            }
+        if let Some(Ok(audio)) = received.message.sdp().map(Audio::read)
+            && !audio.remote.ip().is_unspecified()
+        {
+            self.audio.remote = audio.remote;
+            self.start_audio();
         }
         self.answer(received, 200, "OK", Some(self.sdp.clone()));
     }
