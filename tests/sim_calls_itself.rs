@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use trunkline::sim::call::{Call, Ended, Failure};
 use trunkline::sim::carrier::{self, Script, Then};
+use trunkline::sim::demo::{Bridge, FarEnds};
 use trunkline::sim::digest::Credentials;
 use trunkline::sim::endpoint::Endpoint;
 use trunkline::sim::g711::Law;
@@ -161,16 +162,88 @@ async fn an_agent_that_does_not_talk_sends_silence_without_end() {
 #[tokio::test]
 async fn retell_answers_options_and_refuses_what_it_does_not_know() {
     let ends = Ends::start(carrier(), retell()).await;
-    let to = ends.retell.address();
+    let caller = BareCaller::new(ends.retell.address());
 
     let answers = tokio::task::spawn_blocking(move || {
-        ["OPTIONS", "INFO", "FROBNICATE", "NOTIFY"].map(|method| ask(method, to))
+        ["OPTIONS", "INFO", "FROBNICATE", "NOTIFY"].map(|method| caller.ask(method))
     });
 
     assert_eq!(
         answers.await.unwrap(),
         ["200 OK", "405 Method Not Allowed", "405 Method Not Allowed", "481 Call/Transaction Does Not Exist"]
     );
+}
+
+#[tokio::test]
+async fn without_ack_and_audio_retell_repeats_its_200_twice_and_hangs_up() {
+    let ends = Ends::start(carrier(), retell()).await;
+    let caller = BareCaller::new(ends.retell.address());
+
+    let (repeats, bye) = tokio::task::spawn_blocking(move || {
+        caller.call();
+        ([caller.receive_title(), caller.receive_title()], caller.receive())
+    })
+    .await
+    .unwrap();
+
+    assert_eq!(repeats, ["200 OK", "200 OK"]);
+    assert!(bye.starts_with("BYE sip:127.0.0.1:"), "{bye}");
+    assert_eq!((header(&bye, "CSeq"), header(&bye, "User-Agent")), ("2 BYE", "LiveKit"));
+    assert!(header(&bye, "Via").ends_with(";alias"), "{bye}");
+}
+
+#[tokio::test]
+async fn a_re_invite_gets_the_same_sdp_and_an_info_405() {
+    let ends = Ends::start(carrier(), retell()).await;
+    let caller = BareCaller::new(ends.retell.address());
+
+    let (first, second, info) = tokio::task::spawn_blocking(move || {
+        let first = caller.call();
+        let tag = header(&first, "To").split_once(";tag=").unwrap().1.to_owned();
+        caller.send("ACK", 1, &format!(";tag={tag}"));
+        caller.send("INVITE", 2, &format!(";tag={tag}"));
+        let second = caller.receive();
+        caller.send("INFO", 3, &format!(";tag={tag}"));
+        (first, second, caller.receive_title())
+    })
+    .await
+    .unwrap();
+
+    assert!(header(&first, "To").contains(";tag=SCL_"), "{first}");
+    assert!(second.starts_with("SIP/2.0 200 OK") && header(&second, "CSeq") == "2 INVITE", "{second}");
+    assert_eq!(body(&first), body(&second));
+    assert_eq!(info, "405 Method Not Allowed");
+}
+
+#[tokio::test]
+async fn a_refused_caller_who_comes_again_is_refused_at_once() {
+    let agent = Agent::NeverWithin(Duration::from_millis(50));
+    let ends = Ends::start(carrier(), retell::Config { agent, ..retell() }).await;
+    let caller = BareCaller::new(ends.retell.address());
+
+    let (first, second) = tokio::task::spawn_blocking(move || {
+        let first = caller.call();
+        caller.send("INVITE", 2, "");
+        (first, caller.receive_title())
+    })
+    .await
+    .unwrap();
+
+    assert!(first.starts_with("SIP/2.0 486 Rejected"), "{first}");
+    assert_eq!(second, "486 Rejected");
+}
+
+/// The harness itself, with nothing between the ends: what it finds wrong in a demonstration is then the bridge's.
+#[test]
+fn a_demonstration_without_a_bridge_is_good() {
+    let ends = FarEnds::bind().unwrap();
+    let direct = Bridge { udp: ends.retell_address(), tcp: ends.carrier_address() };
+
+    let report = ends.run(6, direct, || {});
+
+    assert!(report.is_good(), "{report}");
+    assert_eq!((report.summary().calls, report.summary().ok), (6, 6));
+    assert_eq!(report.summary().loss_percent, 0.0);
 }
 
 const CALLED: &str = "+14155551000";
@@ -248,18 +321,64 @@ fn retell() -> retell::Config {
     }
 }
 
-/// Sends a bare request from a socket of its own; returns the status of the answer.
-fn ask(method: &str, to: SocketAddr) -> String {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let us = socket.local_addr().unwrap();
-    let request = format!(
-        "{method} sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
-         From: <sip:a@{us}>;tag=1\r\nTo: <sip:b@{to}>\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
-    );
-    socket.send_to(request.as_bytes(), to).unwrap();
-    let mut answer = [0; 2048];
-    let length = socket.recv(&mut answer).unwrap();
-    let line = String::from_utf8_lossy(&answer[..length]).lines().next().unwrap().to_owned();
-    line.strip_prefix("SIP/2.0 ").unwrap().to_owned()
+/// A caller that sends what it is told and takes what comes, by UDP.
+struct BareCaller {
+    socket: UdpSocket,
+    to: SocketAddr,
+}
+
+impl BareCaller {
+    fn new(to: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        Self { socket, to }
+    }
+
+    /// Sends a request of Call-ID 1 with SDP that names a port where nobody listens.
+    fn send(&self, method: &str, cseq: u32, to_tag: &str) {
+        let (us, to) = (self.socket.local_addr().unwrap(), self.to);
+        let sdp = format!(
+            "v=0\r\no=- 1 {cseq} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+        );
+        let request = format!(
+            "{method} sip:b@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{method}{cseq}\r\nMax-Forwards: 70\r\n\
+             From: <sip:a@{us}>;tag=1\r\nTo: <sip:b@{to}>{to_tag}\r\nCall-ID: 1\r\nCSeq: {cseq} {method}\r\n\
+             Contact: <sip:{us}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
+            sdp.len()
+        );
+        self.socket.send_to(request.as_bytes(), to).unwrap();
+    }
+
+    fn receive(&self) -> String {
+        let mut message = [0; 2048];
+        let length = self.socket.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    }
+
+    /// The status or the method of the next message.
+    fn receive_title(&self) -> String {
+        let message = self.receive();
+        let line = message.lines().next().unwrap();
+        line.strip_prefix("SIP/2.0 ").unwrap_or_else(|| line.split(' ').next().unwrap()).to_owned()
+    }
+
+    fn ask(&self, method: &str) -> String {
+        self.send(method, 1, "");
+        self.receive_title()
+    }
+
+    /// An INVITE's way to its 200, which is returned.
+    fn call(&self) -> String {
+        self.send("INVITE", 1, "");
+        assert_eq!([self.receive_title(), self.receive_title()], ["100 Processing", "180 Ringing"]);
+        self.receive()
+    }
+}
+
+fn header<'a>(message: &'a str, name: &str) -> &'a str {
+    message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap()
+}
+
+fn body(message: &str) -> &str {
+    message.split_once("\r\n\r\n").unwrap().1
 }

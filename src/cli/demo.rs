@@ -69,7 +69,7 @@ fn demonstrate(args: &Args) -> Result<ExitCode, DemoError> {
         }
         Err(error) => Err(error),
     };
-    running.stop();
+    ends.attend(|| running.stop());
     let report = report?;
     let text = if args.json {
         serde_json::to_string(report.summary()).expect("numbers and strings serialize") + "\n"

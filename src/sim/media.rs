@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -25,7 +25,6 @@ pub struct Media {
     commands: Sender<Command>,
     next: Arc<AtomicUsize>,
     lateness_us: Arc<AtomicU64>,
-    _thread: Arc<JoinHandle<()>>,
 }
 
 /// A stream of one call: its socket is open, and it listens.
@@ -64,10 +63,10 @@ impl Media {
         let stamps = RtpSocket::bind(Ipv4Addr::LOCALHOST.into())?;
         let lateness_us = Arc::new(AtomicU64::new(0));
         let late = lateness_us.clone();
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("sim-media".into())
             .spawn(move || Ticker { inbox, streams: Vec::new(), late, _stamps: stamps }.run())?;
-        Ok(Self { commands, next: Arc::default(), lateness_us, _thread: Arc::new(thread) })
+        Ok(Self { commands, next: Arc::default(), lateness_us })
     }
 
     /// By how much the thread was ever behind its clock, in µs: the far ends' own slowness.

@@ -136,13 +136,8 @@ impl Outgoing {
             Side::Retell => format!("\"{0}\" <sip:{0}@{ip}{transport}>", dial.caller),
         };
         let manners = &shared.manners;
-        let sdp = sdp::write(
-            manners.session_name,
-            shared.session_id() >> 1,
-            port.address,
-            &manners.codecs,
-            Some(101),
-        );
+        let sdp =
+            sdp::write(manners.session_name, shared.session_id(), port.address, &manners.codecs, Some(101));
         let inbox = shared.register(&[Key::Dialog(call_id.clone(), tag.clone())]);
         Self {
             inbox,

@@ -155,7 +155,7 @@ impl Incoming {
     pub(super) async fn accept(self, audio: Audio, law: Law) -> Result<(), Failure> {
         let manners = &self.shared.manners;
         let port = self.shared.open_port()?;
-        let id = self.shared.session_id() >> 1;
+        let id = self.shared.session_id();
         let sdp = sdp::write(manners.session_name, id, port.address, &[Codec::G711(law)], audio.events);
         let mut response = message::response(&self.invite, 200, "OK", &self.tag);
         response.headers.push(headers::Contact::new(self.shared.contact(self.path)).into());
