@@ -102,7 +102,7 @@ impl FarEnds {
     /// Keeps the far ends answering while `work` runs on another thread, such as the bridge's last BYEs.
     pub fn attend(&self, work: impl FnOnce() + Send + 'static) {
         // A panic of the work has printed itself; the report is worth showing all the same.
-        let _ = self.runtime.block_on(tokio::task::spawn_blocking(work));
+        let _ = self.runtime.block_on(self.runtime.spawn_blocking(work));
     }
 
     async fn make_calls(&self, calls: usize, bridge: Bridge, done: &impl Fn()) -> Vec<CallResult> {
