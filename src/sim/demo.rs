@@ -253,19 +253,12 @@ impl CallResult {
         let carrier_heard = judge(&at_carrier.1, &retell::TONE, at_retell.0.stream);
         for (name, verdict) in [(Side::Retell.name(), &retell_heard), (Side::Carrier.name(), &carrier_heard)]
         {
-            outcome
-                .faults
-                .extend(verdict.faults.iter().map(|fault| format!("the {name} end {}", spoken(fault))));
+            outcome.faults.extend(verdict.faults.iter().map(|fault| format!("the {name} end {fault}")));
         }
         outcome.at_retell = Some((at_retell.1, retell_heard));
         outcome.at_carrier = Some((at_carrier.1, carrier_heard));
         outcome
     }
-}
-
-/// The fault as it follows the name of an end.
-fn spoken(fault: &str) -> String {
-    if fault.starts_with("heard") { fault.to_owned() } else { format!("found: {fault}") }
 }
 
 fn because(why: Ended) -> &'static str {

@@ -1,6 +1,6 @@
 //! A far end as a whole: its sockets, its manners, and the table that leads each message to its call.
 //!
-//! Carrier and Retell share this machinery; where they differ, [`Manners`] says so, and `carrier` and `retell` decide
+//! Carrier and Retell share this machinery; where they differ, `Manners` says so, and `carrier` and `retell` decide
 //! how a call that comes in is treated. A request inside a dialog is matched by our tag, as LiveKit does.
 
 use std::collections::HashMap;
@@ -318,10 +318,6 @@ impl Shared {
     /// Our Contact, without a user as LiveKit writes it.
     pub(super) fn contact(&self, path: Path) -> String {
         format!("<sip:{};transport={}>", self.wire.address(), path.param())
-    }
-
-    pub(super) fn is_repeat(&self, message: &Message, invite: &Message) -> bool {
-        message.method == "INVITE" && message.branch == invite.branch
     }
 }
 

@@ -2,6 +2,15 @@
 //!
 //! They share no parser, builder or codec with the product: SIP is rsip's, SDP is read by sdp-types, RTP is rtp-rs's,
 //! G.711 is their own. So each side catches the other's mistakes, which it could not if both misread alike.
+//!
+//! ```text
+//! demo ── report, ladder           calls through a bridge, and what came of them
+//!   │  └─ verdict ── tone          is it the right tone, all of it, and nothing else?
+//! carrier, retell                  how each treats a call that comes in
+//!   └─ endpoint ── uac, uas, dialog, call, digest      one call, from INVITE to BYE
+//!        ├─ wire ── message, log   UDP and TCP, rsip and its faults
+//!        └─ media ── stream, mark, rtp_socket, g711    all audio, on one thread
+//! ```
 
 pub mod call;
 pub mod carrier;

@@ -270,7 +270,9 @@ impl Display for Report {
         write_some(
             f,
             "failed",
-            failed.iter().map(|failed| format!("call {}: {}", failed.id, failed.reason)),
+            failed
+                .iter()
+                .map(|failed| format!("call {}: {}", failed.id, failed.reason.replace("; ", "\n    "))),
         )?;
         write_some(f, "remarks", self.remarks.iter().cloned())
     }

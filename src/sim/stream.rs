@@ -1,6 +1,6 @@
 //! One far end's audio of one call: what it sends, packet by packet, and what it hears (RFC 3550, RFC 3551).
 //!
-//! Every packet of a tone bears a [`Mark`], so it is known wherever it comes out, even in another call, and its octets
+//! Every packet of a tone bears a mark, so it is known wherever it comes out, even in another call, and its octets
 //! can be compared with those that were sent. Sequence numbers and timestamps are not relied upon: a bridge may write
 //! its own.
 

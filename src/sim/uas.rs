@@ -79,7 +79,7 @@ impl Incoming {
         let until = Instant::now() + pause;
         while let Ok(Some(received)) = timeout_at(until, self.inbox.recv()).await {
             let message = &received.message;
-            if self.shared.is_repeat(message, &self.invite) {
+            if self.is_repeated_by(message) {
                 self.repeat();
             } else if message.method == "CANCEL" && message.code.is_none() {
                 let ok = message::response(message, 200, "OK", &self.tag);
@@ -120,7 +120,7 @@ impl Incoming {
             let next = if self.path.is_reliable() { give_up } else { Instant::now() + pause };
             match timeout_at(next, self.inbox.recv()).await {
                 Ok(Some(received)) if received.message.method == "ACK" => return,
-                Ok(Some(received)) if self.shared.is_repeat(&received.message, &self.invite) => self.repeat(),
+                Ok(Some(received)) if self.is_repeated_by(&received.message) => self.repeat(),
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(_) => {
@@ -129,6 +129,10 @@ impl Incoming {
                 }
             }
         }
+    }
+
+    fn is_repeated_by(&self, message: &Message) -> bool {
+        message.method == "INVITE" && message.branch == self.invite.branch
     }
 
     fn repeat(&self) {

@@ -19,7 +19,7 @@ pub struct Verdict {
     pub expected_packets: u64,
     /// Of each packet, from before its send call to the kernel's stamp at the far end, in µs.
     pub latencies_us: Vec<u32>,
-    /// Each a sentence; empty when all is well.
+    /// Each begins with "heard"; empty when all is well.
     pub faults: Vec<String>,
 }
 
@@ -81,8 +81,9 @@ fn faults(recording: &Recording, heard: &Heard, expected: &Tone, source: StreamI
     let mut faults = Vec::new();
     let present = recording.window.iter().filter(|payload| payload.is_some()).count();
     if present * 10 < PAYLOADS_PER_WINDOW * 9 {
-        faults
-            .push(format!("only {present} of the {PAYLOADS_PER_WINDOW} packets of the measured second came"));
+        faults.push(format!(
+            "heard only {present} of the {PAYLOADS_PER_WINDOW} packets of the measured second"
+        ));
     }
     if heard.hertz == 0.0 {
         faults.push(format!("heard silence, expected {} Hz", expected.hertz));
@@ -93,7 +94,7 @@ fn faults(recording: &Recording, heard: &Heard, expected: &Tone, source: StreamI
     }
     if heard.hertz != 0.0 && heard.snr_db < MIN_SNR_DB {
         faults.push(format!(
-            "the tone stands only {:.1} dB above the noise, expected {MIN_SNR_DB} dB",
+            "heard the tone only {:.1} dB above the noise, expected {MIN_SNR_DB} dB",
             heard.snr_db
         ));
     }
@@ -106,7 +107,7 @@ fn faults(recording: &Recording, heard: &Heard, expected: &Tone, source: StreamI
     }
     let quiet_ms = recording.taken_ns.saturating_sub(recording.last_ns.unwrap_or_default()) / 1_000_000;
     if quiet_ms > QUIET_MS {
-        faults.push(format!("the audio stopped {quiet_ms} ms before the end"));
+        faults.push(format!("heard the audio stop {quiet_ms} ms before the end"));
     }
     faults
 }
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(fault(&recording(TONE, StreamId(2))), "heard 60 packets of another call");
         assert_eq!(
             fault(&Recording { taken_ns: 3_000_000_000, ..right.clone() }),
-            "the audio stopped 2000 ms before the end"
+            "heard the audio stop 2000 ms before the end"
         );
         assert_eq!(
             fault(&Recording { altered: 3, ..right.clone() }),
@@ -168,7 +169,7 @@ mod tests {
         assert!(fault(&torn).contains("above the noise"), "{}", fault(&torn));
         let mut holes = right;
         holes.window[..6].fill(None);
-        assert_eq!(fault(&holes), "only 44 of the 50 packets of the measured second came");
+        assert_eq!(fault(&holes), "heard only 44 of the 50 packets of the measured second");
     }
 
     #[test]
