@@ -133,6 +133,18 @@ async fn a_cancelled_call_ends_with_487_on_both_ends() {
 }
 
 #[tokio::test]
+async fn a_call_that_rings_for_too_long_is_cancelled_and_called_unanswered() {
+    let agent = Agent::After(Duration::from_secs(20));
+    let ends = Ends::start(carrier(), retell::Config { agent, ..retell() }).await;
+    let dial = Dial { patience: Duration::from_secs(1), ..ends.dial(Path::Udp(ends.retell.address())) };
+
+    let unanswered = ends.carrier.dial(dial).answer().await;
+
+    assert_eq!(unanswered.unwrap_err(), Failure::NoAnswer { seconds: 1 });
+    assert!(ends.log.of(CALLED).iter().any(|event| event.title == "CANCEL"));
+}
+
+#[tokio::test]
 async fn retell_hangs_up_on_a_peer_that_falls_silent() {
     let media_timeouts = (Duration::from_secs(5), Duration::from_millis(500));
     let ends = Ends::start(carrier(), retell::Config { media_timeouts, ..retell() }).await;

@@ -41,6 +41,10 @@ enum DemoError {
     FarEnds(io::Error),
     #[error("no {ports} free UDP ports in a row on 127.0.0.1 for the audio; ask for fewer calls")]
     Ports { ports: u16 },
+    #[error(
+        "{calls} calls need {needed} open files and {limit} are allowed; ask for fewer, or raise ulimit -Hn"
+    )]
+    Files { calls: u32, needed: u64, limit: u64 },
     #[error("the bridge did not start: {0}")]
     Start(#[from] server::RunError),
     #[error("the bridge does not listen by {}", .0.via())]
@@ -58,6 +62,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 fn demonstrate(args: &Args) -> Result<ExitCode, DemoError> {
+    let (needed, limit) =
+        (FILES_PER_CALL * u64::from(args.calls) + FILES_FOR_THE_REST, media::raise_file_limit().now);
+    if limit < needed {
+        return Err(DemoError::Files { calls: args.calls, needed, limit });
+    }
     let ends = FarEnds::bind().map_err(DemoError::FarEnds)?;
     let running = server::start(configuration(&ends, args.calls)?)?;
     let report = match bridge(&running) {
@@ -164,5 +173,8 @@ fn progress(calls: u32) -> ProgressBar {
 }
 
 const BRIDGE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Four of the bridge, two of the far ends.
+const FILES_PER_CALL: u64 = 6;
+const FILES_FOR_THE_REST: u64 = 200;
 /// As many as fit into the ports of one address.
 const MOST_CALLS: i64 = 10_000;

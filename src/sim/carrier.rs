@@ -131,12 +131,7 @@ impl Answering {
         match (&script.then, codec) {
             (Then::Refuse(code, reason), _) => incoming.refuse(*code, reason, true).await,
             (Then::Answer, Codec::G722) => incoming.refuse(488, "Not Acceptable Here", true).await,
-            (Then::Answer, Codec::G711(law)) => {
-                let (log, shared) = (incoming.shared().wire.log().clone(), incoming.shared().clone());
-                if let Err(failure) = incoming.accept(audio, law).await {
-                    log.complain(shared.manners.side, &failure.to_string());
-                }
-            }
+            (Then::Answer, Codec::G711(law)) => incoming.accept(audio, law).await,
         }
     }
 

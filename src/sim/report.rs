@@ -153,7 +153,7 @@ impl Report {
             },
             failed,
         };
-        let mut remarks = log.complaints();
+        let mut remarks = counted(log.complaints());
         if lateness_us > LATE_US {
             remarks.push(format!(
                 "this machine was busy: the far ends themselves ran up to {} ms late",
@@ -276,6 +276,16 @@ impl Display for Report {
         )?;
         write_some(f, "remarks", self.remarks.iter().cloned())
     }
+}
+
+/// Each line once, with how often it came.
+fn counted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort_unstable();
+    let same = lines.chunk_by(|a, b| a == b);
+    same.map(|lines| {
+        if lines.len() == 1 { lines[0].clone() } else { format!("{} ({} times)", lines[0], lines.len()) }
+    })
+    .collect()
 }
 
 /// The first few of a list, and how many more there are.

@@ -157,12 +157,7 @@ impl Answering {
                 log.complain(Side::Retell, "G.722 was offered and would be chosen; offer one G.711 codec");
                 self.refuse(incoming, 400, "").await;
             }
-            (Agent::After(_), Codec::G711(law)) => {
-                let log = incoming.shared().wire.log().clone();
-                if let Err(failure) = incoming.accept(audio, law).await {
-                    log.complain(Side::Retell, &failure.to_string());
-                }
-            }
+            (Agent::After(_), Codec::G711(law)) => incoming.accept(audio, law).await,
         }
     }
 

@@ -92,9 +92,10 @@ async fn place(
     let result = outgoing.converse().await;
     match result {
         Ok(ok) if outgoing.given_up => {
+            let failure = outgoing.unanswered();
             let (dialog, _, _) = outgoing.confirm(&ok, invited_ns).await?;
             dialog.abandon().await;
-            Err(Failure::Cancelled)
+            Err(failure)
         }
         Ok(ok) => outgoing.confirm(&ok, invited_ns).await,
         Err(failure) => {
@@ -110,6 +111,8 @@ struct Outgoing {
     inbox: UnboundedReceiver<Received>,
     cancelled: Arc<Notify>,
     given_up: bool,
+    /// Given up because it rang for too long, not because it was told to.
+    out_of_patience: bool,
     port: Port,
     dial: Dial,
     call_id: String,
@@ -143,6 +146,7 @@ impl Outgoing {
             inbox,
             cancelled,
             given_up: false,
+            out_of_patience: false,
             port,
             dial,
             from: format!("{from};tag={tag}"),
@@ -172,7 +176,7 @@ impl Outgoing {
             self.acknowledge_refusal(&response);
             match code {
                 401 | 407 => self.authorize(code, &response)?,
-                487 if self.given_up => return Err(Failure::Cancelled),
+                487 if self.given_up => return Err(self.unanswered()),
                 _ => return Err(Failure::Refused { code, reason: response.reason }),
             }
         }
@@ -214,9 +218,10 @@ impl Outgoing {
                             return Err(Failure::NoResponse { method: "INVITE", seconds: TIMER_B.as_secs() });
                         }
                         if self.given_up {
-                            return Err(Failure::NoAnswer { seconds: self.dial.patience.as_secs() });
+                            return Err(self.unanswered());
                         }
                         self.given_up = true;
+                        self.out_of_patience = true;
                         deadline = now + TIMER_B;
                     } else if repeat.is_some_and(|at| at <= now) {
                         self.shared.wire.send(self.dial.via, invite.clone());
@@ -229,6 +234,14 @@ impl Outgoing {
                 self.cancel();
                 cancel_sent = true;
             }
+        }
+    }
+
+    /// Why a call that was given up has no answer.
+    fn unanswered(&self) -> Failure {
+        match self.out_of_patience {
+            true => Failure::NoAnswer { seconds: self.dial.patience.as_secs() },
+            false => Failure::Cancelled,
         }
     }
 

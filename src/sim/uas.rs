@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::sim::call::{Call, Failure};
 use crate::sim::dialog::{Dialog, Handshake, Reins, T1, Unacknowledged, path_to};
-use crate::sim::endpoint::{Key, Shared};
+use crate::sim::endpoint::{Key, Manners, Shared};
 use crate::sim::g711::Law;
 use crate::sim::log::Side;
 use crate::sim::message::{self, Message};
@@ -156,9 +156,16 @@ impl Incoming {
     }
 
     /// Answers with 200 and lives on as a dialog.
-    pub(super) async fn accept(self, audio: Audio, law: Law) -> Result<(), Failure> {
+    pub(super) async fn accept(self, audio: Audio, law: Law) {
+        let port = match self.shared.open_port() {
+            Ok(port) => port,
+            Err(error) => {
+                let Manners { side, repeats_ack: insist, .. } = self.shared.manners;
+                self.shared.wire.log().complain(side, &Failure::from(error).to_string());
+                return self.refuse(500, "Server Internal Error", insist).await;
+            }
+        };
         let manners = &self.shared.manners;
-        let port = self.shared.open_port()?;
         let id = self.shared.session_id();
         let sdp = sdp::write(manners.session_name, id, port.address, &[Codec::G711(law)], audio.events);
         let mut response = message::response(&self.invite, 200, "OK", &self.tag);
@@ -210,7 +217,6 @@ impl Incoming {
             handshake,
         };
         dialog.run(Reins { orders: inbox_of_orders, ended: ended_sender }).await;
-        Ok(())
     }
 
     /// Whether the request may be answered at all by a strict endpoint: tags, branch, and one number in two places.
