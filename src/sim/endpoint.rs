@@ -18,7 +18,7 @@ use crate::sim::call::{Call, Failure};
 use crate::sim::digest::Credentials;
 use crate::sim::log::{Log, Side};
 use crate::sim::media::{Media, Port};
-use crate::sim::message::{self, Message, digits};
+use crate::sim::message::{self, digits};
 use crate::sim::sdp::Codec;
 use crate::sim::stream::{Numbering, Voice};
 use crate::sim::tone::Tone;
