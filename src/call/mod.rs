@@ -1,3 +1,241 @@
-//! A call: pure state machine over two legs. STUB
+//! One call through the bridge: two legs, every attempt to reach the callee, and what each event does to the other side.
+//!
+//! ```text
+//!            targets          2xx             BYE, CANCEL, time-out …
+//! Resolving ────────► Calling ────► Answered ─────────────────────────► Over ──► gone
+//!     ▲                  │                                               ▲
+//!     └── next target ───┴──────────── refused, cancelled ───────────────┘
+//! ```
+//!
+//! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call needs to
+//! know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A call that is
+//! [`State::Over`] has written its record but stays while anything of it is on the wire: an abandoned INVITE may
+//! still be answered with 200, and that callee must get its ACK and BYE.
+
+pub mod admit;
+mod attempt;
+mod auth;
+mod bridge;
+mod caller;
+mod cancel;
+mod contract;
+mod failover;
+mod failure;
+mod finish;
+mod in_dialog;
+pub mod interwork;
 pub mod record;
+mod timers;
 pub mod timestamp;
+
+pub use caller::ALLOW;
+pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::id::{CallId, LegId, PeerId};
+use crate::routing::Plan;
+use crate::rtp::leg::Reserved;
+use crate::sdp::session::{Audio, Session};
+use crate::sip::dialog::Dialog;
+use crate::sip::message::Message;
+use crate::sip::uri::Uri;
+
+use attempt::Attempt;
+use caller::Caller;
+use failure::Failure;
+use record::{Direction, View};
+
+/// One call; see the module for its states.
+#[derive(Debug)]
+pub struct Call {
+    id: CallId,
+    direction: Direction,
+    state: State,
+    caller: Caller,
+    attempts: Vec<Attempt>,
+    plan: Plan,
+    targets: VecDeque<Uri>,
+    /// The target whose addresses were asked for, or are being tried.
+    target: Option<Uri>,
+    hops: VecDeque<Hop>,
+    reserved: Option<(std::net::IpAddr, Reserved)>,
+    failure: Option<Failure>,
+    answer_by: Option<Instant>,
+    started_ms: i64,
+    answered_ms: Option<i64>,
+    names: Names,
+    reoffers: interwork::reinvite::Reoffers,
+}
+
+/// The configured names of the two peers, for records and views.
+#[derive(Clone, Debug)]
+struct Names {
+    trunk: String,
+    retell: String,
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Waiting for the addresses of the next target.
+    Resolving,
+    /// An INVITE is out, and this attempt may still win.
+    Calling {
+        /// Place in `attempts`.
+        attempt: usize,
+        /// When silence without any response makes us try the next target; `None` once something came.
+        silent_until: Option<Instant>,
+    },
+    /// The callee answered and the caller was told so.
+    Answered {
+        /// Place in `attempts` of whoever answered.
+        attempt: usize,
+    },
+    /// Ended for both sides.
+    Over,
+}
+
+impl Call {
+    /// The call's identity.
+    #[must_use]
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// Which way it goes.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Whether nothing of the call is left, so that it can be dropped.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Over && self.caller.is_gone() && self.attempts.iter().all(Attempt::is_gone)
+    }
+
+    /// Whether the record was written: the call counts no longer as active.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// The configured peer at the other end of `leg`.
+    #[must_use]
+    pub fn peer(&self, leg: LegId) -> Option<PeerId> {
+        if leg == LegId::CALLER {
+            Some(self.caller.peer)
+        } else {
+            self.attempt(leg).map(|attempt| attempt.peer)
+        }
+    }
+
+    /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).
+    #[must_use]
+    pub fn matches(&self, leg: LegId, request: &Message) -> bool {
+        if leg == LegId::CALLER {
+            self.caller.dialog.matches(request)
+        } else {
+            self.attempt(leg)
+                .and_then(|attempt| attempt.dialog.as_ref())
+                .is_some_and(|dialog| dialog.matches(request))
+        }
+    }
+
+    /// Whether `request` may come from `flow` as far as the call knows it: the leg's connection or address.
+    #[must_use]
+    pub fn came_from(&self, leg: LegId, flow: &crate::sip::flow::Flow) -> bool {
+        let known = if leg == LegId::CALLER {
+            Some(self.caller.flow)
+        } else {
+            self.attempt(leg).and_then(|a| a.flow)
+        };
+        known.is_some_and(|known| {
+            known.remote.ip() == flow.remote.ip()
+                || (known.connection.is_some() && known.connection == flow.connection)
+        })
+    }
+
+    /// The call as the API shows it.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            id: self.id,
+            direction: self.direction,
+            state: match self.state {
+                State::Resolving => "trying",
+                State::Calling { .. } if self.caller.alerted => "ringing",
+                State::Calling { .. } => "trying",
+                State::Answered { .. } => "answered",
+                State::Over => "ending",
+            },
+            from: self.plan.from.clone(),
+            to: self.plan.to.clone(),
+            trunk: self.names.trunk.clone(),
+            retell: self.names.retell.clone(),
+            started_ms: self.started_ms,
+            answered_ms: self.answered_ms,
+        }
+    }
+
+    /// A call from an admitted INVITE whose `offer` was checked; `None` when its dialog cannot be formed.
+    fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Option<Self> {
+        let Offered { invite, tx, flow, peer, sent_by, plan } = offered;
+        let tag = cx.ids.tag(id, LegId::CALLER);
+        let dialog = Dialog::uas(&invite, &tag).ok()?;
+        let direction = if plan.callee == plan.retell { Direction::ToRetell } else { Direction::ToTrunk };
+        let names = Names {
+            trunk: cx.routes.peer(plan.trunk).name.clone(),
+            retell: cx.routes.peer(plan.retell).name.clone(),
+        };
+        let caller = Caller {
+            peer,
+            invite,
+            tx,
+            flow,
+            source: flow.remote,
+            dialog,
+            sent_by,
+            offer,
+            local: None,
+            agreed: None,
+            alerted: false,
+            progress: caller::Progress::Pending,
+            code: 0,
+            open: Vec::new(),
+        };
+        Some(Self {
+            id,
+            direction,
+            state: State::Resolving,
+            caller,
+            attempts: Vec::new(),
+            targets: plan.targets.iter().cloned().collect(),
+            target: None,
+            hops: VecDeque::new(),
+            reserved: None,
+            failure: None,
+            answer_by: None,
+            started_ms: cx.unix_ms,
+            answered_ms: None,
+            names,
+            plan,
+            reoffers: interwork::reinvite::Reoffers::default(),
+        })
+    }
+
+    fn attempt(&self, leg: LegId) -> Option<&Attempt> {
+        self.attempts.get(usize::from(leg.0).checked_sub(1)?)
+    }
+
+    fn attempt_mut(&mut self, leg: LegId) -> Option<&mut Attempt> {
+        self.attempts.get_mut(usize::from(leg.0).checked_sub(1)?)
+    }
+}
+
+/// The usable audio of a session that was checked before.
+fn audio(session: &Session) -> Option<&Audio> {
+    session.audio.as_ref().map(|(_, audio)| audio)
+}

@@ -1,1 +1,84 @@
-//! cli: STUB
+//! The command line: one file for each command, and how each ends.
+//!
+//! A command ends with 0 (done) or 1 (it failed, and said why and what to do); clap itself ends with 2 on wrong usage.
+
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod explain;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::reader::{Problem, Severity};
+
+/// Parses the arguments of the process, carries out the command and says how it ended.
+#[must_use]
+pub fn run() -> ExitCode {
+    let Cli { command, serve } = Cli::parse();
+    match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+    }
+}
+
+/// A SIP back-to-back user agent and RTP relay between SIP trunks and Retell AI's voice agents.
+#[derive(Parser)]
+#[command(name = "trunkline", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Without a command, trunkline serves.
+
+Examples:
+  trunkline demo
+  trunkline check -c /etc/trunkline/config.toml
+  trunkline -c /etc/trunkline/config.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ConfigArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the bridge (the default)
+    ///
+    /// SIGTERM or SIGINT lets calls in progress finish for [server].drain_s seconds, a second one ends them at once;
+    /// SIGHUP reads the configuration again.
+    #[command(after_help = "Example:\n  trunkline serve -c /etc/trunkline/config.toml")]
+    Serve(ConfigArgs),
+    /// Show calls in both directions over loopback, with nothing to configure
+    #[cfg(feature = "demo")]
+    #[command(after_help = "Example:\n  trunkline demo --calls 200")]
+    Demo(demo::Args),
+    /// Report all mistakes in the configuration at once
+    ///
+    /// Each stands in a line of its own: file, line and column, what is wrong, and what to write instead.
+    #[command(after_help = "Example:\n  trunkline check -c /etc/trunkline/config.toml")]
+    Check(ConfigArgs),
+    /// Show what would become of a call, and which rule decides; nothing is sent
+    #[command(after_help = "Example:
+  trunkline explain --source 198.51.100.7 --from +14155550123 --to +14155550100 --header 'X-Account: 7'")]
+    Explain(explain::Args),
+}
+
+/// The one argument of most commands.
+#[derive(Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration; `.env` beside it is read too
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    pub(crate) config: PathBuf,
+}
+
+/// `1 mistake, 2 warnings`.
+pub(crate) fn summary(problems: &[Problem]) -> String {
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    let counted = |count, word| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let (mistakes, warnings) = (count(Severity::Mistake), count(Severity::Warning));
+    format!("{}, {}", counted(mistakes, "mistake"), counted(warnings, "warning"))
+}

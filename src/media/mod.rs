@@ -1,103 +1,75 @@
-//! The media engine: a pool of port pairs, relay threads, and the handle that signalling holds: STUB.
-use crate::id::CallId;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+//! The media engine: pooled ports, relay threads, and the handle that signalling holds.
+//!
+//! A packet goes `socket` → [`forward`] (pure) → `socket` on one thread, in one buffer. Signalling never touches a packet
+//! and is never waited for: it leaves commands and reads counters. What a peer's packets can do here is bounded by
+//! [`latch`], which decides whose they are.
 
+mod address;
 pub mod config;
+mod counters;
+mod engine;
+pub mod forward;
+pub mod latch;
+mod limits;
+mod mailbox;
+mod ports;
+mod socket;
+mod stream;
+mod worker;
+
+use std::net::IpAddr;
+
 pub use config::Config;
+pub use engine::{Engine, PacketTotals};
+pub use limits::{Capacity, FileLimit, raise_file_limit};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Side {
-    Caller,
-    Callee,
-}
+pub use crate::rtp::leg::{LegMedia, Reserved, Side};
 
-/// What signalling knows of one leg's stream once an SDP of that peer was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LegMedia {
-    /// Its SDP address (may be private or unspecified: latching then decides).
-    pub remote: SocketAddr,
-    pub remote_rtcp: SocketAddr,
-    pub audio_payload_type: u8,
-    pub dtmf_payload_type: Option<u8>,
-    /// The peer sends (its packets are relayed) / the peer wants to receive.
-    pub sends: bool,
-    pub receives: bool,
-}
-/// The addresses to write into our SDP for each side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reserved {
-    pub caller: SocketAddr,
-    pub callee: SocketAddr,
-}
+use crate::id::CallId;
+
+/// Why a call gets no media; all of these are 503.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum ReserveError {
+    /// Every pair is lent, rests after a call, or can't be opened.
     #[error("media port range exhausted ({in_use} pairs in use)")]
-    NoPorts { in_use: usize },
+    NoPorts {
+        /// Pairs lent to calls; the rest of the range is in quarantine or held by other programs.
+        in_use: usize,
+    },
+    /// No listening address has the family of the peer's.
     #[error("no media address of the peer's family: add one to [media].listen")]
     NoFamily,
+    /// The routing table knows no way to the peer.
+    #[error("no route from [media].listen to {peer}")]
+    NoRoute {
+        /// Where its signalling comes from.
+        peer: IpAddr,
+    },
 }
 
+/// One leg's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LegStats {
+    /// Relayed to this peer.
     pub packets_sent: u64,
+    /// RTP packets that came from this peer, each once.
     pub packets_received: u64,
+    /// Packets of this peer that never came (RFC 3550 A.3).
     pub packets_lost: u64,
+    /// Interarrival jitter of this peer's packets in milliseconds (RFC 3550 A.8).
     pub jitter_ms: f64,
+    /// Packets that came from elsewhere and were dropped.
     pub strangers: u64,
 }
 
 /// Out of the media threads into signalling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /** Nothing from `side` for the silence time-out. */
-    Silent { call: CallId, side: Side },
-}
-
-/// Held by the signalling thread. No method blocks or fails for a full queue: commands are never lost.
-pub struct Engine {}
-impl Engine {
-    /// Starts the relay threads. `events` is called from them and must not block (a try_send).
-    pub fn start(_config: &Config, _events: Arc<dyn Fn(Event) + Send + Sync>) -> std::io::Result<Self> {
-        todo!()
-    }
-    /// Two port pairs on one media thread; `caller`/`callee` are the signalling addresses of the peers (they choose family and, for wildcards, our address).
-    pub fn reserve(
-        &mut self,
-        _call: CallId,
-        _caller: IpAddr,
-        _callee: IpAddr,
-    ) -> Result<Reserved, ReserveError> {
-        todo!()
-    }
-    /// Sets or changes one side (new SDP: the latch learns again). Relays from when both sides are set.
-    pub fn set_leg(&mut self, _call: CallId, _side: Side, _media: LegMedia) {
-        todo!()
-    }
-    /// Forgets the callee (next target); its port stays reserved.
-    pub fn clear_leg(&mut self, _call: CallId, _side: Side) {
-        todo!()
-    }
-    /// The call was answered: silence time-outs run from here.
-    pub fn answered(&mut self, _call: CallId) {
-        todo!()
-    }
-    /// No time-out while held.
-    pub fn set_held(&mut self, _call: CallId, _side: Side, _held: bool) {
-        todo!()
-    }
-    /// Snapshot, at any time before release.
-    pub fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
-        todo!()
-    }
-    pub fn release(&mut self, _call: CallId) {
-        todo!()
-    }
-    pub fn streams_active(&self) -> usize {
-        todo!()
-    }
-    pub fn silence_timeout(&self) -> Option<Duration> {
-        todo!()
-    }
+    /// Nothing came from `side` for the silence time-out.
+    Silent {
+        /// Whose media it is.
+        call: CallId,
+        /// Who is silent.
+        side: Side,
+    },
 }

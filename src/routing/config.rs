@@ -1,101 +1,114 @@
-//! `[[retell]]`, `[[trunks]]`, `[[numbers]]`, `[extensions]` and `[headers]`: STUB (the configuration helper completes `read`).
-use crate::config::reader::Secret;
-use crate::sip::uri::Uri;
-use ipnet::IpNet;
+//! `[[retell]]`, `[[trunks]]`, `[[numbers]]`, `[extensions]` and `[headers]`: who calls, and where calls go.
+//!
+//! The first of each kind of peer is the default one. An absent `allow` means Retell's own ranges on a
+//! `[[retell]]`, and no address at all on a trunk; an empty list of a peer that challenges is any address,
+//! never one that is trusted.
 
+mod caller;
+mod headers;
+mod numbers;
+mod peer;
+mod recognition;
+
+use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
+
+pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
+pub(in crate::routing) use headers::is_reserved;
+pub use headers::{HeadersConfig, RuleConfig, Toward};
+pub use numbers::{NumberConfig, unknown_peer};
+pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig};
+
+/// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Config {
+    /// Retell's side, at least one; the first is the default.
     pub retell: Vec<RetellConfig>,
+    /// The carriers, at least one; the first is the default for calls from Retell.
     pub trunks: Vec<TrunkConfig>,
+    /// Own numbers and where they belong. Default none.
     pub numbers: Vec<NumberConfig>,
-    /** In file order. */
+    /// Dialled user part and the number it stands for, in file order. Default none.
     pub extensions: Vec<(String, String)>,
+    /// Which headers reach the other side.
     pub headers: HeadersConfig,
 }
 
-/// Keys that both kinds of peer have.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PeerConfig {
-    pub name: String,
-    /// One or more, in order.
-    pub uris: Vec<Uri>,
-    pub allow: Vec<IpNet>,
-    pub username: Option<String>,
-    pub password: Option<Secret>,
-    pub challenge: bool,
-    /// 0: never.
-    pub answer_timeout_s: u32,
-    pub trust_address: bool,
-    pub force_rport: bool,
-    pub tcp_for_large: bool,
-    pub called_number: CalledNumber,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CalledNumber {
-    RequestUri,
-    To,
-    PCalledPartyId,
-}
-#[derive(Clone, Debug, PartialEq)]
-pub struct RetellConfig {
-    pub peer: PeerConfig,
-    pub allow_emergency: bool,
-}
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrunkConfig {
-    pub peer: PeerConfig,
-    pub country: Option<Country>,
-    pub caller_id: CallerId,
-    pub foreign_caller: ForeignCaller,
-}
-/// As written: "US", "DE" or a calling code "1", "49" (validated by the phone-number library).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Country(pub String);
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallerId {
-    /** Neither key. */
-    FromCall,
-    Fixed(String),
-    Rotating(Vec<String>),
-    /** caller_id = "anonymous" */
-    Withheld,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForeignCaller {
-    Replace,
-    Keep,
-    Diversion,
-}
-#[derive(Clone, Debug, PartialEq)]
-pub struct NumberConfig {
-    /** `+1415555*` is a prefix. */
-    pub number: String,
-    pub retell: Option<String>,
-    pub trunk: Option<String>,
-}
-#[derive(Clone, Debug, PartialEq)]
-pub struct HeadersConfig {
-    pub pass: Vec<String>,
-    pub rules: Vec<RuleConfig>,
-}
-impl Default for HeadersConfig {
-    fn default() -> Self {
+impl Section for Config {
+    /// Reads from the root table: these sections have no common one.
+    fn read(table: &mut Reader<'_>) -> Self {
         Self {
-            pass: ["X-*", "User-to-User", "Diversion", "History-Info", "Privacy"].map(String::from).to_vec(),
-            rules: vec![],
+            retell: table.sections("retell"),
+            trunks: table.sections("trunks"),
+            numbers: table.sections("numbers"),
+            extensions: table.pairs("extensions", numbers::parse_extension),
+            headers: table.section("headers"),
         }
     }
 }
-#[derive(Clone, Debug, PartialEq)]
-pub struct RuleConfig {
-    pub toward: Toward,
-    /** Values are templates: {from} {to} {trunk} {call_id} {header:X}. */
-    pub set: Vec<(String, String)>,
-    pub remove: Vec<String>,
-}
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Toward {
-    Peer(String),
-    AllTrunks,
-    AllRetell,
+
+impl Config {
+    /// Fills in the defaults that depend on other keys, which the environment may have given.
+    pub fn complete(&mut self, review: &mut Review<'_>) {
+        let root = KeyPath::root();
+        for (index, retell) in self.retell.iter_mut().enumerate() {
+            let challenge = retell.peer.password.is_some();
+            retell.peer.complete(challenge, &root.key("retell").index(index), review);
+        }
+        for (index, trunk) in self.trunks.iter_mut().enumerate() {
+            trunk.peer.complete(false, &root.key("trunks").index(index), review);
+        }
+    }
+
+    /// Checks fields and sections against each other.
+    pub fn check(&self, review: &mut Review<'_>) {
+        let root = KeyPath::root();
+        self.check_presence(&root, review);
+        recognition::check(self, review);
+        for (index, trunk) in self.trunks.iter().enumerate() {
+            trunk.check(&root.key("trunks").index(index), review);
+        }
+        numbers::check(self, &root.key("numbers"), review);
+        self.headers.check(self, &root.key("headers"), review);
+    }
+
+    /// Makes the trunk at `trunk` and the `[[retell]]` at `retell` the default ones.
+    pub fn make_default(&mut self, retell: usize, trunk: usize) {
+        if let Some(chosen) = self.retell.get_mut(..=retell) {
+            chosen.rotate_right(1);
+        }
+        if let Some(chosen) = self.trunks.get_mut(..=trunk) {
+            chosen.rotate_right(1);
+        }
+    }
+
+    /// Names of the `[[retell]]` peers, in file order.
+    pub fn retell_names(&self) -> impl Iterator<Item = &str> {
+        self.retell.iter().map(|retell| retell.peer.name.as_str())
+    }
+
+    /// Names of the trunks, in file order.
+    pub fn trunk_names(&self) -> impl Iterator<Item = &str> {
+        self.trunks.iter().map(|trunk| trunk.peer.name.as_str())
+    }
+
+    /// Every peer with its path in the file.
+    pub fn peers(&self) -> impl Iterator<Item = (KeyPath, &PeerConfig)> {
+        let path = |kind: &str, index| KeyPath::root().key(kind).index(index);
+        let retell =
+            self.retell.iter().enumerate().map(move |(at, retell)| (path("retell", at), &retell.peer));
+        let trunks = self.trunks.iter().enumerate().map(move |(at, trunk)| (path("trunks", at), &trunk.peer));
+        retell.chain(trunks)
+    }
+
+    fn check_presence(&self, root: &KeyPath, review: &mut Review<'_>) {
+        let (retell, trunks) = (root.key("retell"), root.key("trunks"));
+        if self.retell.is_empty() && !review.is_broken(&retell) {
+            let instead = "add one with name, uri, username and password, as in the config.toml that comes with trunkline";
+            review.mistake(&retell, Mistake::new("there is no [[retell]]", instead));
+        }
+        if self.trunks.is_empty() && !review.is_broken(&trunks) {
+            let instead = "add one with name, uri and allow, as in the config.toml that comes with trunkline";
+            review.mistake(&trunks, Mistake::new("there is no [[trunks]]", instead));
+        }
+    }
 }

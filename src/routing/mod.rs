@@ -1,154 +1,217 @@
-//! Who is calling, and where the call goes, as pure functions over tables compiled from the configuration. STUB
+//! Who is calling, and where the call goes, as pure functions over tables compiled from the configuration.
+//!
+//! [`Routes`] is compiled once, checked before, and replaced whole on a reload, so nothing here can fail for what the
+//! file says. A [`PeerId`] is a place in one table: after a reload a standing call must keep the `Routes` it began with, or find
+//! its peer again by name.
+
+mod caller;
 pub mod config;
-use crate::id::{CallId, PeerId};
-use crate::sip::auth::Credentials;
-use crate::sip::message::Message;
-use crate::sip::uri::Uri;
-use std::net::IpAddr;
+mod emergency;
+mod headers;
+mod normalise;
+mod numbers;
+mod parties;
+mod plan;
+mod recognise;
+mod steps;
+mod template;
+mod uri_headers;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::config::reader::{Secret, SecretError};
+use crate::id::PeerId;
+use crate::sip::auth::Credentials;
+use crate::sip::uri::Uri;
+
+pub use caller::Rotation;
+pub use headers::Line;
+pub use plan::{Plan, Refusal};
+pub use recognise::Recognition;
+pub use steps::Step;
+
+/// The two kinds of peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
+    /// A `[[trunks]]`.
     Trunk,
+    /// A `[[retell]]`.
     Retell,
 }
 
-/// A configured peer, compiled. (Further fields as the compiler of routes needs them.)
+/// A configured peer, compiled.
 #[derive(Clone, Debug)]
 pub struct Peer {
+    /// Its place in the table.
     pub id: PeerId,
+    /// Which side it is on.
     pub kind: Kind,
+    /// As in the configuration; unique over both kinds.
     pub name: String,
     /// Where calls to it go, in order.
     pub uris: Vec<Uri>,
+    /// Where its requests come from.
     pub allow: Vec<ipnet::IpNet>,
+    /// What it presents to us and we to it.
     pub credentials: Option<Credentials>,
+    /// Whether its calls must authenticate. A `[[retell]]` without credentials can't, whatever the key says; a trunk
+    /// without them is never let in by its address instead.
     pub challenge: bool,
-    /// None: never.
+    /// How long it may ring; None: for ever.
     pub answer_timeout: Option<Duration>,
+    /// Responses go to the source port, asked for or not (RFC 3581).
     pub force_rport: bool,
+    /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
-}
-
-/// What an initial request from some source is (CONTRACT §2 "Which peer is calling").
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Recognition {
-    /// Recognised by address alone.
-    Peer(PeerId),
-    /// Recognised by address, must also authenticate as this very peer.
-    ChallengeAs(PeerId),
-    /// Must authenticate; the user name decides (see [`Routes::by_username`]).
-    Challenge,
-    /// No answer of any kind.
-    Stranger,
+    /// A `[[retell]]` whose address alone is proof.
+    trust_address: bool,
+    /// Where it writes the dialled number.
+    called_number: config::CalledNumber,
+    /// A `[[retell]]` that may dial emergency numbers.
+    allow_emergency: bool,
+    /// What national numbers mean on a trunk.
+    country: normalise::Country,
+    /// The callers a trunk shows.
+    caller: caller::CallerPolicy,
 }
 
 /// The compiled tables; immutable, replaced whole on reload.
-pub struct Routes {}
-
-/// The decided course of one call.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub trunk: PeerId,
-    pub retell: PeerId,
-    /// The callee's peer (one of the two above).
-    pub callee: PeerId,
-    /// Numbers as shown in records, metrics and `/v1/calls` (as sent).
-    pub from: String,
-    pub to: String,
-    /// Display name for From, when the caller's may be kept.
-    pub display: Option<String>,
-    /// Caller withheld: From is `"Anonymous" <sip:anonymous@anonymous.invalid>` and Privacy: id.
-    pub withheld: bool,
-    /// Request-URI (= To) of every target in order: user part and parameters as sent, host and port of the peer's uri.
-    pub targets: Vec<Uri>,
-    /// Whether neither number changed (Identity may pass).
-    pub numbers_unchanged: bool,
-}
-
-/// Why a call is refused before any attempt.
-#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
-pub enum Refusal {
-    #[error("stub")]
-    Stub,
-}
-impl Refusal {
-    pub fn status(&self) -> u16 {
-        todo!()
-    }
-}
-
-/// State that routing keeps between calls: the rotation of `caller_ids` (survives reload by peer name).
-#[derive(Debug, Default)]
-pub struct Rotation {}
-
-/// One decided step, for `explain` (rule that decided, in words).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    pub what: String,
-    pub value: String,
-    pub rule: String,
+#[derive(Debug)]
+pub struct Routes {
+    /// By id: every `[[retell]]`, then every `[[trunks]]`, each in file order.
+    peers: Vec<Peer>,
+    ranges: recognise::Ranges,
+    numbers: numbers::Numbers,
+    extensions: HashMap<String, String>,
+    header_rules: headers::HeaderRules,
 }
 
 /// A configuration that cannot be compiled: a secret that is needed and not there.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum CompileError {
+    /// The password of a peer cannot be had.
     #[error("{peer}: {error}; set it, or take the key out")]
-    Secret { peer: String, error: String },
+    Secret {
+        /// The peer's name.
+        peer: String,
+        /// What is wrong with the secret.
+        error: String,
+    },
 }
 
+/// How a secret's value is had: `Secret::reveal` in production; `check` and `explain` pass one that never fails.
+pub type Reveal<'a> = &'a dyn Fn(&Secret) -> Result<String, SecretError>;
+
 impl Routes {
-    /// `reveal` is `Secret::reveal` in production; `check` and `explain` pass one that never fails.
-    pub fn compile(
-        _config: &config::Config,
-        _reveal: &dyn Fn(
-            &crate::config::reader::Secret,
-        ) -> Result<String, crate::config::reader::SecretError>,
-    ) -> Result<Self, CompileError> {
-        todo!()
+    /// Compiles what `config::load` accepted; names it would have refused are ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::Secret`] when `reveal` fails for a peer's password.
+    pub fn compile(config: &config::Config, reveal: Reveal<'_>) -> Result<Self, CompileError> {
+        let retell = config.retell.iter().map(Source::Retell);
+        let sources = retell.chain(config.trunks.iter().map(Source::Trunk));
+        let peers: Vec<_> = sources
+            .zip(0..)
+            .map(|(source, id)| source.compile(PeerId(id), reveal))
+            .collect::<Result<_, _>>()?;
+        let named = |kind| {
+            let peers = &peers;
+            move |name: &str| {
+                peers.iter().find(|peer: &&Peer| peer.kind == kind && peer.name == name).map(|peer| peer.id)
+            }
+        };
+        Ok(Self {
+            ranges: recognise::Ranges::compile(&peers),
+            numbers: numbers::Numbers::compile(&config.numbers, named(Kind::Retell), named(Kind::Trunk)),
+            extensions: config.extensions.iter().cloned().collect(),
+            header_rules: headers::HeaderRules::compile(&config.headers, &peers),
+            peers,
+        })
     }
-    pub fn peer(&self, _id: PeerId) -> &Peer {
-        todo!()
+
+    /// The peer with `id`, which must be of this table.
+    ///
+    /// # Panics
+    ///
+    /// When `id` is of a larger table, before a reload.
+    #[must_use]
+    pub fn peer(&self, id: PeerId) -> &Peer {
+        &self.peers[usize::from(id.0)]
     }
+
+    /// Every `[[retell]]`, then every trunk, in file order.
+    #[must_use]
     pub fn peers(&self) -> &[Peer] {
-        todo!()
+        &self.peers
     }
-    /// `dialled` is the user part of the Request-URI.
-    pub fn recognise(&self, _source: IpAddr, _dialled: &str) -> Recognition {
-        todo!()
+
+    /// The peer called `name`, as after a reload.
+    #[must_use]
+    pub fn peer_named(&self, name: &str) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.name == name)
     }
-    /// The peers that challenge `source` and know `username`.
-    pub fn by_username(&self, _source: IpAddr, _username: &str) -> Option<PeerId> {
-        todo!()
+
+    /// The default peer of `kind`.
+    fn first(&self, kind: Kind) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.kind == kind)
     }
-    /// In some peer's `allow`.
-    pub fn knows(&self, _source: IpAddr) -> bool {
-        todo!()
+}
+
+/// A peer as configured, of either kind.
+enum Source<'a> {
+    Retell(&'a config::RetellConfig),
+    Trunk(&'a config::TrunkConfig),
+}
+
+impl Source<'_> {
+    fn compile(&self, id: PeerId, reveal: Reveal<'_>) -> Result<Peer, CompileError> {
+        let (kind, config) = match self {
+            Self::Retell(retell) => (Kind::Retell, &retell.peer),
+            Self::Trunk(trunk) => (Kind::Trunk, &trunk.peer),
+        };
+        let credentials = credentials(config, reveal)?;
+        Ok(Peer {
+            id,
+            kind,
+            name: config.name.clone(),
+            uris: config.uris.clone(),
+            allow: config.allow.clone(),
+            challenge: config.challenge && (kind == Kind::Trunk || credentials.is_some()),
+            credentials,
+            answer_timeout: (config.answer_timeout_s > 0)
+                .then(|| Duration::from_secs(config.answer_timeout_s.into())),
+            force_rport: config.force_rport,
+            tcp_for_large: config.tcp_for_large,
+            trust_address: config.trust_address,
+            called_number: config.called_number,
+            allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),
+            country: self.country(),
+            caller: self.caller(),
+        })
     }
-    pub fn allows(&self, _peer: PeerId, _source: IpAddr) -> bool {
-        todo!()
+
+    fn country(&self) -> normalise::Country {
+        match self {
+            Self::Retell(_) => normalise::Country::default(),
+            Self::Trunk(trunk) => normalise::Country::compile(trunk.country.as_ref()),
+        }
     }
-    /// Decides the course of `invite` from `caller`. `steps` collects the explanation when given.
-    pub fn plan(
-        &self,
-        _caller: PeerId,
-        _invite: &Message,
-        _rotation: &mut Rotation,
-        _steps: Option<&mut Vec<Step>>,
-    ) -> Result<Plan, Refusal> {
-        todo!()
+
+    fn caller(&self) -> caller::CallerPolicy {
+        match self {
+            Self::Retell(_) => caller::CallerPolicy::as_given(),
+            Self::Trunk(trunk) => {
+                caller::CallerPolicy { id: trunk.caller_id.clone(), foreign: trunk.foreign_caller }
+            }
+        }
     }
-    /// Headers to put on a message toward `toward`, made of `source` (the message of the other leg that causes it): passed ones, then set and removed by the rules.
-    /// `our_host` replaces the host in URIs of Diversion and History-Info. `invite` is the call's first INVITE, for `{header:X}`.
-    pub fn headers(
-        &self,
-        _toward: PeerId,
-        _source: Option<&Message>,
-        _invite: &Message,
-        _plan: &Plan,
-        _call: CallId,
-        _our_host: &str,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        todo!()
-    }
+}
+
+fn credentials(config: &config::PeerConfig, reveal: Reveal<'_>) -> Result<Option<Credentials>, CompileError> {
+    let (Some(username), Some(password)) = (&config.username, &config.password) else { return Ok(None) };
+    let password = reveal(password)
+        .map_err(|error| CompileError::Secret { peer: config.name.clone(), error: error.to_string() })?;
+    Ok(Some(Credentials { username: username.clone(), password }))
 }

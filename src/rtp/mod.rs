@@ -1,1 +1,23 @@
-//! RTP and RTCP, pure: a view on packets, in-place setters, statistics: STUB.
+//! RTP and RTCP (RFC 3550, RFC 3551, RFC 4733), pure: packets in place, statistics, continuous numbering.
+//!
+//! Nothing here allocates or reads a clock: a packet is rewritten in the buffer it was received into, and receive
+//! times are arguments.
+
+pub mod continuity;
+pub mod leg;
+pub mod packet;
+pub mod payload;
+pub mod rtcp;
+pub mod stats;
+
+/// Ticks of an RTP timestamp in a second, for all that is relayed: G.711 and its telephone-event (RFC 3551 §6).
+pub const CLOCK_RATE: u32 = 8_000;
+
+/// Timestamp ticks of the 20 ms that every session description of ours asks for.
+pub const FRAME_TICKS: u32 = CLOCK_RATE / 50;
+
+/// The signed distance from sequence number `from` to `to`, the short way round (RFC 1982).
+#[must_use]
+pub(crate) fn sequence_distance(from: u16, to: u16) -> i32 {
+    i32::from(to.wrapping_sub(from).cast_signed())
+}

@@ -1,50 +1,167 @@
-//! Offer/answer per leg (RFC 3264): what to offer the callee, what to answer the caller: STUB.
-use super::codec::Payload;
-use super::session::{Audio, Direction, Session};
+//! Offer and answer of each leg (RFC 3264): what to offer the callee, what it took, what to answer the caller.
+//!
+//! The two legs are negotiated apart, under payload types of their own; what ties them together is the codec alone,
+//! since nothing is transcoded. So the caller is answered only when the callee's answer is known, by [`matching`].
 
-/// Why an offer or answer could not be used: 488 with the Display text as Warning (RFC 3261 §20.43, code 304/305/399 by `warn_code`).
+use super::codec::Payload;
+use super::session::{Audio, Direction, MediaLine, Session};
+
+/// Why an offer or answer could not be used: 488 with the Display text as Warning (RFC 3261 §20.43).
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum NegotiationError {
-    #[error("stub")]
-    Stub,
+    /// No m= line of audio.
+    #[error("no audio stream in the session description")]
+    NoAudio,
+    /// Every audio line has port 0.
+    #[error("every audio stream has port 0")]
+    Refused,
+    /// Audio only over SRTP, which is not spoken yet.
+    #[error("audio only by {proto}, which is not supported; offer RTP/AVP")]
+    Secure {
+        /// The profile on the m= line.
+        proto: String,
+    },
+    /// Audio over something that is no RTP profile we know.
+    #[error("audio only by {proto}; offer RTP/AVP")]
+    Transport {
+        /// The protocol on the m= line.
+        proto: String,
+    },
+    /// Neither PCMU nor PCMA.
+    #[error("no codec in common: offered {}, supported PCMU PCMA", list(offered))]
+    NoCommonCodec {
+        /// Encoding names, in order.
+        offered: Vec<String>,
+    },
+    /// An answer with a codec that was not in the offer, or the callee's codec was not in the caller's offer.
+    #[error("{codec} was taken, which was not offered")]
+    NotOffered {
+        /// The encoding name.
+        codec: &'static str,
+    },
 }
+
 impl NegotiationError {
+    /// The `warn-code` that says the same (RFC 3261 §27.2).
+    #[must_use]
     pub fn warn_code(&self) -> u16 {
-        todo!()
+        match self {
+            Self::Secure { .. } | Self::Transport { .. } => 302,
+            Self::NoAudio | Self::Refused => 304,
+            Self::NoCommonCodec { .. } | Self::NotOffered { .. } => 305,
+        }
     }
 }
 
 /// The usable audio of an offer.
-pub fn offered(_offer: &Session) -> Result<&Audio, NegotiationError> {
-    todo!()
+///
+/// # Errors
+///
+/// Why there is none, judged by the audio line that came nearest to being usable.
+pub fn offered(offer: &Session) -> Result<&Audio, NegotiationError> {
+    match &offer.audio {
+        Some((_, audio)) => Ok(audio),
+        None => Err(unusable(&offer.lines)),
+    }
 }
-/// Toward Retell: only the first codec of the offer, under its static payload type.
-pub fn codecs_for_retell(_offered: &Audio) -> Vec<Payload> {
-    todo!()
+
+/// Toward Retell: only the first codec of the offer, under its static payload type, since it would choose by its own order.
+#[must_use]
+pub fn codecs_for_retell(offered: &Audio) -> Vec<Payload> {
+    offered.codecs.first().map(|first| first.codec.offered()).into_iter().collect()
 }
-/// Toward a trunk: all G.711 codecs offered, in order, under static payload types.
-pub fn codecs_for_trunk(_offered: &Audio) -> Vec<Payload> {
-    todo!()
+
+/// Toward a trunk: all G.711 codecs offered, in order, each once, under static payload types.
+#[must_use]
+pub fn codecs_for_trunk(offered: &Audio) -> Vec<Payload> {
+    let mut codecs = Vec::with_capacity(2);
+    for payload in &offered.codecs {
+        let ours = payload.codec.offered();
+        if !codecs.contains(&ours) {
+            codecs.push(ours);
+        }
+    }
+    codecs
 }
-/// What the callee took of what we offered it (`codecs`, `dtmf`).
-pub fn accepted(
-    _answer: &Session,
-    _codecs: &[Payload],
-    _dtmf: Option<u8>,
-) -> Result<Accepted, NegotiationError> {
-    todo!()
-}
+
+/// What the callee took of what we offered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
+    /// Its first codec, under the payload type it wants to receive.
     pub codec: Payload,
+    /// Payload type of its telephone events, if we offered some and it took them.
     pub dtmf: Option<u8>,
+    /// Everything else it said.
     pub audio: Audio,
 }
+
+/// Reads the callee's answer to an offer of `codecs` and `dtmf`.
+///
+/// An answer that lists several codecs is taken by its first: the callee may send any of them, but that is the one it
+/// prefers (RFC 3264 §6.1).
+///
+/// # Errors
+///
+/// When the stream was refused, or nothing in it was offered.
+pub fn accepted(
+    answer: &Session,
+    codecs: &[Payload],
+    dtmf: Option<u8>,
+) -> Result<Accepted, NegotiationError> {
+    let audio = offered(answer)?;
+    let was_offered = |taken: &&Payload| codecs.iter().any(|ours| ours.codec == taken.codec);
+    match (audio.codecs.iter().find(was_offered), audio.codecs.first()) {
+        (Some(&codec), _) => Ok(Accepted { codec, dtmf: dtmf.and(audio.dtmf), audio: audio.clone() }),
+        (None, Some(other)) => Err(NegotiationError::NotOffered { codec: other.codec.name() }),
+        (None, None) => Err(unusable(&answer.lines)),
+    }
+}
+
 /// The caller's payload for the codec that the callee took.
-pub fn matching(_offered: &Audio, _taken: Payload) -> Result<Payload, NegotiationError> {
-    todo!()
+///
+/// # Errors
+///
+/// When the caller did not offer that codec.
+pub fn matching(offered: &Audio, taken: Payload) -> Result<Payload, NegotiationError> {
+    let same = offered.codecs.iter().find(|payload| payload.codec == taken.codec);
+    same.copied().ok_or(NegotiationError::NotOffered { codec: taken.codec.name() })
 }
-/// sendonly <-> recvonly, as an answer must mirror.
-pub fn mirrored(_direction: Direction) -> Direction {
-    todo!()
+
+/// The direction that answers `direction` (RFC 3264 §6.1): sendonly and recvonly change places.
+#[must_use]
+pub fn mirrored(direction: Direction) -> Direction {
+    match direction {
+        Direction::SendRecv => Direction::SendRecv,
+        Direction::SendOnly => Direction::RecvOnly,
+        Direction::RecvOnly => Direction::SendOnly,
+        Direction::Inactive => Direction::Inactive,
+    }
 }
+
+fn unusable(lines: &[MediaLine]) -> NegotiationError {
+    let audio = || lines.iter().filter(|line| line.media == "audio");
+    let open = || audio().filter(|line| line.port != 0);
+    if let Some(plain) = open().find(|line| line.is_plain_audio()) {
+        return NegotiationError::NoCommonCodec { offered: plain.encodings.clone() };
+    }
+    match (audio().next(), open().next()) {
+        (None, _) => NegotiationError::NoAudio,
+        (Some(_), None) => NegotiationError::Refused,
+        (Some(_), Some(line)) if line.proto.to_ascii_uppercase().contains("SAVP") => {
+            NegotiationError::Secure { proto: line.proto.clone() }
+        }
+        (Some(_), Some(line)) => NegotiationError::Transport { proto: line.proto.clone() },
+    }
+}
+
+/// The first few names, so that the Warning stays one line of reasonable length.
+fn list(names: &[String]) -> String {
+    match names.get(..MAX_LISTED) {
+        Some(first) if names.len() > MAX_LISTED => format!("{} and more", first.join(" ")),
+        _ if names.is_empty() => "none".to_owned(),
+        _ => names.join(" "),
+    }
+}
+
+/// How many codecs a message names.
+const MAX_LISTED: usize = 8;

@@ -1,26 +1,98 @@
-//! `[server]` and `[log]`: STUB (the configuration helper completes it).
+//! `[server]` and `[log]`: how the process ends, and what it says.
+//!
+//! A log level is either one word for everything or a comma-separated filter; a bare word in a filter that is
+//! no level would silently select a target of that name, so it is refused here.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::reader::{Mistake, Reader, Section, nearest};
+
+/// `[server]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Seconds that calls in progress have to finish after SIGTERM; 0 is to wait for them without end.
+    /// Default `300`.
     pub drain_s: u32,
 }
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogConfig {
+    /// Level (`trace` to `error`, or `off`) or filter (`"info,trunkline::sip=debug"`). Default `"info"`.
+    pub level: String,
+    /// Lines for people or JSON objects for programs. Default `"text"`.
+    pub format: LogFormat,
+}
+
+/// `[log].format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `"text"`.
+    Text,
+    /// `"json"`.
+    Json,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self { drain_s: 300 }
     }
 }
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-/// Level is a tracing filter (`info`, `trunkline=debug`); default `info`, text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LogConfig {
-    pub level: String,
-    pub format: LogFormat,
-}
+
 impl Default for LogConfig {
     fn default() -> Self {
         Self { level: "info".into(), format: LogFormat::Text }
     }
 }
+
+impl Section for Config {
+    fn read(table: &mut Reader<'_>) -> Self {
+        Self { drain_s: table.seconds("drain_s", Self::default().drain_s) }
+    }
+}
+
+impl Section for LogConfig {
+    fn read(table: &mut Reader<'_>) -> Self {
+        let defaults = Self::default();
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        Self {
+            level: table.parsed("level", parse_level).unwrap_or(defaults.level),
+            format: table.choice("format", &formats, defaults.format),
+        }
+    }
+}
+
+/// Reads a level or a filter; pino's `fatal` and `silent` are `error` and `off`.
+///
+/// # Errors
+///
+/// The text is neither.
+pub fn parse_level(text: &str) -> Result<String, Mistake> {
+    let words: Vec<_> = text.split(',').map(|word| level_name(word.trim())).collect();
+    for word in &words {
+        if !word.contains(['=', '[']) && !LEVELS.contains(&word.to_lowercase().as_str()) {
+            let meant = nearest(word, LEVELS).unwrap_or_default();
+            let instead = format!("write one of {}; the nearest is \"{meant}\"", LEVELS.join(", "));
+            return Err(Mistake::new(format!("\"{word}\" is no log level"), instead));
+        }
+    }
+    let filter = words.join(",");
+    EnvFilter::builder().parse(&filter).map_err(|error| {
+        let what = format!("\"{text}\" is no log filter ({error})");
+        Mistake::new(
+            what,
+            "write a level such as \"info\", or a filter such as \"info,trunkline::sip=debug\"",
+        )
+    })?;
+    Ok(filter)
+}
+
+fn level_name(word: &str) -> &str {
+    match word {
+        "fatal" => "error",
+        "silent" => "off",
+        other => other,
+    }
+}
+
+const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];

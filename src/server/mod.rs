@@ -1,3 +1,32 @@
-//! server: STUB
+//! The running bridge: everything wired together around one signalling thread.
+//!
+//! ```text
+//! transports ─► receive ─► dispatch ─► transaction table ─► calls ─► effects ─► table, transports, media, store
+//!                             └► admission (recognition, digest, routing) ─► new call
+//! ```
+//!
+//! One thread owns every call, transaction and limit, so nothing here locks. What must not wait for the world (name
+//! look-ups, HTTP, the record file, media) runs elsewhere and hands over through bounded queues. The one thing to
+//! know before changing anything: the actions of one input are carried out before the next input, through `inbox`.
+
+mod admission;
+mod bridge;
 pub mod config;
+mod deadlines;
+mod dispatch;
+mod effects;
+mod lifecycle;
+mod live;
+mod receive;
+mod reload;
+mod running;
+mod signalling;
+mod strangers;
 pub mod telemetry;
+mod world;
+
+pub use bridge::{Bridge, Parts, Standing};
+pub use effects::{Resolved, Waiting};
+pub use lifecycle::{RunError, run};
+pub use running::{Running, start};
+pub use world::World;

@@ -1,95 +1,491 @@
-//! A dialog (RFC 3261 §12): STUB.
+//! A dialog (RFC 3261 §12): who talks to whom, in which order, and by which way.
+//!
+//! The route set is Record-Route as it came for a UAS and reversed for a UAC, and it is echoed byte for byte: proxies keep
+//! cookies in it. A strict router at its head (no `lr`) turns request and route set inside out (§12.2.1.1). Peers answer
+//! without Contact, or send an INVITE without one; the remote target is then where the INVITE went, or its From.
+
+use std::fmt;
+
 use super::build::RequestBuilder;
-use super::headers::{HeaderError, NameAddr};
+use super::headers::{HeaderError, Name, NameAddr};
 use super::message::{Message, Method};
 use super::uri::Uri;
 
-/// Both roles. Call-ID, tags, CSeqs, route set, remote target.
-#[derive(Clone, Debug)]
-pub struct Dialog {}
+pub use super::answer_repeat::{AnswerRepeat, RepeatEvent};
 
-#[derive(Debug, PartialEq, Eq, Clone)]
+/// One dialog, early or confirmed, in either role.
+#[derive(Clone, Debug)]
+pub struct Dialog {
+    call_id: String,
+    local: NameAddr,
+    local_tag: String,
+    local_cseq: u32,
+    remote: NameAddr,
+    remote_tag: String,
+    remote_cseq: Option<u32>,
+    remote_target: Uri,
+    route_set: RouteSet,
+    confirmed: bool,
+}
+
+/// Where the CSeq of a request inside the dialog stands.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
 pub enum CSeqOrder {
+    /// Above the last one, which it replaces.
     Next,
-    /** lower than the last: answer 500 */
+    /// Not above the last one: out of order or used twice, to be answered with 500.
     Old,
 }
 
 impl Dialog {
-    /// UAS (§12.1.1): from the INVITE and the tag we put in To.
-    pub fn uas(_invite: &Message, _local_tag: &str) -> Result<Self, HeaderError> {
-        todo!()
+    /// The dialog of a UAS (§12.1.1), from the INVITE and the tag we put in To.
+    ///
+    /// # Errors
+    ///
+    /// Names the header of the INVITE that cannot be used.
+    pub fn uas(invite: &Message, local_tag: &str) -> Result<Self, HeaderError> {
+        let from = invite.from()?;
+        let remote_tag = text(invite.from_tag(), "From")?;
+        let remote_target = match invite.contact()? {
+            Some(contact) => contact.uri,
+            None => from.uri.clone(),
+        };
+        Ok(Self {
+            call_id: text(Some(invite.call_id()?), "Call-ID")?,
+            local: tagged(invite.to()?, local_tag),
+            local_tag: local_tag.to_owned(),
+            local_cseq: 0,
+            remote: tagged(from, &remote_tag),
+            remote_tag,
+            remote_cseq: Some(invite.cseq()?.number),
+            remote_target,
+            route_set: RouteSet::uas(invite)?,
+            confirmed: false,
+        })
     }
-    /// UAC (§12.1.2): from our INVITE as sent and the 1xx/2xx with a To-tag.
-    pub fn uac(_invite: &Message, _response: &Message) -> Result<Self, HeaderError> {
-        todo!()
+
+    /// The dialog of a UAC (§12.1.2), from our INVITE as sent and a 1xx or 2xx. A response of an RFC 2543 peer may have no
+    /// To-tag; the remote tag is then empty.
+    ///
+    /// # Errors
+    ///
+    /// Names the header of either message that cannot be used.
+    pub fn uac(invite: &Message, response: &Message) -> Result<Self, HeaderError> {
+        let local_tag = text(invite.from_tag(), "From")?;
+        let remote_tag = text(response.to_tag(), "To")?;
+        let remote_target = match response.contact()? {
+            Some(contact) => contact.uri,
+            None => Uri::parse(invite.request_uri()).map_err(HeaderError::RequestUri)?,
+        };
+        Ok(Self {
+            call_id: text(Some(invite.call_id()?), "Call-ID")?,
+            local: tagged(invite.from()?, &local_tag),
+            local_tag,
+            local_cseq: invite.cseq()?.number,
+            remote: tagged(response.to()?, &remote_tag),
+            remote_tag,
+            remote_cseq: None,
+            remote_target,
+            route_set: RouteSet::uac(response)?,
+            confirmed: is_success(response),
+        })
     }
+
+    /// Our tag.
+    #[must_use]
     pub fn local_tag(&self) -> &str {
-        todo!()
+        &self.local_tag
     }
+
+    /// The peer's tag, empty if it gave none.
+    #[must_use]
     pub fn remote_tag(&self) -> &str {
-        todo!()
+        &self.remote_tag
     }
+
+    /// The Call-ID.
+    #[must_use]
     pub fn call_id(&self) -> &str {
-        todo!()
+        &self.call_id
     }
-    /// Contact of the peer.
+
+    /// The Contact of the peer.
+    #[must_use]
     pub fn remote_target(&self) -> &Uri {
-        todo!()
+        &self.remote_target
     }
-    /// Local and remote URI with display name and tag as they stand in From/To of a request we send.
+
+    /// What stands in From of a request we send, tag included.
+    #[must_use]
     pub fn local(&self) -> &NameAddr {
-        todo!()
+        &self.local
     }
+
+    /// What stands in To of a request we send, tag included.
+    #[must_use]
     pub fn remote(&self) -> &NameAddr {
-        todo!()
+        &self.remote
     }
-    /// The URI whose host the next request is sent to: first Route, else remote target (strict routers included, §12.2.1.1).
+
+    /// The CSeq number of the last request we sent in the dialog; 0 before the first of a UAS.
+    #[must_use]
+    pub fn local_cseq(&self) -> u32 {
+        self.local_cseq
+    }
+
+    /// Where the next request is sent: the first route, be it a loose or a strict router, else the remote target.
+    #[must_use]
     pub fn next_hop(&self) -> &Uri {
-        todo!()
+        self.route_set.first.as_ref().unwrap_or(&self.remote_target)
     }
-    /// Whether `request` belongs to this dialog (Call-ID and both tags).
-    pub fn matches(&self, _request: &Message) -> bool {
-        todo!()
+
+    /// Whether `request` belongs to this dialog: Call-ID and both tags, compared exactly.
+    #[must_use]
+    pub fn matches(&self, request: &Message) -> bool {
+        request.call_id().is_ok_and(|call_id| call_id == self.call_id.as_bytes())
+            && request.to_tag().unwrap_or_default() == self.local_tag.as_bytes()
+            && request.from_tag().unwrap_or_default() == self.remote_tag.as_bytes()
     }
-    /// Checks and advances the remote CSeq of a request inside the dialog (not for ACK and CANCEL).
-    pub fn on_request(&mut self, _request: &Message) -> Result<CSeqOrder, HeaderError> {
-        todo!()
+
+    /// Checks the CSeq of a request inside the dialog against the last one (§12.2.2). Not for ACK and CANCEL, which share
+    /// their INVITE's; repeated requests never come here, their transaction absorbs them.
+    ///
+    /// # Errors
+    ///
+    /// When the request has no usable CSeq.
+    pub fn on_request(&mut self, request: &Message) -> Result<CSeqOrder, HeaderError> {
+        let number = request.cseq()?.number;
+        if self.remote_cseq.is_some_and(|last| number <= last) {
+            return Ok(CSeqOrder::Old);
+        }
+        self.remote_cseq = Some(number);
+        Ok(CSeqOrder::Next)
     }
-    /// Target refresh (re-INVITE, UPDATE and their 2xx): takes the Contact over, if there is one.
-    pub fn refresh_target(&mut self, _message: &Message) {
-        todo!()
+
+    /// Takes over the Contact of a re-INVITE, an UPDATE, or their 2xx, if there is a usable one.
+    pub fn refresh_target(&mut self, message: &Message) {
+        if let Ok(Some(contact)) = message.contact() {
+            self.remote_target = contact.uri;
+        }
     }
-    /// A 2xx confirms: the route set is recomputed (§13.2.2.4).
-    pub fn confirm(&mut self, _response: &Message) {
-        todo!()
+
+    /// Confirms the dialog of a UAC by a 2xx: route set and remote target are taken anew (§13.2.2.4). Later 2xx change
+    /// neither; those to a re-INVITE are for [`Self::refresh_target`].
+    pub fn confirm(&mut self, response: &Message) {
+        if self.confirmed {
+            return;
+        }
+        self.confirmed = true;
+        self.refresh_target(response);
+        if let Ok(route_set) = RouteSet::uac(response) {
+            self.route_set = route_set;
+        }
     }
-    /// A request inside the dialog: Request-URI, Route, From, To, Call-ID, CSeq (+1; ACK keeps the INVITE's: use `ack`), Max-Forwards 70 are written.
-    pub fn request(&mut self, _method: Method<'_>) -> RequestBuilder {
-        todo!()
+
+    /// The next request inside the dialog (not an ACK), with Max-Forwards, Route, From, To, Call-ID and the next CSeq
+    /// written, in this order.
+    #[must_use]
+    pub fn request(&mut self, method: Method<'_>) -> RequestBuilder {
+        self.local_cseq += 1;
+        self.build(method, self.local_cseq)
     }
-    /// ACK to a 2xx of the INVITE with `cseq`.
-    pub fn ack(&self, _cseq: u32) -> RequestBuilder {
-        todo!()
+
+    /// The ACK to a 2xx of our INVITE with `cseq`, begun as [`Self::request`] begins.
+    #[must_use]
+    pub fn ack(&self, cseq: u32) -> RequestBuilder {
+        self.build(Method::Ack, cseq)
+    }
+
+    fn build(&self, method: Method<'_>, cseq: u32) -> RequestBuilder {
+        let target = as_request_uri(self.remote_target.clone());
+        let request = match &self.route_set.first {
+            Some(router) if !router.is_loose_router() => {
+                let mut request = RequestBuilder::new(method, &as_request_uri(router.clone()))
+                    .header(Name::MaxForwards, MAX_FORWARDS);
+                for route in self.route_set.all.iter().skip(1) {
+                    request = request.header_raw(ROUTE, route);
+                }
+                request.header(Name::Route, format_args!("<{target}>"))
+            }
+            Some(_) | None => {
+                let mut request =
+                    RequestBuilder::new(method, &target).header(Name::MaxForwards, MAX_FORWARDS);
+                for route in &self.route_set.all {
+                    request = request.header_raw(ROUTE, route);
+                }
+                request
+            }
+        };
+        request
+            .header(Name::From, Party(&self.local, &self.local_tag))
+            .header(Name::To, Party(&self.remote, &self.remote_tag))
+            .header(Name::CallId, &self.call_id)
+            .header(Name::CSeq, format_args!("{cseq} {}", method.as_str()))
     }
 }
 
-/// The UAS core's 200 (RFC 3261 §13.3.1.4): repeated from T1 doubling to T2 until the ACK, given up after 64*T1. On streams too.
-#[derive(Clone, Debug)]
-pub struct AnswerRepeat {}
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
-pub enum RepeatEvent {
-    SendAgain,
-    GiveUp,
+/// From or To: the tag must stand as it came, whatever characters the peer has put into it.
+struct Party<'a>(&'a NameAddr, &'a str);
+
+impl fmt::Display for Party<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(party, tag) = self;
+        write!(f, "{}", NameAddr { params: Vec::new(), ..(*party).clone() })?;
+        if tag.is_empty() { Ok(()) } else { write!(f, ";tag={tag}") }
+    }
 }
-impl AnswerRepeat {
-    pub fn start(_timers: super::timers::Timers, _now: std::time::Instant) -> Self {
-        todo!()
+
+/// The routers between us and the peer, nearest first.
+#[derive(Clone, Debug, Default)]
+struct RouteSet {
+    /// Each as it came, `<uri>` and parameters.
+    all: Vec<Box<[u8]>>,
+    first: Option<Uri>,
+}
+
+impl RouteSet {
+    fn uas(invite: &Message) -> Result<Self, HeaderError> {
+        Self::new(invite.elements(Name::RecordRoute).map(|route| Box::from(&*route)).collect())
     }
-    pub fn next_deadline(&self) -> std::time::Instant {
-        todo!()
+
+    fn uac(response: &Message) -> Result<Self, HeaderError> {
+        let mut all: Vec<_> = response.elements(Name::RecordRoute).map(|route| Box::from(&*route)).collect();
+        all.reverse();
+        Self::new(all)
     }
-    pub fn on_deadline(&mut self, _now: std::time::Instant) -> Option<RepeatEvent> {
-        todo!()
+
+    fn new(all: Vec<Box<[u8]>>) -> Result<Self, HeaderError> {
+        let first = all.first().map(|route| NameAddr::parse(route)).transpose()?.map(|route| route.uri);
+        Ok(Self { all, first })
+    }
+}
+
+fn tagged(mut party: NameAddr, tag: &str) -> NameAddr {
+    party.params.clear();
+    if tag.is_empty() { party } else { party.with_param("tag", Some(tag)) }
+}
+
+/// Without what a Contact may hold and a Request-URI may not (§19.1.1, table 1).
+fn as_request_uri(mut uri: Uri) -> Uri {
+    uri.headers = None;
+    uri.params.retain(|(name, _)| name != "method");
+    uri
+}
+
+fn text(value: Option<&[u8]>, header: &'static str) -> Result<String, HeaderError> {
+    match str::from_utf8(value.unwrap_or_default()) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(HeaderError::Bad { header, problem: "not UTF-8" }),
+    }
+}
+
+fn is_success(response: &Message) -> bool {
+    matches!(response.status(), Some(200..=299))
+}
+
+const ROUTE: &[u8] = b"Route";
+const MAX_FORWARDS: u8 = 70;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::sip::flow::Transport;
+    use crate::sip::message::Limits;
+
+    #[test]
+    fn a_uas_keeps_record_route_as_it_came_and_answers_the_contact() {
+        let mut dialog =
+            Dialog::uas(&invite(CONTACT, "<sip:p1.example;lr;did=a.B>, <sip:p2.example;lr>"), "ours")
+                .expect("a dialog");
+
+        let bye = dialog.request(Method::Bye);
+
+        assert_eq!(
+            written(bye),
+            "BYE sip:caller@192.0.2.1:5070;transport=tcp SIP/2.0\r\n\
+             Max-Forwards: 70\r\n\
+             Route: <sip:p1.example;lr;did=a.B>\r\n\
+             Route: <sip:p2.example;lr>\r\n\
+             From: \"Callee\" <sip:+14155550101@callee.example>;tag=ours\r\n\
+             To: <sip:+14155550100@caller.example>;tag=theirs\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: 1 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        assert_eq!(dialog.next_hop().to_string(), "sip:p1.example;lr;did=a.B");
+    }
+
+    #[test]
+    fn a_uac_reverses_record_route_and_continues_the_cseq_of_its_invite() {
+        let mut dialog = answered("<sip:p2.example;lr>, <sip:p1.example;lr>");
+
+        let ack = written(dialog.ack(7));
+        let bye = written(dialog.request(Method::Bye));
+
+        for (request, cseq) in [(&ack, "CSeq: 7 ACK\r\n"), (&bye, "CSeq: 8 BYE\r\n")] {
+            assert!(
+                request.contains("Route: <sip:p1.example;lr>\r\nRoute: <sip:p2.example;lr>\r\n"),
+                "{request}"
+            );
+            assert!(request.contains("From: <sip:+14155550100@caller.example>;tag=theirs\r\n"), "{request}");
+            assert!(request.contains(cseq), "{request}");
+        }
+        assert_eq!(dialog.local_cseq(), 8);
+    }
+
+    #[test]
+    fn a_strict_router_takes_the_request_uri_and_the_target_goes_last() {
+        let mut dialog = answered("<sip:p2.example;lr>, <sip:strict.example;method=INVITE?x=y>");
+
+        let bye = written(dialog.request(Method::Bye));
+
+        assert!(bye.starts_with("BYE sip:strict.example SIP/2.0\r\n"), "{bye}");
+        let routes = "Route: <sip:p2.example;lr>\r\nRoute: <sip:callee@192.0.2.2>\r\nFrom";
+        assert!(bye.contains(routes), "{bye}");
+        assert_eq!(dialog.next_hop().to_string(), "sip:strict.example;method=INVITE?x=y");
+    }
+
+    #[test]
+    fn without_contact_the_from_or_the_request_uri_is_the_target() {
+        let uas = Dialog::uas(&invite("", ""), "ours").expect("a dialog");
+        let uac = Dialog::uac(&invite(CONTACT, ""), &response(180, "", "")).expect("a dialog");
+
+        assert_eq!(uas.remote_target().to_string(), "sip:+14155550100@caller.example");
+        assert_eq!(uac.remote_target().to_string(), "sip:+14155550101@gateway.example");
+        assert_eq!(uac.next_hop(), uac.remote_target());
+    }
+
+    #[test]
+    fn the_2xx_takes_route_set_and_target_anew_and_later_ones_do_not() {
+        let mut dialog = Dialog::uac(&invite(CONTACT, ""), &response(180, "", "<sip:early.example;lr>"))
+            .expect("a dialog");
+
+        dialog.confirm(&response(200, "<sip:final@192.0.2.3>", "<sip:final.example;lr>"));
+        dialog.confirm(&response(200, "<sip:other@192.0.2.4>", "<sip:other.example;lr>"));
+
+        assert_eq!(dialog.next_hop().to_string(), "sip:final.example;lr");
+        assert_eq!(dialog.remote_target().to_string(), "sip:final@192.0.2.3");
+    }
+
+    #[test]
+    fn a_target_refresh_takes_the_contact_but_leaves_the_routes() {
+        let mut dialog = answered("<sip:p1.example;lr>");
+
+        dialog.refresh_target(&invite("<sip:moved@192.0.2.9>", "<sip:ignored.example;lr>"));
+        dialog.refresh_target(&invite("", ""));
+        dialog.refresh_target(&invite("*", ""));
+
+        assert_eq!(dialog.remote_target().to_string(), "sip:moved@192.0.2.9");
+        assert_eq!(dialog.next_hop().to_string(), "sip:p1.example;lr");
+    }
+
+    #[test]
+    fn a_cseq_that_is_not_above_the_last_is_old() {
+        let mut uas = Dialog::uas(&invite(CONTACT, ""), "ours").expect("a dialog");
+        let mut order = |number| uas.on_request(&inside(number, "ours", "theirs"));
+
+        assert_eq!(order(7), Ok(CSeqOrder::Old), "the INVITE's own");
+        assert_eq!(order(8), Ok(CSeqOrder::Next));
+        assert_eq!(order(8), Ok(CSeqOrder::Old));
+        assert_eq!(order(20), Ok(CSeqOrder::Next));
+        assert_eq!(order(19), Ok(CSeqOrder::Old));
+    }
+
+    #[test]
+    fn the_peer_of_a_uac_may_begin_with_any_cseq() {
+        let mut uac = answered("");
+
+        assert_eq!(uac.on_request(&inside(1, "theirs", "tag-b")), Ok(CSeqOrder::Next));
+        assert_eq!(uac.on_request(&inside(1, "theirs", "tag-b")), Ok(CSeqOrder::Old));
+    }
+
+    #[test]
+    fn tags_and_call_id_are_compared_exactly() {
+        let dialog = Dialog::uas(&invite(CONTACT, ""), "ours").expect("a dialog");
+
+        assert!(dialog.matches(&inside(8, "ours", "theirs")));
+        assert!(!dialog.matches(&inside(8, "Ours", "theirs")));
+        assert!(!dialog.matches(&inside(8, "ours", "theirs2")));
+        assert!(!dialog.matches(&invite(CONTACT, "")));
+    }
+
+    #[test]
+    fn a_tag_outside_the_grammar_is_echoed_as_it_came() {
+        let text = "SIP/2.0 180 Ringing\r\nTo: <sip:callee.example>;tag=a=/b@c\r\nCSeq: 7 INVITE\r\n\r\n";
+        let mut dialog = Dialog::uac(&invite(CONTACT, ""), &parsed(text)).expect("a dialog");
+
+        let bye = written(dialog.request(Method::Bye));
+
+        assert!(bye.contains("To: <sip:callee.example>;tag=a=/b@c\r\n"), "{bye}");
+    }
+
+    #[test]
+    fn a_response_without_to_tag_makes_a_dialog_without_one() {
+        let text = "SIP/2.0 200 OK\r\nTo: <sip:callee.example>\r\nCSeq: 7 INVITE\r\n\r\n";
+        let mut dialog = Dialog::uac(&invite(CONTACT, ""), &parsed(text)).expect("a dialog");
+
+        assert_eq!(dialog.remote_tag(), "");
+        assert!(written(dialog.request(Method::Bye)).contains("To: <sip:callee.example>\r\n"));
+    }
+
+    const CONTACT: &str = "<sip:caller@192.0.2.1:5070;transport=tcp?x=y>;expires=60";
+
+    fn answered(record_route: &str) -> Dialog {
+        let answer = response(200, "<sip:callee@192.0.2.2>", record_route);
+        Dialog::uac(&invite(CONTACT, ""), &answer).expect("a dialog")
+    }
+
+    fn invite(contact: &str, record_route: &str) -> Message {
+        parsed(&format!(
+            "INVITE sip:+14155550101@gateway.example SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa\r\n\
+             {}{}\
+             From: <sip:+14155550100@caller.example>;tag=theirs\r\n\
+             To: Callee <sip:+14155550101@callee.example>\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: 7 INVITE\r\n\r\n",
+            line("Contact", contact),
+            line("Record-Route", record_route)
+        ))
+    }
+
+    fn response(code: u16, contact: &str, record_route: &str) -> Message {
+        parsed(&format!(
+            "SIP/2.0 {code} Reason\r\n\
+             {}{}\
+             From: <sip:+14155550100@caller.example>;tag=theirs\r\n\
+             To: <sip:+14155550101@callee.example>;tag=tag-b\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: 7 INVITE\r\n\r\n",
+            line("Contact", contact),
+            line("Record-Route", record_route)
+        ))
+    }
+
+    fn inside(cseq: u32, to_tag: &str, from_tag: &str) -> Message {
+        parsed(&format!(
+            "INFO sip:us@192.0.2.9 SIP/2.0\r\n\
+             From: <sip:a.example>;tag={from_tag}\r\n\
+             To: <sip:b.example>;tag={to_tag}\r\n\
+             Call-ID: call-1\r\n\
+             CSeq: {cseq} INFO\r\n\r\n"
+        ))
+    }
+
+    fn line(name: &str, value: &str) -> String {
+        if value.is_empty() { String::new() } else { format!("{name}: {value}\r\n") }
+    }
+
+    fn parsed(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("well formed")
+    }
+
+    /// The request as it would be sent, but for its Via.
+    fn written(request: RequestBuilder) -> String {
+        let message = request.no_body().with_via(Transport::Udp, "h", "b");
+        let text = String::from_utf8(message.to_vec()).expect("UTF-8");
+        text.lines().filter(|line| !line.starts_with("Via:")).map(|line| format!("{line}\r\n")).collect()
     }
 }

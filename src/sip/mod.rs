@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of calls, trunks or Retell; what a *bridge* does lives in `call`.
 
+pub mod answer_repeat;
 pub mod auth;
 pub mod build;
 pub mod dialog;

@@ -1,7 +1,49 @@
-//! Where a response goes (RFC 3261 §18.2.2, RFC 3581): STUB.
-use super::headers::Via;
+//! Where a response goes (RFC 3261 §18.2.2, RFC 3581 §4).
+//!
+//! `received` and `rport` of the Via are not asked: what the sender wrote there could aim our responses at anyone.
+//! The source we saw is; `maddr` is ignored for the same reason.
+
 use std::net::SocketAddr;
-/// UDP: rport or `force` -> source; else sent-by port at the source address when sent-by's address is the source's, else the source port.
-pub fn response_destination(_via: &Via, _source: SocketAddr, _force_rport: bool) -> SocketAddr {
-    todo!()
+
+use super::headers::Via;
+
+/// The destination of responses to a request that came by UDP from `source` with `via` on top.
+///
+/// With `rport` or `force_rport` the source. Without, the port of sent-by (5060 if none) at the source's address when that is what
+/// sent-by says; else a NAT stands between, and only the source port reaches the sender.
+#[must_use]
+pub fn response_destination(via: &Via, source: SocketAddr, force_rport: bool) -> SocketAddr {
+    let is_as_sent = via.host.ip().map(|ip| ip.to_canonical()) == Some(source.ip().to_canonical());
+    if force_rport || via.rport.is_some() || !is_as_sent {
+        return source;
+    }
+    SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))
+}
+
+const DEFAULT_PORT: u16 = 5_060;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_go_where_their_sender_can_be_reached() {
+        for (via, force, destination) in [
+            ("SIP/2.0/UDP 192.0.2.1:5070;rport", false, "192.0.2.1:1024"),
+            ("SIP/2.0/UDP 192.0.2.1:5070;rport=9", false, "192.0.2.1:1024"),
+            ("SIP/2.0/UDP 192.0.2.1:5070", true, "192.0.2.1:1024"),
+            ("SIP/2.0/UDP 192.0.2.1:5070", false, "192.0.2.1:5070"),
+            ("SIP/2.0/UDP 192.0.2.1", false, "192.0.2.1:5060"),
+            ("SIP/2.0/UDP [::ffff:192.0.2.1]", false, "192.0.2.1:5060"),
+            ("SIP/2.0/UDP 10.0.0.1:5070", false, "192.0.2.1:1024"),
+            ("SIP/2.0/UDP h.example:5070", false, "192.0.2.1:1024"),
+            ("SIP/2.0/UDP 192.0.2.1;maddr=198.51.100.1;received=198.51.100.2", false, "192.0.2.1:5060"),
+        ] {
+            let via_read = Via::parse(via.as_bytes()).unwrap();
+
+            let found = response_destination(&via_read, "192.0.2.1:1024".parse().unwrap(), force);
+
+            assert_eq!(found, destination.parse().unwrap(), "{via}");
+        }
+    }
 }

@@ -1,20 +1,37 @@
-//! `[sip]`: STUB (the configuration helper completes it).
+//! `[sip]`: where SIP is received, the address shown to peers, and how large a message may be.
+//!
+//! `advertise` changes only what is written into messages; sockets are bound to `listen` alone.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::reader::{
+    KeyPath, Mistake, Reader, Review, Section, check_one_per_family, check_sockets, parse_advertised,
+};
 use crate::sip::flow::Transport;
 use crate::sip::message::Limits;
-use std::net::{IpAddr, SocketAddr};
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    pub transport: Transport,
-    pub address: SocketAddr,
-}
+
+/// `[sip]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// Sockets for SIP, such as `"udp:0.0.0.0:5060"`, `"tcp:[::]:5060"` (IPv6 only); port 0 is any free one.
+    /// Default `["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]`.
     pub listen: Vec<Listen>,
-    /// At most one per address family.
+    /// Address written into Via, Contact and SDP when it differs from the bound one; at most one per address
+    /// family. Default none: the bound address, a wildcard resolved to the one used toward each peer.
     pub advertise: Vec<IpAddr>,
-    /// Keys max_message_bytes, max_line_bytes, max_headers.
+    /// Keys `max_message_bytes` (65536), `max_line_bytes` (8192) and `max_headers` (256).
     pub limits: Limits,
 }
+
+/// One socket for SIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// Local address; an unspecified one is every address of its family.
+    pub address: SocketAddr,
+}
+
 impl Default for Config {
     fn default() -> Self {
         let any = SocketAddr::from(([0, 0, 0, 0], 5060));
@@ -27,4 +44,54 @@ impl Default for Config {
             limits: Limits::default(),
         }
     }
+}
+
+impl Section for Config {
+    fn read(table: &mut Reader<'_>) -> Self {
+        let defaults = Self::default();
+        let limits = defaults.limits;
+        Self {
+            listen: table.list("listen", parse_listen).unwrap_or(defaults.listen),
+            advertise: table.list("advertise", parse_advertised).unwrap_or(defaults.advertise),
+            limits: Limits {
+                message_bytes: table.whole("max_message_bytes", limits.message_bytes, 1_500..=1_048_576),
+                line_bytes: table.whole("max_line_bytes", limits.line_bytes, 256..=65_536),
+                headers: table.whole("max_headers", limits.headers, 32..=4_096),
+            },
+        }
+    }
+}
+
+impl Config {
+    /// Checks fields against each other; `here` is the path of this section.
+    pub fn check(&self, here: &KeyPath, review: &mut Review<'_>) {
+        check_sockets(&self.listen, &here.key("listen"), "udp:0.0.0.0:5060", review);
+        check_one_per_family(&self.advertise, &here.key("advertise"), review);
+        let lines = here.key("max_line_bytes");
+        if self.limits.line_bytes > self.limits.message_bytes && !review.is_broken(&lines) {
+            let what = "`max_line_bytes` is larger than `max_message_bytes`";
+            review.mistake(&lines, Mistake::new(what, "write a smaller number"));
+        }
+    }
+}
+
+fn parse_listen(text: &str) -> Result<Listen, Mistake> {
+    let (transport, address) = text.split_once(':').unwrap_or(("", text));
+    let transport = match transport {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        "tls" | "ws" | "wss" => {
+            let what = format!("transport \"{transport}\" is not supported yet");
+            return Err(Mistake::new(what, format!("write \"tcp:{address}\" or \"udp:{address}\"")));
+        }
+        _ => {
+            let what = format!("\"{text}\" does not begin with a transport");
+            return Err(Mistake::new(what, "write \"udp:\" or \"tcp:\", then address and port"));
+        }
+    };
+    let address = address.parse().map_err(|_| {
+        let what = format!("\"{address}\" is no IP address with a port");
+        Mistake::new(what, "write it like \"udp:0.0.0.0:5060\" or \"udp:[::]:5060\"")
+    })?;
+    Ok(Listen { transport, address })
 }

@@ -1,98 +1,313 @@
-//! transport: STUB
+//! SIP over the network (RFC 3261 §18): UDP and TCP listeners, connections in both directions, and DNS.
+//!
+//! Belongs to the signalling thread: UDP is read and written on it by the system calls themselves, TCP connections and
+//! look-ups are tasks of the same runtime that hand over whole messages. Nothing here reads a message beyond its
+//! framing, so it is the server that says which source is a peer ([`Transports::recognise`]) and which is a stranger
+//! ([`Transports::close`]); until then a connection gets not one byte from here.
+
+mod addresses;
 pub mod config;
-use crate::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
+mod pool;
+mod recent;
+pub mod resolve;
+mod tcp;
+mod udp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
 use bytes::Bytes;
-pub use config::Config;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use self::addresses::Addresses;
+pub use self::addresses::Local;
+pub use self::config::Config;
+use self::pool::Pool;
+use self::tcp::{Ended, Outgoing};
+use crate::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 
 /// What the world did.
 #[derive(Debug)]
 pub enum Event {
     /// A datagram, or one framed message of a stream (keep-alives are dealt with below).
-    Received { bytes: Bytes, flow: Flow },
-    /// A message handed to [`Transports::send`] with `token` could not be sent (refused, reset, connect time-out, ICMP error, queue full).
-    SendFailed { token: u64, flow: Flow, error: String },
-    /// The stream is gone.
-    Closed { connection: ConnectionId, remote: SocketAddr },
-    /// The stream broke the framing rules and was closed.
-    BadFraming { remote: SocketAddr, error: String },
-}
-/// Our own address as written in Via and Contact for messages by one listener to one remote address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Local {
-    pub listener: ListenerId,
-    /** Advertised; `host:port`, IPv6 in brackets; the port always written. */
-    pub sent_by: String,
-    pub ip: IpAddr,
+    Received {
+        /// The whole message, not yet looked at.
+        bytes: Bytes,
+        /// The way it came, which is also the way an answer goes.
+        flow: Flow,
+    },
+    /// A message handed to [`Transports::send`] did not get out: refused, reset, connect time-out, queue full; by UDP
+    /// also an ICMP error. Told once; what was handed to the kernel and lost later, with its connection, is not told.
+    SendFailed {
+        /// Of the message.
+        token: u64,
+        /// As it was handed over; after an ICMP error without connection.
+        flow: Flow,
+        /// In words.
+        error: String,
+    },
+    /// The stream is gone, and not because of [`Transports::close`].
+    Closed {
+        /// Its number.
+        connection: ConnectionId,
+        /// Its other end.
+        remote: SocketAddr,
+    },
+    /// The stream broke the framing rules and was closed; [`Event::Closed`] follows.
+    BadFraming {
+        /// Its other end.
+        remote: SocketAddr,
+        /// What was wrong.
+        error: String,
+    },
 }
 
-pub struct Transports {}
+/// The token of messages whose failure nobody wants to hear of: no event comes back.
+pub const UNTRACKED: u64 = 0;
+
+/// All sockets of the signalling thread.
+pub struct Transports {
+    addresses: Addresses,
+    /// By listener; `None` where that is no UDP listener.
+    udp: Vec<Option<udp::Listener>>,
+    pool: Pool,
+    reports: mpsc::Receiver<Report>,
+    /// Of calls that cannot report any other way.
+    pending: Vec<Event>,
+    _accepting: Vec<Task>,
+}
+
 impl Transports {
-    pub async fn bind(_config: &Config) -> std::io::Result<Self> {
-        todo!()
+    /// Binds every listener; must run inside the runtime that will call [`Self::next`].
+    ///
+    /// # Errors
+    ///
+    /// The first listener that cannot be bound, by name, and why.
+    pub async fn bind(config: &Config) -> io::Result<Self> {
+        let (sender, reports) = mpsc::channel(REPORTS);
+        let (mut bound, mut udp, mut accepting) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, listen) in (0..).zip(&config.listen) {
+            let id = ListenerId(index);
+            let named = |error: io::Error| {
+                let via = listen.transport.param();
+                io::Error::new(error.kind(), format!("listening on {via}:{}: {error}", listen.address))
+            };
+            let mut listen = *listen;
+            match listen.transport {
+                Transport::Udp => {
+                    let limit = config.limits.message_bytes;
+                    let socket =
+                        udp::Listener::bind(id, listen.address, limit, sender.clone()).map_err(named)?;
+                    listen.address = socket.address().map_err(named)?;
+                    udp.push(Some(socket));
+                }
+                Transport::Tcp => {
+                    let socket = tcp::listen(listen.address).map_err(named)?;
+                    listen.address = socket.local_addr().map_err(named)?;
+                    accepting.push(Task::spawn(tcp::accept(id, socket, sender.clone())));
+                    udp.push(None);
+                }
+            }
+            bound.push(listen);
+        }
+        Ok(Self {
+            addresses: Addresses::new(bound, &config.advertise),
+            udp,
+            pool: Pool::new(config.limits.clone(), sender),
+            reports,
+            pending: Vec::new(),
+            _accepting: accepting,
+        })
     }
+
     /// Bound addresses (port 0 resolved), in file order.
+    #[must_use]
     pub fn listeners(&self) -> &[config::Listen] {
-        todo!()
+        self.addresses.bound()
     }
-    /// The listener to use toward `remote` by `transport` (same family; a wildcard resolved to the address used toward it; cached, bounded). None: no such listener.
-    pub fn local(&mut self, _transport: Transport, _remote: SocketAddr) -> Option<Local> {
-        todo!()
+
+    /// The listener to use toward `remote` by `transport`, and what it shows there. Same family; loopback by a loopback
+    /// listener if there is one; else the first in file order that reaches it. `None`: no such listener, or no route.
+    pub fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local> {
+        let listener = self.addresses.listener(transport, remote.ip())?;
+        self.addresses.local(listener, remote)
     }
+
     /// Address that this flow's listener shows to its remote.
-    pub fn local_of(&mut self, _flow: &Flow) -> Option<Local> {
-        todo!()
+    pub fn local_of(&mut self, flow: &Flow) -> Option<Local> {
+        self.addresses.local(flow.listener, flow.remote)
     }
-    /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote, else a new one (connect time-out `connect_timeout`; 4 s unless told).
-    /// A failure comes back as an event with `token`.
-    pub fn send(
-        &mut self,
-        _flow: &Flow,
-        _bytes: Bytes,
-        _token: u64,
-        _connect_timeout: Option<std::time::Duration>,
-    ) {
-        todo!()
+
+    /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote, else a new
+    /// one from the flow's listener's address. `connect_timeout` (4 s unless told) is how long this message waits for it;
+    /// messages that wait for the same connection share it.
+    ///
+    /// A failure comes back as [`Event::SendFailed`] with `token`, unless that is [`UNTRACKED`].
+    pub fn send(&mut self, flow: &Flow, bytes: Bytes, token: u64, connect_timeout: Option<Duration>) {
+        match flow.transport {
+            Transport::Udp => match self.udp.get_mut(usize::from(flow.listener.0)) {
+                Some(Some(listener)) => listener.send(*flow, bytes, token, &mut self.pending),
+                _ => self.fail(*flow, token, NO_LISTENER),
+            },
+            Transport::Tcp => {
+                let give_up = Instant::now() + connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+                self.send_by_stream(Outgoing { flow: *flow, bytes, token, give_up });
+            }
+        }
     }
+
     /// A standing stream to `remote`, if any.
-    pub fn connection_to(&self, _transport: Transport, _remote: SocketAddr) -> Option<ConnectionId> {
-        todo!()
+    #[must_use]
+    pub fn connection_to(&self, transport: Transport, remote: SocketAddr) -> Option<ConnectionId> {
+        match transport {
+            Transport::Udp => None,
+            Transport::Tcp => self.pool.standing(remote),
+        }
     }
-    /// Closes a stream (a stranger's).
-    pub fn close(&mut self, _connection: ConnectionId) {
-        todo!()
+
+    /// The other side is a peer of ours: call it before anything is sent to a connection that came in. From here on its
+    /// pings are answered (RFC 5626 §3.5.1), and it is neither counted against its source nor closed after a minute.
+    pub fn recognise(&mut self, connection: ConnectionId) {
+        self.pool.recognise(connection);
     }
+
+    /// Closes a stream (a stranger's). Nothing of it comes as an event any more, except what was not sent; what the
+    /// last batch still holds of it is the caller's to drop.
+    pub fn close(&mut self, connection: ConnectionId) {
+        self.pool.remove(connection, &Ended::Closed, &mut self.pending);
+    }
+
     /// Waits for at least one event, then appends as many as are there (bounded batch). Cancel-safe.
-    pub async fn next(&mut self, _events: &mut Vec<Event>) {
-        todo!()
+    pub async fn next(&mut self, events: &mut Vec<Event>) {
+        std::future::poll_fn(|cx| self.poll_next(cx, events)).await;
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, events: &mut Vec<Event>) -> Poll<()> {
+        let before = events.len();
+        events.append(&mut self.pending);
+        for listener in self.udp.iter_mut().flatten() {
+            if let Poll::Ready(Err(error)) = listener.poll_receive(cx, events) {
+                tracing::error!(%error, "the runtime cannot watch a UDP socket");
+            }
+            listener.poll_waiting(cx, events);
+        }
+        for _ in 0..REPORTS_AT_ONCE {
+            match self.reports.poll_recv(cx) {
+                Poll::Ready(Some(report)) => self.on_report(report, events),
+                Poll::Ready(None) | Poll::Pending if events.len() == before => return Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => return Poll::Ready(()),
+            }
+        }
+        if events.len() == before {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    fn on_report(&mut self, report: Report, events: &mut Vec<Event>) {
+        match report {
+            Report::Received { bytes, flow } => {
+                if flow.connection.is_some_and(|connection| self.pool.contains(connection)) {
+                    events.push(Event::Received { bytes, flow });
+                }
+            }
+            Report::Unsent { message: Outgoing { flow, token, .. }, error } => {
+                if token != UNTRACKED {
+                    events.push(Event::SendFailed { token, flow, error });
+                }
+            }
+            Report::Accepted { listener, stream, remote } => self.pool.accept(listener, stream, remote),
+            Report::Ended { connection, ended } => self.end(connection, &ended, events),
+            Report::Unreachable(report) => {
+                if let Some(Some(listener)) = self.udp.get_mut(usize::from(report.listener.0)) {
+                    listener.on_unreachable(&report, events);
+                }
+            }
+        }
+    }
+
+    fn send_by_stream(&mut self, message: Outgoing) {
+        let flow = message.flow;
+        if let Some(link) = self.pool.find(flow.connection, flow.remote) {
+            if let Err(refused) = link.send(message) {
+                self.fail(refused.flow, refused.token, OVERFLOW);
+                let mut events = std::mem::take(&mut self.pending);
+                self.end(link.id, &Ended::SlowReader(OVERFLOW), &mut events);
+                self.pending = events;
+            }
+            return;
+        }
+        match self.addresses.of(flow.listener) {
+            Some(listen)
+                if listen.transport == flow.transport
+                    && listen.address.is_ipv4() == flow.remote.is_ipv4() =>
+            {
+                let source = Some(listen.address.ip()).filter(|address| !address.is_unspecified());
+                if let Err(refused) = self.pool.connect(flow.listener, source, message) {
+                    self.fail(refused.flow, refused.token, TOO_MANY);
+                }
+            }
+            _ => self.fail(flow, message.token, NO_LISTENER),
+        }
+    }
+
+    fn end(&mut self, connection: ConnectionId, ended: &Ended, events: &mut Vec<Event>) {
+        let Some(link) = self.pool.remove(connection, ended, events) else { return };
+        if ended.is_framing() {
+            events.push(Event::BadFraming { remote: link.remote, error: ended.to_string() });
+        }
+        if link.is_standing() {
+            events.push(Event::Closed { connection, remote: link.remote });
+        }
+    }
+
+    fn fail(&mut self, flow: Flow, token: u64, error: &str) {
+        if token != UNTRACKED {
+            self.pending.push(Event::SendFailed { token, flow, error: error.to_owned() });
+        }
     }
 }
 
-/// A/AAAA look-ups off the signalling thread; SRV comes later. IP literals at once. IPv4 before IPv6 unless only one listener family fits.
-pub mod resolve {
-    use super::*;
-    use crate::sip::uri::Uri;
-    /// In order of preference.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct Targets {
-        pub addresses: Vec<SocketAddr>,
-        pub transport: Transport,
-    }
-    #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
-    pub enum ResolveError {
-        #[error("{0} has no address")]
-        NoAddress(String),
-        #[error("transport {0} is not supported")]
-        Transport(String),
-        #[error("looking up {0}: {1}")]
-        Lookup(String, String),
-    }
-    /// `Some` when the uri's host is an IP literal: no look-up needed.
-    pub fn literal(_uri: &Uri) -> Option<Result<Targets, ResolveError>> {
-        todo!()
-    }
-    pub async fn resolve(_uri: &Uri) -> Result<Targets, ResolveError> {
-        todo!()
+/// What the tasks of this room hand over.
+#[derive(Debug)]
+enum Report {
+    Received { bytes: Bytes, flow: Flow },
+    Unsent { message: Outgoing, error: String },
+    Accepted { listener: ListenerId, stream: TcpStream, remote: SocketAddr },
+    Ended { connection: ConnectionId, ended: Ended },
+    Unreachable(udp::Unreachable),
+}
+
+/// A task that does not outlive its owner.
+struct Task(JoinHandle<()>);
+
+impl Task {
+    fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(future))
     }
 }
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How long a message waits for a connection unless told otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Reports that wait; a task that finds no room stops reading its connection.
+const REPORTS: usize = 1_024;
+
+/// Reports dealt with before the server gets a turn.
+const REPORTS_AT_ONCE: usize = 64;
+
+const NO_LISTENER: &str = "no listener of that transport and address family; add one to [sip].listen";
+const OVERFLOW: &str = "too much waits to be written";
+const TOO_MANY: &str = "too many connections";

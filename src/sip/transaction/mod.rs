@@ -1,152 +1,128 @@
-//! The four machines of RFC 3261 §17 (as amended by RFC 6026) and their table: STUB.
+//! Transactions (RFC 3261 §17, RFC 6026): the four machines, one file each, and the [`Table`] that drives them.
 //!
-//! submodules: invite_client, client, invite_server, server, table
-use super::flow::Flow;
-use super::message::{Message, Method};
-use super::timers::Timers;
-use crate::id::{ClientTx, ServerTx};
+//! A machine knows status codes and time; the table knows bytes, keys and flows. What surprises newcomers: an INVITE's
+//! 2xx ends neither transaction at once. Both linger 64·T1 as Accepted, the client's to deliver every 2xx of a fork, the
+//! server's to swallow a repeated INVITE, and the repeating of the 2xx and its ACK belong to the dialog's user.
+
+mod clients;
+mod keys;
+mod servers;
+mod table;
+mod timed_map;
+
+pub mod client;
+pub mod invite_client;
+pub mod invite_server;
+pub mod server;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
 use bytes::Bytes;
-use std::time::Instant;
+
+use super::flow::Flow;
+use super::message::Message;
+use crate::id::{ClientTx, ServerTx};
+
+pub use table::Table;
+
+/// What a client machine asks of the table, in the order in which it must happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientOutput {
+    /// Send the request, for the first time or again.
+    SendRequest,
+    /// Send the ACK to a non-2xx final response, for the first time or again.
+    SendAck,
+    /// Start the CANCEL's own transaction.
+    SendCancel,
+    /// Hand the response that came to the user.
+    Deliver,
+    /// Tell the user that no final response came in time.
+    TimedOut,
+}
+
+/// What a server machine asks of the table, in the order in which it must happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServerOutput {
+    /// Send the response just given, or the last one again.
+    SendResponse,
+    /// Hand the ACK that came to the user: it is that to a 2xx.
+    DeliverAck,
+    /// Tell the user that its non-2xx final response was never acknowledged.
+    NoAck,
+}
 
 /// What the table asks its driver to do, in order.
 #[derive(Debug)]
 pub enum Action {
-    /// Send these bytes (first time or retransmission).
+    /// Send these bytes, for the first time or again.
     Send {
+        /// Where to.
         flow: Flow,
+        /// The whole message.
         bytes: Bytes,
+        /// Whom to tell when it cannot be sent.
         by: Owner,
     },
-    /// Deliver to the user of client transaction `tx`: every 1xx, every 2xx to INVITE (repeats and forks too), the first other final.
+    /// Deliver to the user of a client transaction: every 1xx, every 2xx to INVITE (repeats and forks too), and the
+    /// first other final.
     Response {
+        /// The transaction.
         tx: ClientTx,
+        /// The response.
         message: Message,
     },
-    /// Timer B or F: no final response (or none at all).
+    /// Timer B or F: no final response came (or, to a cancelled INVITE, none within 64·T1 of the CANCEL).
     TimedOut {
+        /// The transaction.
         tx: ClientTx,
     },
-    /// The client transaction is gone and `tx` may not be used again.
+    /// The client transaction is gone.
     ClientGone {
+        /// What it was; may not be used again.
         tx: ClientTx,
     },
-    /// Timer H: no ACK came for our non-2xx final.
+    /// Timer H: no ACK came for our non-2xx final response.
     NoAck {
+        /// The transaction.
         tx: ServerTx,
     },
+    /// The server transaction is gone.
     ServerGone {
+        /// What it was; never used again.
         tx: ServerTx,
     },
 }
-/// Whose message is sent, so that a failed send finds its transaction.
+
+/// Whose message is sent, so that a failed send finds its transaction (see [`Table::on_transport_failed`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
+    /// The request of this transaction.
     Client(ClientTx),
+    /// A response of this transaction.
     Server(ServerTx),
+    /// Nobody minds: a CANCEL, or the ACK to a failure.
     Nobody,
 }
 
 /// What an arriving request is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// A new server transaction was created; answer it with [`Table::respond`]. (Every method but ACK and CANCEL-that-matches.)
+    /// A new request, of any method but ACK and a CANCEL: to be answered with [`Table::respond`].
     New(ServerTx),
-    /// A CANCEL that matches INVITE transaction `invite`; `cancel` is its own new transaction, to be answered too (200).
-    Cancel { cancel: ServerTx, invite: ServerTx },
-    /// A CANCEL with nothing to cancel: answer 481 (a new transaction was created).
+    /// A CANCEL of a standing INVITE.
+    Cancel {
+        /// The CANCEL's own transaction, to be answered with 200 in any case.
+        cancel: ServerTx,
+        /// The INVITE's transaction, to be answered with 487 if it has had no final response.
+        invite: ServerTx,
+    },
+    /// A CANCEL with nothing to cancel, to be answered with 481.
     CancelUnknown(ServerTx),
-    /// Retransmission or ACK to a non-2xx: dealt with, actions were pushed.
+    /// A repeated request, or the ACK to a non-2xx: dealt with, actions were pushed.
     Absorbed,
-    /// ACK that matches no failed INVITE: the ACK to a 2xx (find the dialog) or a stray.
+    /// An ACK that matches no refused INVITE: that to a 2xx (find the dialog), or a stray.
     Ack,
-    /// Same request by another path (RFC 3261 §8.2.2.2): answer 482 (a new transaction was created).
+    /// The same request by another path (RFC 3261 §8.2.2.2), to be answered with 482.
     Merged(ServerTx),
-}
-
-pub struct Table {}
-impl Table {
-    pub fn new(_timers: Timers) -> Self {
-        todo!()
-    }
-    pub fn len(&self) -> usize {
-        todo!()
-    }
-    pub fn is_empty(&self) -> bool {
-        todo!()
-    }
-
-    /// Looks the request up without creating anything: true when it matches a standing server transaction (retransmission, ACK to a non-2xx,
-    /// CANCEL of a standing INVITE). Lets the server answer retransmissions before the recognition of peers.
-    pub fn matches(&self, _request: &Message) -> bool {
-        todo!()
-    }
-    /// `flow` is where its responses go (see `nat`).
-    pub fn on_request(
-        &mut self,
-        _request: &Message,
-        _flow: Flow,
-        _now: Instant,
-        _out: &mut Vec<Action>,
-    ) -> Incoming {
-        todo!()
-    }
-    /// Sends `bytes` as the response; a 1xx may be followed by others. After a final one further calls are ignored, except 2xx repeated by the UAS core (INVITE).
-    pub fn respond(
-        &mut self,
-        _tx: ServerTx,
-        _code: u16,
-        _bytes: Bytes,
-        _now: Instant,
-        _out: &mut Vec<Action>,
-    ) {
-        todo!()
-    }
-    /// Starts a client transaction. `bytes` is the complete request with the Via whose branch is `tx`'s.
-    pub fn request(
-        &mut self,
-        _tx: ClientTx,
-        _method: Method<'_>,
-        _bytes: Bytes,
-        _flow: Flow,
-        _now: Instant,
-        _out: &mut Vec<Action>,
-    ) {
-        todo!()
-    }
-    /// The same request again by another transport (TCP refused: UDP): replaces bytes and flow and restarts the timers.
-    pub fn resend(
-        &mut self,
-        _tx: ClientTx,
-        _bytes: Bytes,
-        _flow: Flow,
-        _now: Instant,
-        _out: &mut Vec<Action>,
-    ) {
-        todo!()
-    }
-    /// CANCELs our INVITE (RFC 3261 §9.1): at once if a 1xx came, when the first 1xx comes otherwise (nothing after a final). The CANCEL is a transaction of the table's own;
-    /// its answer is not delivered. If no final follows within 64*T1 of the CANCEL, `TimedOut` is pushed.
-    pub fn cancel(&mut self, _tx: ClientTx, _reason: Option<&str>, _now: Instant, _out: &mut Vec<Action>) {
-        todo!()
-    }
-    /// `tx` is from the branch (`Ids::parse_branch`); false if nothing matches (method in CSeq is compared).
-    pub fn on_response(
-        &mut self,
-        _tx: ClientTx,
-        _response: &Message,
-        _now: Instant,
-        _out: &mut Vec<Action>,
-    ) -> bool {
-        todo!()
-    }
-    /// The transport could not send; the client transaction ends at once (its user is told by the driver), a server transaction too.
-    pub fn on_transport_failed(&mut self, _owner: Owner, _now: Instant, _out: &mut Vec<Action>) {
-        todo!()
-    }
-    pub fn next_deadline(&self) -> Option<Instant> {
-        todo!()
-    }
-    pub fn on_deadline(&mut self, _now: Instant, _out: &mut Vec<Action>) {
-        todo!()
-    }
 }

@@ -1,0 +1,145 @@
+//! One attempt to reach the callee: our INVITE to one address, its challenges, and the dialogs it opened.
+//!
+//! We are the UAC here. An attempt outlives its usefulness: after CANCEL, or after the call went to the next target,
+//! its INVITE may still be answered with 200 (and by several forks), and each such callee gets ACK and BYE.
+
+use std::time::Instant;
+
+use crate::id::{ClientTx, LegId, PeerId};
+use crate::sdp::build::Local;
+use crate::sdp::codec::Payload;
+use crate::sdp::negotiate::Accepted;
+use crate::sip::auth::Challenge;
+use crate::sip::build::{Draft, RequestBuilder};
+use crate::sip::dialog::Dialog;
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::headers::Name;
+use crate::sip::message::{Limits, Message, Method};
+use crate::sip::uri::Uri;
+
+use super::caller::{ALLOW, SDP, contact};
+use super::contract::{Action, Cx, Destination, Hop};
+
+/// One attempt.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) leg: LegId,
+    pub(super) peer: PeerId,
+    /// Request-URI and To.
+    pub(super) target: Uri,
+    pub(super) hop: Hop,
+    pub(super) identity: Identity,
+    /// The INVITE's transaction; a challenge answered makes a new one.
+    pub(super) tx: ClientTx,
+    /// The INVITE as it was sent last; dropped with its transaction.
+    pub(super) invite: Option<Draft>,
+    pub(super) progress: Progress,
+    /// The dialog of whoever answered first.
+    pub(super) dialog: Option<Dialog>,
+    /// Our `host:port` toward it.
+    pub(super) flow: Option<Flow>,
+    pub(super) local: Local,
+    /// What we offered.
+    pub(super) offered: (Vec<Payload>, Option<u8>),
+    /// What it took, from an early or the final answer.
+    pub(super) accepted: Option<Accepted>,
+    pub(super) challenges: u8,
+    /// The last challenge answered, for requests inside the dialog.
+    pub(super) challenge: Option<Challenge>,
+    pub(super) nonce_count: u32,
+    /// The ACK to the 2xx that won, sent again for every repeat of it.
+    pub(super) ack: Option<(ClientTx, Draft, Destination)>,
+    /// Dialogs of other forks that answered too: their ACK, by the tag of the fork.
+    pub(super) forks: Vec<(String, ClientTx, Draft, Destination)>,
+    /// Client transactions whose end is awaited.
+    pub(super) open: Vec<ClientTx>,
+    /// What it ended with, for the record: its final status, or what we made of its silence.
+    pub(super) code: u16,
+}
+
+/// Fresh for every attempt; kept when a challenge is answered.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) call_id: String,
+    pub(super) from: String,
+    pub(super) cseq: u32,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// No final response yet.
+    Pending {
+        /// Whether an 18x came: no next target after that.
+        alerted: bool,
+    },
+    /// Given up by us; a late 2xx gets ACK and BYE.
+    Abandoned,
+    /// Answered and in use.
+    Answered,
+    /// Refused, failed, or BYE was sent or received.
+    Closed,
+}
+
+impl Attempt {
+    /// Whether nothing of it is left on the wire.
+    pub(super) fn is_gone(&self) -> bool {
+        self.open.is_empty() && matches!(self.progress, Progress::Abandoned | Progress::Closed)
+    }
+
+    /// Writes the INVITE under the identity as it stands and hands it out in a new transaction.
+    pub(super) fn send_invite(&mut self, extra: &Extra<'_>, cx: &mut Cx<'_>) {
+        let mut request = RequestBuilder::new(Method::Invite, &self.target)
+            .header(Name::MaxForwards, extra.max_forwards)
+            .header(Name::From, &self.identity.from)
+            .header(Name::To, format_args!("<{}>", self.target))
+            .header(Name::CallId, &self.identity.call_id)
+            .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
+            .header(Name::Contact, contact(&self.hop.sent_by, self.hop.transport))
+            .header(Name::Allow, ALLOW);
+        if let Some((name, value)) = &extra.authorization {
+            request = request.header(*name, value);
+        }
+        for (name, value) in extra.headers {
+            request = request.header_raw(name, value);
+        }
+        let draft = request.body(SDP, extra.sdp);
+        self.tx = cx.ids.client_tx();
+        self.open.push(self.tx);
+        self.invite = Some(draft.clone());
+        cx.out.push(Action::Request {
+            tx: self.tx,
+            leg: self.leg,
+            peer: self.peer,
+            draft,
+            to: Destination::Hop(self.hop.clone()),
+        });
+    }
+
+    /// The INVITE as a message, to form dialogs from.
+    pub(super) fn invite_message(&self) -> Option<Message> {
+        let draft = self.invite.as_ref()?;
+        Message::parse(draft.with_via(Transport::Udp, &self.hop.sent_by, "z9hG4bK0"), &Limits::default()).ok()
+    }
+
+    /// Where a request inside `dialog` goes.
+    pub(super) fn destination(&self, dialog: &Dialog) -> Destination {
+        match self.flow {
+            Some(flow) => Destination::Dialog { uri: dialog.next_hop().clone(), flow },
+            None => Destination::Hop(self.hop.clone()),
+        }
+    }
+
+    /// The deadline until which silence is borne.
+    pub(super) fn silent_until(is_last: bool, cx: &Cx<'_>) -> Instant {
+        cx.now + if is_last { cx.settings.silent_last_target } else { cx.settings.silent_target }
+    }
+}
+
+/// What an INVITE carries besides its identity.
+pub(super) struct Extra<'a> {
+    pub(super) max_forwards: u8,
+    pub(super) headers: &'a [(Vec<u8>, Vec<u8>)],
+    pub(super) sdp: &'a [u8],
+    pub(super) authorization: Option<(Name, String)>,
+}

@@ -1,0 +1,164 @@
+//! The leg of whoever called: our side of its INVITE, from the 100 to the ACK of the 200.
+//!
+//! We are the UAS here. A BYE of ours has to wait until the caller's ACK has come (RFC 3261 §15), so an end that
+//! falls between 200 and ACK is kept in [`Closing`].
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::id::{ClientTx, PeerId, ServerTx};
+use crate::sdp::build::Local;
+use crate::sdp::codec::Payload;
+use crate::sdp::session::Session;
+use crate::sip::build::ResponseBuilder;
+use crate::sip::dialog::{AnswerRepeat, Dialog};
+use crate::sip::flow::Flow;
+use crate::sip::headers::Name;
+use crate::sip::message::Message;
+
+use super::contract::{Action, Cx};
+
+/// The caller's leg.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) peer: PeerId,
+    /// Its INVITE; kept for the headers of what we answer and for the rules that read it.
+    pub(super) invite: Message,
+    pub(super) tx: ServerTx,
+    /// The path its last request came by.
+    pub(super) flow: Flow,
+    /// Where its INVITE came from: what `received` and `rport` of our responses say.
+    pub(super) source: SocketAddr,
+    pub(super) dialog: Dialog,
+    /// Our `host:port` as it sees it.
+    pub(super) sent_by: String,
+    pub(super) offer: Session,
+    pub(super) local: Option<Local>,
+    /// What was agreed with it: the codec under its payload type, and its telephone-event type.
+    pub(super) agreed: Option<(Payload, Option<u8>)>,
+    /// Whether it was told 180.
+    pub(super) alerted: bool,
+    pub(super) progress: Progress,
+    /// Code of the final response it got.
+    pub(super) code: u16,
+    /// Client transactions (BYE) whose end is awaited.
+    pub(super) open: Vec<ClientTx>,
+}
+
+/// How far the caller's INVITE is.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// No final response yet.
+    Pending,
+    /// 200 sent, no ACK yet.
+    Answered {
+        /// Repeats the 200.
+        repeat: AnswerRepeat,
+        /// The 200.
+        ok: Bytes,
+        /// Packets that had come from the caller before the 200; `None` until they are counted.
+        packets_before: Option<u64>,
+        /// The call ended meanwhile: BYE as soon as the ACK is here.
+        closing: Option<Closing>,
+    },
+    /// Confirmed by its ACK.
+    Confirmed,
+    /// Refused, cancelled, or BYE was sent or received.
+    Closed,
+}
+
+/// A BYE that waits for the ACK: the headers that it will carry.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) headers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Caller {
+    /// Whether nothing is left to be sent or awaited.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.progress, Progress::Closed) && self.open.is_empty()
+    }
+
+    /// Begins a response to the INVITE.
+    pub(super) fn response(&self, code: u16, reason: &str) -> ResponseBuilder {
+        ResponseBuilder::new(&self.invite, code, reason, Some(self.dialog.local_tag()), self.source)
+    }
+
+    /// Sends the 100 that stops the caller's retransmissions; without a tag, it forms no dialog (RFC 3261 §8.2.6.1).
+    pub(super) fn trying(&self, cx: &mut Cx<'_>) {
+        let bytes = ResponseBuilder::new(&self.invite, 100, "", None, self.source).no_body();
+        cx.out.push(Action::Respond { tx: self.tx, code: 100, bytes });
+    }
+
+    /// Sends a provisional response that carries `headers` and, early media, `body`.
+    pub(super) fn progress(
+        &mut self,
+        code: u16,
+        reason: &str,
+        headers: &[(Vec<u8>, Vec<u8>)],
+        body: Option<&Bytes>,
+        cx: &mut Cx<'_>,
+    ) {
+        let mut response =
+            with_headers(self.response(code, reason).header(Name::Contact, self.contact()), headers);
+        let bytes = match body {
+            Some(body) => response.body(SDP, body),
+            None => {
+                response = response.header(Name::Allow, ALLOW);
+                response.no_body()
+            }
+        };
+        cx.out.push(Action::Respond { tx: self.tx, code, bytes });
+    }
+
+    /// Sends the 200 and begins to repeat it.
+    pub(super) fn answer(&mut self, headers: &[(Vec<u8>, Vec<u8>)], sdp: &Bytes, cx: &mut Cx<'_>) {
+        let response =
+            self.response(200, "").header(Name::Contact, self.contact()).header(Name::Allow, ALLOW);
+        let ok = with_headers(response, headers).body(SDP, sdp);
+        self.code = 200;
+        cx.out.push(Action::Respond { tx: self.tx, code: 200, bytes: ok.clone() });
+        let repeat = AnswerRepeat::start(cx.settings.timers, cx.now);
+        self.progress = Progress::Answered { repeat, ok, packets_before: None, closing: None };
+    }
+
+    /// Sends a final refusal.
+    pub(super) fn refuse(
+        &mut self,
+        code: u16,
+        reason: &str,
+        headers: &[(Vec<u8>, Vec<u8>)],
+        cx: &mut Cx<'_>,
+    ) {
+        self.code = code;
+        let bytes = with_headers(self.response(code, reason), headers).no_body();
+        cx.out.push(Action::Respond { tx: self.tx, code, bytes });
+        self.progress = Progress::Closed;
+    }
+
+    /// `<sip:host:port;transport=tcp>`: where the caller's requests inside the dialog go.
+    pub(super) fn contact(&self) -> String {
+        contact(&self.sent_by, self.flow.transport)
+    }
+}
+
+/// The Contact that a leg over `transport` shows.
+pub(super) fn contact(sent_by: &str, transport: crate::sip::flow::Transport) -> String {
+    if transport.is_reliable() {
+        format!("<sip:{sent_by};transport={}>", transport.param())
+    } else {
+        format!("<sip:{sent_by}>")
+    }
+}
+
+/// Adds passed headers to a response.
+pub(super) fn with_headers(response: ResponseBuilder, headers: &[(Vec<u8>, Vec<u8>)]) -> ResponseBuilder {
+    headers.iter().fold(response, |response, (name, value)| response.header_raw(name, value))
+}
+
+/// The content type of every body we send.
+pub(super) const SDP: &str = "application/sdp";
+
+/// The methods we take part in.
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO";

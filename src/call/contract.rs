@@ -1,0 +1,230 @@
+//! What goes into a call and what comes out: [`Input`], [`Action`] and the context both travel in.
+//!
+//! The actions of one input are carried out in order, before the next input; an action that asks for something
+//! (addresses, media ports, counters) is answered by an input, at once or later.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::id::{ClientTx, Ids, LegId, PeerId, ServerTx};
+use crate::routing::{Plan, Routes};
+use crate::rtp::leg::{LegMedia, Reserved, Side};
+use crate::sip::build::Draft;
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::message::Message;
+use crate::sip::timers::Timers;
+use crate::sip::uri::Uri;
+
+use super::record::{Record, View};
+
+/// An INVITE that was recognised, routed and not refused, as the server offers it to a new call.
+#[derive(Debug)]
+pub struct Offered {
+    /// The request; validated.
+    pub invite: Message,
+    /// Its server transaction.
+    pub tx: ServerTx,
+    /// The path it came by.
+    pub flow: Flow,
+    /// Who sent it.
+    pub peer: PeerId,
+    /// Our own `host:port` as this peer sees it, for Contact.
+    pub sent_by: String,
+    /// Its course.
+    pub plan: Plan,
+}
+
+/// One address to try for a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Where the request goes.
+    pub remote: SocketAddr,
+    /// By which transport.
+    pub transport: Transport,
+    /// Our own `host:port` toward it, for Via and Contact.
+    pub sent_by: String,
+}
+
+/// Where a request of ours goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// An address that was looked up.
+    Hop(Hop),
+    /// Inside a dialog: the next hop of its route set or remote target. An address that is private is reached by
+    /// `flow`, the path that the dialog's messages came by, when that one is public (NAT).
+    Dialog {
+        /// First Route, or the remote target.
+        uri: Uri,
+        /// The path its last message came by.
+        flow: Flow,
+    },
+}
+
+/// What the world tells a call.
+#[derive(Debug)]
+pub enum Input {
+    /// The answer to [`Action::Resolve`]; empty when the target has no address we can reach.
+    Targets(Vec<Hop>),
+    /// The answer to [`Action::ReserveMedia`]; the error is a sentence for the record.
+    Media(Result<Reserved, String>),
+    /// A response to one of our requests.
+    Response {
+        /// Its transaction.
+        tx: ClientTx,
+        /// The response.
+        message: Message,
+        /// The path it came by.
+        flow: Flow,
+    },
+    /// No final response came to one of our requests (RFC 3261 timers B and F).
+    TimedOut(ClientTx),
+    /// One of our requests could not be sent.
+    TransportFailed(ClientTx),
+    /// A client transaction is gone: nothing more will come of it.
+    ClientGone(ClientTx),
+    /// The caller cancelled; its CANCEL was answered.
+    Cancelled(Message),
+    /// A request inside the dialog of a leg, with its server transaction.
+    Request {
+        /// Whose dialog.
+        leg: LegId,
+        /// Its server transaction.
+        tx: ServerTx,
+        /// The request.
+        message: Message,
+        /// The path it came by.
+        flow: Flow,
+    },
+    /// The ACK to a 2xx of ours.
+    Ack {
+        /// Whose dialog.
+        leg: LegId,
+        /// The ACK.
+        message: Message,
+    },
+    /// The answer to [`Action::CountMedia`]: packets received from the caller so far.
+    MediaCount(u64),
+    /// Nothing was received from a side for the silence time-out.
+    MediaSilent(Side),
+    /// End the call: a sentence for the record, and the code for a caller who was not answered yet.
+    HangUp {
+        /// What stands in the record.
+        reason: &'static str,
+        /// Status for an unanswered caller.
+        code: u16,
+    },
+    /// A deadline of the call has come.
+    Deadline,
+}
+
+/// What a call asks the world to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Send a response by its server transaction.
+    Respond {
+        /// Which.
+        tx: ServerTx,
+        /// Its status, for the transaction.
+        code: u16,
+        /// The whole message.
+        bytes: Bytes,
+    },
+    /// Look a target up; answered by [`Input::Targets`].
+    Resolve(Uri),
+    /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].
+    ReserveMedia {
+        /// The caller's address: decides family and interface.
+        caller: IpAddr,
+        /// The callee's.
+        callee: IpAddr,
+    },
+    /// Send a request in a new client transaction.
+    Request {
+        /// The transaction; its branch goes into the Via.
+        tx: ClientTx,
+        /// Which leg's.
+        leg: LegId,
+        /// To which peer.
+        peer: PeerId,
+        /// The message without its Via.
+        draft: Draft,
+        /// Where to.
+        to: Destination,
+    },
+    /// Send an ACK to a 2xx, outside any transaction.
+    Ack {
+        /// Makes its branch.
+        tx: ClientTx,
+        /// To which peer.
+        peer: PeerId,
+        /// The message without its Via.
+        draft: Draft,
+        /// Where to.
+        to: Destination,
+    },
+    /// Cancel one of our INVITEs, as soon as the protocol permits.
+    Cancel {
+        /// Which.
+        tx: ClientTx,
+        /// Value of its Reason header.
+        reason: Option<&'static str>,
+    },
+    /// Relay this side so from here on.
+    SetLeg(Side, LegMedia),
+    /// Forget what is known of a side: another target is tried.
+    ClearLeg(Side),
+    /// The call was answered: silence time-outs run from here.
+    Answered,
+    /// A side holds, or no longer: no silence time-out for it meanwhile.
+    SetHeld(Side, bool),
+    /// Tell how many packets came from the caller; answered at once by [`Input::MediaCount`].
+    CountMedia,
+    /// The call shows itself anew.
+    Show(View),
+    /// The call ended: write its record (media figures are added to legs 0 and `answered_leg`), free its media.
+    Finish {
+        /// What to write.
+        record: Box<Record>,
+        /// Place in the record's legs of whoever answered.
+        answered_leg: Option<usize>,
+    },
+}
+
+/// What a call needs to act, lent to it for one input.
+pub struct Cx<'a> {
+    /// The time.
+    pub now: Instant,
+    /// The time on the wall, in milliseconds since the Unix epoch; only for records.
+    pub unix_ms: i64,
+    /// The generator of everything unguessable.
+    pub ids: &'a mut Ids,
+    /// The routing tables in force.
+    pub routes: &'a Routes,
+    /// Timers that belong to no peer.
+    pub settings: &'a Settings,
+    /// Where actions are pushed.
+    pub out: &'a mut Vec<Action>,
+}
+
+/// Timers that belong to no peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// T1, T2 and T4.
+    pub timers: Timers,
+    /// How long a target may give no response at all while there is another one.
+    pub silent_target: Duration,
+    /// The same for the last target.
+    pub silent_last_target: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timers: Timers::default(),
+            silent_target: Duration::from_secs(4),
+            silent_last_target: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Reaching the callee: targets in order, the addresses of each, and when to go on to the next.
+//!
+//! A target is given up on a transport error, on silence, or on 408, 500, 502, 503 and 504 before any 18x; on nothing
+//! else, because a callee that declined must not be rung through a second gateway. The abandoned INVITE is cancelled
+//! and watched until its transaction ends.
+
+use crate::id::{LegId, PeerId};
+use crate::routing::Kind;
+use crate::rtp::leg::Side;
+use crate::sdp::build::Local;
+use crate::sdp::negotiate;
+use crate::sip::headers::Name;
+use crate::sip::uri::Host;
+
+use super::attempt::{Attempt, Extra, Identity, Progress};
+use super::contract::{Action, Cx, Hop};
+use super::failure::Failure;
+use super::{Call, State, audio};
+
+impl Call {
+    /// Asks for the addresses of the next target, or tells the caller that none is left.
+    pub(super) fn next_target(&mut self, cx: &mut Cx<'_>) {
+        if let Some(hop) = self.hops.pop_front() {
+            return self.reach(hop, cx);
+        }
+        match self.targets.pop_front() {
+            Some(target) => {
+                cx.out.push(Action::Resolve(target.clone()));
+                self.target = Some(target);
+                self.state = State::Resolving;
+            }
+            None => {
+                let failure = self.failure.take().unwrap_or_else(Failure::unreachable);
+                self.fail(failure, cx);
+            }
+        }
+    }
+
+    /// Takes the addresses of the target asked for last.
+    pub(super) fn on_targets(&mut self, hops: Vec<Hop>, cx: &mut Cx<'_>) {
+        if self.state == State::Resolving {
+            self.hops = hops.into_iter().take(MAX_ADDRESSES).collect();
+            self.next_target(cx);
+        }
+    }
+
+    /// Tries one address; media ports come first, since the INVITE names them.
+    fn reach(&mut self, hop: Hop, cx: &mut Cx<'_>) {
+        let callee = hop.remote.ip();
+        if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
+            return self.invite(hop, cx);
+        }
+        cx.out.push(Action::ReserveMedia { caller: self.caller.source.ip(), callee });
+        self.hops.push_front(hop);
+    }
+
+    /// Takes the ports that [`Self::reach`] asked for.
+    pub(super) fn on_media(&mut self, media: Result<crate::rtp::leg::Reserved, String>, cx: &mut Cx<'_>) {
+        if self.state == State::Over {
+            return;
+        }
+        let Some(hop) = self.hops.pop_front() else { return };
+        match media {
+            Ok(reserved) => {
+                self.reserved = Some((hop.remote.ip(), reserved));
+                self.caller.local = Some(Local::new(cx.ids.random() >> 1, reserved.caller));
+                self.invite(hop, cx);
+            }
+            Err(reason) => self.fail(Failure::no_media(reason), cx),
+        }
+    }
+
+    /// Sends the INVITE of a fresh attempt to `hop`.
+    fn invite(&mut self, hop: Hop, cx: &mut Cx<'_>) {
+        let (Some((_, reserved)), Some(offer), Some(target)) =
+            (self.reserved, audio(&self.caller.offer), self.target.clone())
+        else {
+            return;
+        };
+        let leg = LegId(u16::try_from(self.attempts.len() + 1).unwrap_or(u16::MAX));
+        let peer = self.plan.callee;
+        let codecs = match cx.routes.peer(peer).kind {
+            Kind::Retell => negotiate::codecs_for_retell(offer),
+            Kind::Trunk => negotiate::codecs_for_trunk(offer),
+        };
+        let dtmf = offer.dtmf.map(|_| TELEPHONE_EVENT);
+        let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
+        local.offer(&codecs, dtmf);
+        let tag = cx.ids.tag(self.id, leg);
+        let identity = Identity { call_id: cx.ids.call_id(), from: self.from_header(&hop, &tag), cseq: 1 };
+        let mut attempt = Attempt {
+            leg,
+            peer,
+            target,
+            hop,
+            identity,
+            tx: cx.ids.client_tx(),
+            invite: None,
+            progress: Progress::Pending { alerted: false },
+            dialog: None,
+            flow: None,
+            local,
+            offered: (codecs, dtmf),
+            accepted: None,
+            challenges: 0,
+            challenge: None,
+            nonce_count: 0,
+            ack: None,
+            forks: Vec::new(),
+            open: Vec::new(),
+            code: 0,
+        };
+        self.send_invite(&mut attempt, None, cx);
+        let is_last = self.hops.is_empty() && self.targets.is_empty();
+        let silent_until = Some(Attempt::silent_until(is_last, cx));
+        self.answer_by = cx.routes.peer(peer).answer_timeout.map(|timeout| cx.now + timeout);
+        self.attempts.push(attempt);
+        self.state = State::Calling { attempt: self.attempts.len() - 1, silent_until };
+    }
+
+    /// Sends the INVITE of `attempt` as its identity stands, with credentials when it was challenged.
+    pub(super) fn send_invite(
+        &self,
+        attempt: &mut Attempt,
+        authorization: Option<(Name, String)>,
+        cx: &mut Cx<'_>,
+    ) {
+        let headers = self.headers_toward(attempt.peer, &attempt.hop.sent_by, Some(&self.caller.invite), cx);
+        let sdp = attempt.local.last().unwrap_or_default();
+        let received = self.caller.invite.max_forwards().ok().flatten();
+        let extra = Extra {
+            max_forwards: received.map_or(70, |hops| hops.saturating_sub(1)),
+            headers: &headers,
+            sdp: &sdp,
+            authorization,
+        };
+        attempt.send_invite(&extra, cx);
+    }
+
+    /// The headers of `source` that pass toward `peer`, and those that rules add.
+    pub(super) fn headers_toward(
+        &self,
+        peer: PeerId,
+        sent_by: &str,
+        source: Option<&crate::sip::message::Message>,
+        cx: &Cx<'_>,
+    ) -> Vec<(Vec<u8>, Vec<u8>)> {
+        cx.routes.headers(peer, source, &self.caller.invite, &self.plan, self.id, host_of(sent_by))
+    }
+
+    /// Gives the current attempt up because of `failure` and goes on to the next target.
+    pub(super) fn give_up_target(&mut self, index: usize, failure: Option<Failure>, cx: &mut Cx<'_>) {
+        self.abandon(index, None, cx);
+        if failure.is_some() {
+            self.failure = failure;
+        }
+        cx.out.push(Action::ClearLeg(Side::Callee));
+        self.next_target(cx);
+    }
+
+    /// Cancels an attempt that has no final response yet and leaves it to its transaction.
+    pub(super) fn abandon(&mut self, index: usize, reason: Option<&'static str>, cx: &mut Cx<'_>) {
+        let attempt = &mut self.attempts[index];
+        if matches!(attempt.progress, Progress::Pending { .. }) {
+            attempt.progress = Progress::Abandoned;
+            if attempt.open.contains(&attempt.tx) {
+                cx.out.push(Action::Cancel { tx: attempt.tx, reason });
+            }
+        }
+    }
+
+    /// From toward the callee, at our own address: the other leg's must not show, and peers match trunks by it.
+    fn from_header(&self, hop: &Hop, tag: &str) -> String {
+        let host = host_of(&hop.sent_by).trim_matches(['[', ']']);
+        let host = host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Ip);
+        let mut from = self.plan.from_header(host, None);
+        from.params.push(("tag".into(), Some(tag.into())));
+        from.to_string()
+    }
+}
+
+/// `host` of `host:port`, brackets kept.
+pub(super) fn host_of(sent_by: &str) -> &str {
+    match sent_by.rfind(':') {
+        Some(colon) if !sent_by[colon..].contains(']') => &sent_by[..colon],
+        _ => sent_by,
+    }
+}
+
+/// More addresses of one target than this are not tried: the caller would wait for minutes.
+const MAX_ADDRESSES: usize = 8;
+
+/// The payload type under which we offer telephone events; what LiveKit expects.
+const TELEPHONE_EVENT: u8 = 101;

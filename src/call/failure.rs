@@ -1,0 +1,143 @@
+//! Which code the caller gets when the callee was not reached (CONTRACT §3, row "failure").
+//!
+//! Retell's codes mean something else than they say: its 486 is "no agent came", not "busy", so toward a trunk it must
+//! not be 486. A carrier's code is passed as it is, because Retell derives its disconnection reason from it.
+
+use crate::sip::message::Message;
+
+use super::record::{Direction, EndedBy};
+
+/// Why the callee was not reached, and what the caller is told.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The caller's final status.
+    pub(super) code: u16,
+    /// Its reason phrase; empty for the standard one.
+    pub(super) phrase: String,
+    /// The sentence of the record.
+    pub(super) reason: String,
+    pub(super) ended_by: EndedBy,
+    /// The response whose headers pass to the caller.
+    pub(super) response: Option<Message>,
+    /// Seconds of Retry-After.
+    pub(super) retry_after: Option<u32>,
+}
+
+impl Failure {
+    /// What the callee's final `response` means to the caller of a call in `direction`.
+    pub(super) fn from_response(response: Message, direction: Direction, callee: &str) -> Self {
+        let received = response.status().unwrap_or(500);
+        let phrase = String::from_utf8_lossy(response.reason()).into_owned();
+        let code = match direction {
+            Direction::ToRetell => code_from_retell(received),
+            Direction::ToTrunk => code_from_trunk(received),
+        };
+        let kept = code == received;
+        let reason = match (direction, code) {
+            (Direction::ToRetell, 480) => {
+                format!("{callee} has no agent for this call ({received} {phrase})")
+            }
+            (_, 502) if received < 400 => {
+                format!("{callee} redirected the call ({received}), which is not followed")
+            }
+            (Direction::ToTrunk, 403) if !kept => format!("{callee} refused our credentials ({received})"),
+            _ => format!("{callee} refused the call: {received} {phrase}"),
+        };
+        let phrase = if kept { phrase } else { String::new() };
+        let retry_after = (code == 503).then(|| response.retry_after()).flatten();
+        Self { code, phrase, reason, ended_by: EndedBy::Callee, response: Some(response), retry_after }
+    }
+
+    /// No target could be reached at all.
+    pub(super) fn unreachable() -> Self {
+        Self::ours(503, "no target of the callee could be reached")
+    }
+
+    /// A target gave no response or could not be connected to.
+    pub(super) fn silent(callee: &str, remote: std::net::SocketAddr) -> Self {
+        Self::ours(503, &format!("{callee} at {remote} gave no response"))
+    }
+
+    /// A request could not be sent.
+    pub(super) fn transport(callee: &str, remote: std::net::SocketAddr) -> Self {
+        Self::ours(503, &format!("{callee} at {remote} could not be reached"))
+    }
+
+    /// It rang, or not even that, for the answer time-out.
+    pub(super) fn not_answered(callee: &str) -> Self {
+        Self::ours(480, &format!("{callee} did not answer in time"))
+    }
+
+    /// The callee answered with a session description that cannot be used.
+    pub(super) fn bad_answer(callee: &str, error: &str, direction: Direction) -> Self {
+        let code = if direction == Direction::ToRetell { 503 } else { 502 };
+        Self::ours(code, &format!("{callee} answered with an unusable session description: {error}"))
+    }
+
+    /// No media ports.
+    pub(super) fn no_media(reason: String) -> Self {
+        Self { retry_after: Some(5), ..Self::ours(503, &reason) }
+    }
+
+    /// Ended by us, with `code` for the caller.
+    pub(super) fn ours(code: u16, reason: &str) -> Self {
+        Self {
+            code,
+            phrase: String::new(),
+            reason: reason.to_owned(),
+            ended_by: EndedBy::Trunkline,
+            response: None,
+            retry_after: None,
+        }
+    }
+}
+
+/// Whether `code`, before any 18x, sends the call to the next target.
+pub(super) fn tries_next_target(code: u16) -> bool {
+    matches!(code, 408 | 500 | 502 | 503 | 504)
+}
+
+fn code_from_retell(received: u16) -> u16 {
+    match received {
+        300..=399 => 502,
+        400 | 404 | 408 | 480 | 486 => 480,
+        500..=502 | 504..=599 => 500,
+        _ => 503,
+    }
+}
+
+fn code_from_trunk(received: u16) -> u16 {
+    match received {
+        300..=399 => 502,
+        401 | 407 => 403,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retells_codes_are_told_to_a_trunk_as_what_they_mean() {
+        let told: Vec<_> = [400, 404, 408, 480, 486, 503, 500, 504, 401, 407, 403, 488, 603, 302]
+            .map(code_from_retell)
+            .to_vec();
+
+        assert_eq!(told, [480, 480, 480, 480, 480, 503, 500, 500, 503, 503, 503, 503, 503, 502]);
+    }
+
+    #[test]
+    fn a_carriers_code_is_kept_but_for_redirection_and_credentials() {
+        let told: Vec<_> = [302, 401, 407, 403, 404, 486, 503, 603].map(code_from_trunk).to_vec();
+
+        assert_eq!(told, [502, 403, 403, 403, 404, 486, 503, 603]);
+    }
+
+    #[test]
+    fn only_a_broken_or_busy_server_sends_the_call_to_the_next_target() {
+        let next: Vec<u16> = (300..700).filter(|&code| tries_next_target(code)).collect();
+
+        assert_eq!(next, [408, 500, 502, 503, 504]);
+    }
+}

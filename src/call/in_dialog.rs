@@ -1,0 +1,156 @@
+//! Requests inside a dialog, on either leg: each is answered here, none is forwarded.
+//!
+//! What stands behind Retell answers 405 to nearly everything and takes a re-INVITE in an unknown dialog for a new
+//! call, so the only thing that crosses is the end of the call.
+
+use crate::id::{LegId, ServerTx};
+use crate::rtp::leg::Side;
+use crate::sip::build::ResponseBuilder;
+use crate::sip::dialog::CSeqOrder;
+use crate::sip::flow::Flow;
+use crate::sip::headers::Name;
+use crate::sip::message::{Message, Method};
+
+use super::attempt;
+use super::caller::{ALLOW, Progress};
+use super::contract::{Action, Cx};
+use super::record::EndedBy;
+use super::{Call, State};
+
+impl Call {
+    pub(super) fn on_request(
+        &mut self,
+        leg: LegId,
+        tx: ServerTx,
+        request: &Message,
+        flow: Flow,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(method) = request.method() else { return };
+        let order = match self.dialog_mut(leg) {
+            Some(dialog) => dialog.on_request(request),
+            None => return respond(request, tx, flow, 481, &[], cx),
+        };
+        match order {
+            Ok(CSeqOrder::Next) => {}
+            Ok(CSeqOrder::Old) => return respond(request, tx, flow, 500, &[], cx),
+            Err(_) => return respond(request, tx, flow, 400, &[], cx),
+        }
+        self.moved(leg, flow);
+        match method {
+            Method::Bye => self.on_bye(leg, tx, request, flow, cx),
+            Method::Invite => self.on_reinvite(leg, tx, request, flow, cx),
+            Method::Update => self.on_update(leg, tx, request, flow, cx),
+            Method::Options | Method::Info => respond(request, tx, flow, 200, &[(Name::Allow, ALLOW)], cx),
+            Method::Prack => respond(request, tx, flow, 481, &[], cx),
+            Method::Cancel | Method::Ack => {}
+            Method::Register
+            | Method::Refer
+            | Method::Notify
+            | Method::Subscribe
+            | Method::Message
+            | Method::Publish => respond(request, tx, flow, 405, &[(Name::Allow, ALLOW)], cx),
+            Method::Other(_) => respond(request, tx, flow, 501, &[(Name::Allow, ALLOW)], cx),
+        }
+    }
+
+    /// The ACK to a 200 of ours, to the first INVITE or to a later one.
+    pub(super) fn on_ack(&mut self, leg: LegId, ack: &Message, cx: &mut Cx<'_>) {
+        let Ok(cseq) = ack.cseq() else { return };
+        if self.reoffers.acknowledge(leg, cseq.number) || leg != LegId::CALLER {
+            return;
+        }
+        if self.caller.invite.cseq().is_ok_and(|invite| invite.number == cseq.number) {
+            self.confirm_caller(cx);
+        }
+    }
+
+    /// The caller has our 200: no more repeats, and an end that waited for this can be told.
+    pub(super) fn confirm_caller(&mut self, cx: &mut Cx<'_>) {
+        if let Progress::Answered { closing, .. } = &mut self.caller.progress {
+            let closing = closing.take();
+            self.caller.progress = Progress::Confirmed;
+            if let Some(closing) = closing {
+                self.bye_caller(&closing.headers, cx);
+            }
+        }
+    }
+
+    fn on_bye(&mut self, leg: LegId, tx: ServerTx, bye: &Message, flow: Flow, cx: &mut Cx<'_>) {
+        respond(bye, tx, flow, 200, &[], cx);
+        if leg == LegId::CALLER {
+            self.on_bye_from_caller(bye, cx);
+        } else {
+            self.on_bye_from_callee(leg, bye, cx);
+        }
+    }
+
+    fn on_bye_from_caller(&mut self, bye: &Message, cx: &mut Cx<'_>) {
+        if matches!(self.caller.progress, Progress::Pending) {
+            self.caller.refuse(487, "", &[], cx);
+            self.release_attempt(cx);
+            return self.finish(
+                EndedBy::Caller,
+                487,
+                "the caller hung up before the call was answered".into(),
+                cx,
+            );
+        }
+        self.caller.progress = Progress::Closed;
+        let State::Answered { attempt } = self.state else { return };
+        let callee = &self.attempts[attempt];
+        let headers = self.headers_toward(callee.peer, &callee.hop.sent_by, Some(bye), cx);
+        self.close_callee(attempt, &headers, cx);
+        self.finish(EndedBy::Caller, 200, "the caller hung up".into(), cx);
+    }
+
+    fn on_bye_from_callee(&mut self, leg: LegId, bye: &Message, cx: &mut Cx<'_>) {
+        let Some(callee) = self.attempt_mut(leg) else { return };
+        let answered = callee.progress == attempt::Progress::Answered;
+        callee.progress = attempt::Progress::Closed;
+        if !answered || !matches!(self.state, State::Answered { .. }) {
+            return;
+        }
+        let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(bye), cx);
+        self.close_caller(headers, cx);
+        self.finish(EndedBy::Callee, 200, "the callee hung up".into(), cx);
+    }
+
+    /// The dialog of `leg`, while requests inside it are still answered.
+    pub(super) fn dialog_mut(&mut self, leg: LegId) -> Option<&mut crate::sip::dialog::Dialog> {
+        if leg == LegId::CALLER {
+            let open = !matches!(self.caller.progress, Progress::Closed);
+            return open.then_some(&mut self.caller.dialog);
+        }
+        let attempt = self.attempt_mut(leg)?;
+        if attempt.progress == attempt::Progress::Answered { attempt.dialog.as_mut() } else { None }
+    }
+
+    /// Remembers the path of the newest request of `leg`: a stream may have been opened anew.
+    fn moved(&mut self, leg: LegId, flow: Flow) {
+        if leg == LegId::CALLER {
+            self.caller.flow = flow;
+        } else if let Some(attempt) = self.attempt_mut(leg) {
+            attempt.flow = Some(flow);
+        }
+    }
+
+    /// The media side of `leg`.
+    pub(super) fn side(leg: LegId) -> Side {
+        if leg == LegId::CALLER { Side::Caller } else { Side::Callee }
+    }
+}
+
+/// Answers a request inside a dialog without a body.
+pub(super) fn respond(
+    request: &Message,
+    tx: ServerTx,
+    flow: Flow,
+    code: u16,
+    headers: &[(Name, &str)],
+    cx: &mut Cx<'_>,
+) {
+    let response = ResponseBuilder::new(request, code, "", None, flow.remote);
+    let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
+    cx.out.push(Action::Respond { tx, code, bytes: response.no_body() });
+}

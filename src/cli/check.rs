@@ -1,0 +1,21 @@
+//! `trunkline check`: every mistake and warning of a configuration, one in a line, then how many there were.
+//!
+//! Only mistakes make it fail: a warning is for people, and a script that checks before it deploys must not stop at one.
+
+use std::process::ExitCode;
+
+use super::{ConfigArgs, summary};
+use crate::config::{self, process_environment};
+
+pub(super) fn run(args: &ConfigArgs) -> ExitCode {
+    let file = &args.config;
+    let (problems, verdict, code) = match config::load(file, &process_environment()) {
+        Ok(loaded) => (loaded.warnings, "can be served", ExitCode::SUCCESS),
+        Err(problems) => (problems, "can't be served", ExitCode::FAILURE),
+    };
+    for problem in &problems {
+        println!("{problem}");
+    }
+    println!("{} {verdict}: {}", file.display(), summary(&problems));
+    code
+}

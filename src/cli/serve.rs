@@ -1,0 +1,31 @@
+//! `trunkline serve`: reads the configuration, refuses it whole if there is a mistake, and hands it to the server.
+//!
+//! Mistakes go to standard error as they are, because how to log is itself configured; warnings of a configuration
+//! that is served are logged by the server.
+
+use std::process::ExitCode;
+
+use super::{ConfigArgs, summary};
+use crate::config::{self, process_environment};
+use crate::server;
+
+pub(super) fn run(args: &ConfigArgs) -> ExitCode {
+    let file = &args.config;
+    let loaded = match config::load(file, &process_environment()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in &problems {
+                eprintln!("{problem}");
+            }
+            eprintln!("{} can't be served: {}", file.display(), summary(&problems));
+            return ExitCode::FAILURE;
+        }
+    };
+    match server::run(loaded, file.clone()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("trunkline: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

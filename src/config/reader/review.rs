@@ -1,0 +1,152 @@
+//! Where reading and checking note what they found: problems, broken places, overrides and known keys.
+//!
+//! A check across fields must stay silent about a value that was already reported as broken, and must point
+//! at the environment variable when that is where the value came from; both are asked by path.
+
+use std::collections::BTreeSet;
+
+use super::place::{KeyPath, Tree};
+use super::problem::{Mistake, Problem, Severity};
+use super::{is_near, nearest};
+
+/// The notes taken so far.
+#[derive(Default)]
+pub(in crate::config) struct Notes {
+    problems: Vec<Problem>,
+    broken: Vec<KeyPath>,
+    overridden: Vec<(KeyPath, String)>,
+    unknown: Vec<(KeyPath, Vec<&'static str>)>,
+    known: BTreeSet<String>,
+}
+
+impl Notes {
+    /// Everything found, by place; the environment's first.
+    pub(in crate::config) fn into_problems(mut self) -> Vec<Problem> {
+        let place = |problem: &Problem| (problem.line, problem.column, problem.severity);
+        self.problems.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.file.cmp(&b.file)));
+        self.problems.dedup();
+        self.problems
+    }
+
+    /// Every key that was asked for, without indices: `headers.rules.set`.
+    pub(in crate::config) fn known(&self) -> &BTreeSet<String> {
+        &self.known
+    }
+
+    /// Adds a problem whose place is already known.
+    pub(in crate::config) fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// From here on the value at `path` is the one that `variable` gave.
+    pub(in crate::config) fn overridden(&mut self, path: KeyPath, variable: &str) {
+        self.broken.retain(|broken| !broken.is_within(&path));
+        self.overridden.push((path, variable.to_owned()));
+    }
+}
+
+/// A view of the file for checks between fields: what stands where, and what to say about it.
+pub struct Review<'a> {
+    tree: &'a Tree<'a>,
+    notes: &'a mut Notes,
+}
+
+impl<'a> Review<'a> {
+    pub(in crate::config) fn new(tree: &'a Tree<'a>, notes: &'a mut Notes) -> Self {
+        Self { tree, notes }
+    }
+
+    /// Whether the file or the environment gives a value for `path`.
+    #[must_use]
+    pub fn is_set(&self, path: &KeyPath) -> bool {
+        self.tree.node(path).is_some() || self.variable_of(path).is_some()
+    }
+
+    /// Whether the value at `path`, or a part of it, was already reported as a mistake.
+    #[must_use]
+    pub fn is_broken(&self, path: &KeyPath) -> bool {
+        self.notes.broken.iter().any(|broken| broken.is_within(path))
+    }
+
+    /// The path of element `index` of the list at `path`; of a list with a broken element, whose indices are no longer
+    /// those of the file, the path of the list.
+    #[must_use]
+    pub fn element(&self, path: &KeyPath, index: usize) -> KeyPath {
+        if self.is_broken(path) { path.clone() } else { path.index(index) }
+    }
+
+    /// Records a mistake at `path`.
+    pub fn mistake(&mut self, path: &KeyPath, mistake: Mistake) {
+        self.note(path, Severity::Mistake, mistake);
+        self.mark_broken(path.clone());
+    }
+
+    /// Records a warning at `path`.
+    pub fn warning(&mut self, path: &KeyPath, warning: Mistake) {
+        self.note(path, Severity::Warning, warning);
+    }
+
+    /// Records a mistake about the key itself, not its value.
+    pub(super) fn mistake_at_key(&mut self, path: &KeyPath, mistake: Mistake) {
+        let place = self.tree.place_of_key(path);
+        self.notes.problems.push(Problem::at(self.tree.file().to_owned(), place, mistake));
+    }
+
+    pub(super) fn mark_broken(&mut self, path: KeyPath) {
+        self.notes.broken.push(path);
+    }
+
+    pub(super) fn tree(&self) -> &'a Tree<'a> {
+        self.tree
+    }
+
+    pub(super) fn reborrow(&mut self) -> Review<'_> {
+        Review { tree: self.tree, notes: self.notes }
+    }
+
+    /// Notes that nobody asked for the key at `path`; reported when all known keys have been seen.
+    pub(super) fn unknown(&mut self, path: KeyPath, known_beside_it: &[&'static str]) {
+        self.notes.unknown.push((path, known_beside_it.to_vec()));
+    }
+
+    pub(super) fn know(&mut self, table: &KeyPath, keys: Vec<&'static str>) {
+        self.notes.known.extend(keys.into_iter().map(|key| table.key(key).to_string()));
+    }
+
+    /// Reports the keys that nobody asked for, each with the nearest known one.
+    pub(in crate::config) fn report_unknown_keys(&mut self) {
+        for (path, beside) in std::mem::take(&mut self.notes.unknown) {
+            let key = path.last();
+            let mistake = Mistake::new(format!("unknown key `{key}`"), self.advice(key, &beside));
+            self.mistake_at_key(&path, mistake);
+        }
+    }
+
+    fn advice(&self, key: &str, beside: &[&'static str]) -> String {
+        let Some(nearest) = nearest(key, beside.iter().copied()) else { return "take it out".to_owned() };
+        if is_near(key, nearest) {
+            return format!("write `{nearest}`");
+        }
+        let home =
+            self.notes.known.iter().filter_map(|path| path.rsplit_once('.')).find(|(_, last)| *last == key);
+        match home {
+            Some((table, _)) => {
+                format!("move it to `{table}`, or take it out (the nearest known key here is `{nearest}`)")
+            }
+            None => format!("take it out (the nearest known key is `{nearest}`)"),
+        }
+    }
+
+    fn note(&mut self, path: &KeyPath, severity: Severity, Mistake { what, instead }: Mistake) {
+        let (file, (line, column)) = match self.variable_of(path) {
+            Some(variable) => (format!("environment:{variable}"), (0, 0)),
+            None => (self.tree.file().to_owned(), self.tree.place(path)),
+        };
+        self.notes.problems.push(Problem { severity, file, line, column, what, instead });
+    }
+
+    fn variable_of(&self, path: &KeyPath) -> Option<&str> {
+        let overridden = self.notes.overridden.iter().find(|(overridden, _)| path.is_within(overridden));
+        overridden.map(|(_, variable)| variable.as_str())
+    }
+}

@@ -1,0 +1,231 @@
+//! The handle that signalling holds: reserves ports, says who is where, reads counters.
+//!
+//! All of it happens on the signalling thread, which is never made to wait: what a media thread must know is left in its
+//! mailbox, and what it counts is read from atomics. A call stays with one media thread from reservation to release.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::address::{Addresses, Local};
+use super::counters::LegCounters;
+use super::forward::{Leg, Reason};
+use super::latch::Signalled;
+use super::limits::Capacity;
+use super::mailbox::{Command, StreamId};
+use super::ports::{Pair, Ports};
+use super::stream::{Half, Stream};
+use super::worker::Handle;
+use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Side};
+use crate::clock;
+use crate::id::CallId;
+use crate::rtp::continuity::Position;
+
+/// Held by the signalling thread. No method blocks or fails for a full queue: commands are never lost.
+pub struct Engine {
+    workers: Vec<Handle>,
+    addresses: Addresses,
+    ports: Ports,
+    calls: HashMap<CallId, Call>,
+    rng: StdRng,
+    silence_timeout: Option<Duration>,
+    streams_active: usize,
+}
+
+/// What the engine knows of one call.
+struct Call {
+    worker: usize,
+    stream: StreamId,
+    pairs: [Pair; 2],
+    /// Where each side's signalling comes from.
+    peers: [IpAddr; 2],
+    described: [bool; 2],
+    counters: [Arc<LegCounters>; 2],
+    reserved: Reserved,
+}
+
+/// What all media threads did with the datagrams they received.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PacketTotals {
+    /// Sent on.
+    pub relayed: u64,
+    /// Dropped, by reason.
+    pub dropped: [(Reason, u64); Reason::ALL.len()],
+    /// System calls that failed without a packet to blame.
+    pub errors: u64,
+}
+
+impl Engine {
+    /// Starts the relay threads. `events` is called from them and must not block; an event is passed once.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, out of descriptors, threads or randomness.
+    pub fn start(config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> io::Result<Self> {
+        let silence_timeout = Some(config.silence_timeout_s)
+            .filter(|&seconds| seconds > 0)
+            .map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let start = |n: usize| Handle::start(format!("media-{n}"), silence_timeout, Arc::clone(&events));
+        let addresses = Addresses::new(config);
+        Ok(Self {
+            workers: (0..threads).map(start).collect::<io::Result<_>>()?,
+            ports: Ports::new(addresses.listen(), config.ports, threads),
+            addresses,
+            calls: HashMap::new(),
+            rng: StdRng::from_seed(clock::seed().map_err(io::Error::other)?),
+            silence_timeout,
+            streams_active: 0,
+        })
+    }
+
+    /// Two port pairs on one media thread. `caller` and `callee` are where the peers' signalling comes from: they choose
+    /// the address family, for wildcards our address, and tell which private SDP addresses are to be believed.
+    ///
+    /// # Errors
+    ///
+    /// No port is free, or none of our addresses can reach a peer.
+    pub fn reserve(
+        &mut self,
+        call: CallId,
+        caller: IpAddr,
+        callee: IpAddr,
+    ) -> Result<Reserved, ReserveError> {
+        if let Some(known) = self.calls.get(&call) {
+            return Ok(known.reserved);
+        }
+        let now = clock::now();
+        let locals = [self.addresses.toward(caller, now)?, self.addresses.toward(callee, now)?];
+        let pairs = self
+            .take_pairs(locals, now)
+            .ok_or_else(|| ReserveError::NoPorts { in_use: self.ports.lent() })?;
+        let [caller_end, callee_end] =
+            [0, 1].map(|side| SocketAddr::new(locals[side].advertised, pairs[side].port));
+        let reserved = Reserved { caller: caller_end, callee: callee_end };
+        let counters = [Arc::<LegCounters>::default(), Arc::default()];
+        let halves = [0, 1].map(|side| {
+            let Pair { rtp, rtcp, .. } = pairs[side];
+            Half::new(self.leg(), Arc::clone(&counters[side]), rtp, rtcp)
+        });
+        let worker = pairs[0].worker;
+        let stream = self.workers[worker].open(Box::new(Stream::new(call, halves)));
+        let described = [false; 2];
+        let peers = [caller, callee];
+        self.calls.insert(call, Call { worker, stream, pairs, peers, described, counters, reserved });
+        Ok(reserved)
+    }
+
+    /// Sets or changes one side; one whose address changed is learned again. Relays from when both sides are set.
+    pub fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {
+        let Some(known) = self.calls.get_mut(&call) else { return };
+        let both = known.described == [true; 2];
+        known.described[side as usize] = true;
+        self.streams_active += usize::from(!both && known.described == [true; 2]);
+        let signalled = Signalled::new(media.remote, known.peers[side as usize]);
+        let (id, at) = (known.stream, clock::now());
+        self.workers[known.worker].push(Command::Describe { id, side, signalled, media, at });
+    }
+
+    /// Forgets who is at `side` (the next target is tried); its ports stay reserved, its counters begin at 0.
+    pub fn clear_leg(&mut self, call: CallId, side: Side) {
+        let leg = Box::new(self.leg());
+        let Some(known) = self.calls.get_mut(&call) else { return };
+        self.streams_active -= usize::from(known.described == [true; 2]);
+        known.described[side as usize] = false;
+        let counters = Arc::<LegCounters>::default();
+        known.counters[side as usize] = Arc::clone(&counters);
+        let id = known.stream;
+        self.workers[known.worker].push(Command::Clear { id, side, leg, counters });
+    }
+
+    /// The call was answered: silence time-outs run from here, and a silent SDP address may be doubted.
+    pub fn answered(&mut self, call: CallId) {
+        if let Some(known) = self.calls.get(&call) {
+            self.workers[known.worker].push(Command::Answered { id: known.stream, at: clock::now() });
+        }
+    }
+
+    /// No silence time-out for `side` while it is held.
+    pub fn set_held(&mut self, call: CallId, side: Side, held: bool) {
+        if let Some(known) = self.calls.get(&call) {
+            self.workers[known.worker].push(Command::Hold { id: known.stream, side, held, at: clock::now() });
+        }
+    }
+
+    /// Both legs' counters, the caller's first; at any time before release.
+    #[must_use]
+    pub fn stats(&self, call: CallId) -> Option<[LegStats; 2]> {
+        let [caller, callee] = &self.calls.get(&call)?.counters;
+        Some([caller.snapshot(), callee.snapshot()])
+    }
+
+    /// Ends the call's media; its ports go back to the pool.
+    pub fn release(&mut self, call: CallId) {
+        let Some(known) = self.calls.remove(&call) else { return };
+        let now = clock::now();
+        self.streams_active -= usize::from(known.described == [true; 2]);
+        self.workers[known.worker].release(known.stream);
+        for pair in known.pairs {
+            self.ports.give_back(pair, now);
+        }
+    }
+
+    /// Calls whose media is relayed: both sides are set.
+    #[must_use]
+    pub fn streams_active(&self) -> usize {
+        self.streams_active
+    }
+
+    /// `[media].silence_timeout_s`; `None` is never.
+    #[must_use]
+    pub fn silence_timeout(&self) -> Option<Duration> {
+        self.silence_timeout
+    }
+
+    /// How many calls there is room for, and what bounds them; its text says what to raise.
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        Capacity::of(self.ports.pairs())
+    }
+
+    /// What became of every datagram since the start.
+    #[must_use]
+    pub fn packet_totals(&self) -> PacketTotals {
+        let sum = |read: &dyn Fn(&Handle) -> u64| self.workers.iter().map(read).sum();
+        PacketTotals {
+            relayed: sum(&|worker| worker.totals().relayed()),
+            dropped: Reason::ALL.map(|reason| (reason, sum(&|worker| worker.totals().dropped(reason)))),
+            errors: sum(&|worker| worker.totals().errors()),
+        }
+    }
+
+    /// A pair for each side, both of one media thread, the least busy one that has them.
+    fn take_pairs(&mut self, [caller, callee]: [Local; 2], now: Instant) -> Option<[Pair; 2]> {
+        let mut order: [usize; MOST_THREADS] = std::array::from_fn(|n| n);
+        let order = order.get_mut(..self.workers.len())?;
+        order.sort_by_key(|&n| self.workers[n].load());
+        order.iter().find_map(|&n| {
+            let handle = &mut self.workers[n];
+            let first = self.ports.take(caller.listen, n, handle, now)?;
+            let second = self.ports.take(callee.listen, n, handle, now);
+            if second.is_none() {
+                self.ports.give_back_unused(first);
+            }
+            Some([first, second?])
+        })
+    }
+
+    /// A leg whose numbers begin where nobody can guess; low enough to stay clear of the first wrap (RFC 3711 §3.3.1).
+    fn leg(&mut self) -> Leg {
+        let sequence = self.rng.random::<u16>() >> 1;
+        Leg::new(Position { ssrc: self.rng.random(), sequence, timestamp: self.rng.random() })
+    }
+}
+
+/// Relay threads at most; each carries some thousand calls.
+const MOST_THREADS: usize = 2;

@@ -1,0 +1,439 @@
+//! Which source address is the peer's, and where it is sent to: symmetric RTP without letting a stranger in (RFC 4961).
+//!
+//! ```text
+//!             packet from the signalled address
+//!   Open ───────────────────────────────────────────────► Locked
+//!    └── 3 rising packets of another source, if it may ──►   │
+//!        (address private or unspecified, or silent for      │ signalled address, within 5 s or after 2 s of silence
+//!         500 ms after answer)                               │ 3 packets that continue the source, after 2 s of silence
+//!    ◄───────────────── new session description ─────────────┘──► Locked to that
+//! ```
+//!
+//! The lock is on address and port, never on the SSRC: an SSRC is free to change, and anybody can write one. Packets
+//! that only bring a source nearer to the lock are not the peer's yet, and are dropped like any stranger's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::rtp::sequence_distance;
+
+/// The source of one leg's packets, as far as it is known.
+#[derive(Clone, Debug)]
+pub struct Latch {
+    signalled: Signalled,
+    lock: Option<Lock>,
+    candidate: Option<Candidate>,
+    /// From when on the silence of the signalled address tells: the answer, or the session description after it.
+    watched_since: Option<Instant>,
+}
+
+/// The address that the peer's session description gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signalled {
+    /// Where it says that it receives.
+    pub address: SocketAddr,
+    /// Whether the peer can't really be there as seen from us: see [`Signalled::new`].
+    translated: bool,
+}
+
+/// Who sent a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sender {
+    /// The peer of this leg.
+    Peer,
+    /// Somebody else, or the peer from an address that has not proven itself yet.
+    Stranger,
+}
+
+/// What the latch looks at in a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Where the packet came from.
+    pub source: SocketAddr,
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// Its sequence number.
+    pub sequence: u16,
+    /// Whether its payload type was negotiated with the peer.
+    pub negotiated: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lock {
+    source: SocketAddr,
+    since: Instant,
+    heard: Instant,
+    ssrc: u32,
+    sequence: u16,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    source: SocketAddr,
+    ssrc: u32,
+    sequence: u16,
+    packets: u8,
+}
+
+impl Signalled {
+    /// `address` as the session description gives it; `signalling` is where the peer's SIP messages come from.
+    ///
+    /// A private address is believed when the peer's signalling comes from it too: then both are in the same network,
+    /// and nothing translates between them.
+    #[must_use]
+    pub fn new(address: SocketAddr, signalling: IpAddr) -> Self {
+        let ip = address.ip().to_canonical();
+        let translated = ip.is_unspecified() || is_private(ip) && ip != signalling.to_canonical();
+        Self { address, translated }
+    }
+
+    fn reachable(self) -> Option<SocketAddr> {
+        (!self.address.ip().is_unspecified() && self.address.port() != 0).then_some(self.address)
+    }
+}
+
+impl Latch {
+    /// Waits for the peer at `signalled`.
+    #[must_use]
+    pub fn new(signalled: Signalled) -> Self {
+        Self { signalled, lock: None, candidate: None, watched_since: None }
+    }
+
+    /// Where to send: the locked source, before that the signalled address; `None` if that can't be sent to.
+    #[must_use]
+    pub fn destination(&self) -> Option<SocketAddr> {
+        self.lock.map_or_else(|| self.signalled.reachable(), |lock| Some(lock.source))
+    }
+
+    /// The call was answered at `now`.
+    pub fn on_answer(&mut self, now: Instant) {
+        self.watched_since = Some(now);
+    }
+
+    /// The peer sent another session description; one that moves nothing keeps the lock.
+    pub fn on_description(&mut self, signalled: Signalled, now: Instant) {
+        if signalled != self.signalled {
+            let watched_since = self.watched_since.map(|_| now);
+            *self = Self { signalled, lock: None, candidate: None, watched_since };
+        }
+    }
+
+    /// Whether `address` is where the peer is known, or said, to be; the port is not looked at.
+    #[must_use]
+    pub fn knows(&self, address: IpAddr) -> bool {
+        self.lock.map_or(self.signalled.address, |lock| lock.source).ip() == address
+    }
+
+    /// Tells whose packet this is, and learns from it.
+    ///
+    /// Hot path: a packet of the locked source costs one comparison.
+    pub fn on_packet(&mut self, seen: Seen, now: Instant) -> Sender {
+        let Some(lock) = &mut self.lock else { return self.open(seen, now) };
+        if same(lock.source, seen.source) {
+            lock.heard = now;
+            lock.ssrc = seen.ssrc;
+            lock.sequence = seen.sequence;
+            return Sender::Peer;
+        }
+        let lock = *lock;
+        self.elsewhere(lock, seen, now)
+    }
+
+    fn open(&mut self, seen: Seen, now: Instant) -> Sender {
+        let silent = |since: Instant| now.saturating_duration_since(since) >= SILENT_AFTER_ANSWER;
+        if same(self.signalled.address, seen.source) {
+            self.lock_to(seen, now)
+        } else if self.signalled.translated || self.watched_since.is_some_and(silent) {
+            self.prove(seen, now)
+        } else {
+            Sender::Stranger
+        }
+    }
+
+    fn elsewhere(&mut self, lock: Lock, seen: Seen, now: Instant) -> Sender {
+        let gone = now.saturating_duration_since(lock.heard) >= GONE;
+        let young = now.saturating_duration_since(lock.since) < TAKE_BACK;
+        if same(self.signalled.address, seen.source) && (young || gone) {
+            self.lock_to(seen, now)
+        } else if gone && seen.ssrc == lock.ssrc && rises(lock.sequence, seen.sequence) {
+            self.prove(seen, now)
+        } else {
+            Sender::Stranger
+        }
+    }
+
+    fn prove(&mut self, seen: Seen, now: Instant) -> Sender {
+        if !seen.negotiated {
+            return Sender::Stranger;
+        }
+        let packets = match self.candidate {
+            Some(known)
+                if same(known.source, seen.source)
+                    && known.ssrc == seen.ssrc
+                    && rises(known.sequence, seen.sequence) =>
+            {
+                known.packets + 1
+            }
+            _ => 1,
+        };
+        if packets >= PROOF {
+            return self.lock_to(seen, now);
+        }
+        let Seen { source, ssrc, sequence, .. } = seen;
+        self.candidate = Some(Candidate { source, ssrc, sequence, packets });
+        Sender::Stranger
+    }
+
+    fn lock_to(&mut self, seen: Seen, now: Instant) -> Sender {
+        let Seen { source, ssrc, sequence, .. } = seen;
+        self.lock = Some(Lock { source, since: now, heard: now, ssrc, sequence });
+        self.candidate = None;
+        Sender::Peer
+    }
+}
+
+/// Address and port; an IPv6 scope is known for received packets only.
+fn same(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() == b.port() && a.ip() == b.ip()
+}
+
+fn rises(from: u16, to: u16) -> bool {
+    (1..=MAX_RISE).contains(&sequence_distance(from, to))
+}
+
+/// Addresses that mean something else, or nothing, outside their own network (RFC 1918, 6598, 3927, 4193, 4291).
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            ip.is_private() || ip.is_link_local() || (first, second & 0xC0) == (100, 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+const SILENT_AFTER_ANSWER: Duration = Duration::from_millis(500);
+const TAKE_BACK: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(2);
+/// Packets that prove a source which was not signalled.
+const PROOF: u8 = 3;
+/// A minute of 20 ms packets: more than any silence that a call survives.
+const MAX_RISE: i32 = 3_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: &str = "198.51.100.7:4000";
+    const NAT: &str = "203.0.113.9:61000";
+    const STRANGER: &str = "192.0.2.66:6666";
+
+    #[test]
+    fn the_signalled_address_locks_at_its_first_packet() {
+        let mut leg = Leg::signalled(PEER);
+
+        assert_eq!(leg.destination(), PEER);
+        assert!(leg.admits(PEER, 1, 500));
+        assert_eq!(leg.destination(), PEER);
+    }
+
+    #[test]
+    fn the_lock_is_on_the_port_too_and_leaves_the_ssrc_free() {
+        let mut leg = Leg::signalled(PEER);
+        leg.admits(PEER, 1, 500);
+
+        assert!(!leg.admits("198.51.100.7:4002", 1, 501));
+        assert!(leg.admits(PEER, 2, 9_000));
+    }
+
+    #[test]
+    fn another_source_never_locks_before_the_answer_while_the_signalled_address_is_public() {
+        let mut leg = Leg::signalled(PEER);
+        leg.pass(10_000);
+
+        assert!(!leg.admits_any(STRANGER, 1, 1..50));
+        assert_eq!(leg.destination(), PEER);
+    }
+
+    #[test]
+    fn another_source_locks_at_its_third_packet_when_the_address_was_silent_for_500_ms_after_answer() {
+        let mut leg = Leg::signalled(PEER);
+        leg.answer();
+
+        leg.pass(499);
+        assert!(!leg.admits_any(NAT, 1, 1..20));
+        leg.pass(1);
+        assert_eq!([20, 21, 22].map(|n| leg.admits(NAT, 1, n)), [false, false, true]);
+        assert_eq!(leg.destination(), NAT);
+    }
+
+    #[test]
+    fn a_private_or_unspecified_address_lets_another_source_prove_itself_at_once() {
+        for address in ["192.168.1.20:4000", "100.64.0.9:4000", "0.0.0.0:4000", "[fd00::5]:4000"] {
+            let mut leg = Leg::signalled(address);
+
+            assert_eq!([1, 2, 3].map(|n| leg.admits(NAT, 1, n)), [false, false, true], "{address}");
+        }
+    }
+
+    #[test]
+    fn a_private_address_that_the_signalling_comes_from_is_believed() {
+        let mut leg = Leg::new("10.0.0.5:4000", "10.0.0.5");
+
+        assert!(!leg.admits_any(STRANGER, 1, 1..50));
+        assert!(leg.admits("10.0.0.5:4000", 2, 1));
+    }
+
+    #[test]
+    fn proof_needs_one_ssrc_rising_numbers_and_a_negotiated_payload_type() {
+        let mut leg = Leg::signalled("192.168.1.20:4000");
+
+        assert!(!leg.admits_any(NAT, 1, [7, 7, 7, 6, 5, 4]));
+        assert!(![1, 2, 3, 4].into_iter().any(|ssrc| leg.admits(NAT, ssrc, ssrc as u16)));
+        assert!(!(1..9).any(|n| leg.admits_as(NAT, 1, n, false)));
+    }
+
+    #[test]
+    fn single_packets_sprayed_from_many_ports_prove_nothing() {
+        let mut leg = Leg::signalled("192.168.1.20:4000");
+
+        let admitted = (1_000..2_000).any(|port| leg.admits(&format!("192.0.2.66:{port}"), 1, port));
+
+        assert!(!admitted);
+    }
+
+    #[test]
+    fn the_signalled_address_takes_the_lock_back_within_5_s_and_not_later() {
+        let mut early = Leg::stolen();
+        early.keep(STRANGER, 4_980);
+        assert!(early.admits(PEER, 9, 1));
+        assert!(!early.admits_any(STRANGER, 1, 900..950));
+
+        let mut late = Leg::stolen();
+        late.keep(STRANGER, 5_000);
+        assert!(!late.admits_any(PEER, 9, 1..50));
+    }
+
+    #[test]
+    fn strangers_are_nothing_once_the_peer_is_known() {
+        let mut leg = Leg::signalled(PEER);
+        leg.answer();
+        leg.admits(PEER, 1, 500);
+
+        leg.pass(1_900);
+
+        assert!(!leg.admits_any(STRANGER, 1, 501..560));
+        assert_eq!(leg.destination(), PEER);
+    }
+
+    #[test]
+    fn a_peer_that_moves_is_followed_after_2_s_if_it_continues_its_source() {
+        let mut leg = Leg::signalled(PEER);
+        leg.admits(PEER, 1, 500);
+
+        leg.pass(2_000);
+
+        assert!(!leg.admits_any(STRANGER, 2, 501..520));
+        assert!(!leg.admits_any(STRANGER, 1, 400..420));
+        assert_eq!([501, 502, 503].map(|n| leg.admits(NAT, 1, n)), [false, false, true]);
+        assert_eq!(leg.destination(), NAT);
+    }
+
+    #[test]
+    fn the_signalled_address_is_heard_again_when_the_locked_source_is_gone() {
+        let mut leg = Leg::stolen();
+        leg.keep(STRANGER, 60_000);
+
+        leg.pass(2_000);
+
+        assert!(leg.admits(PEER, 9, 1));
+    }
+
+    #[test]
+    fn a_new_description_learns_again_and_an_unchanged_one_keeps_the_lock() {
+        let mut leg = Leg::signalled("192.168.1.20:4000");
+        leg.admits_any(NAT, 1, 1..4);
+
+        leg.describe("192.168.1.20:4000");
+        assert!(leg.admits(NAT, 1, 4));
+        leg.describe(PEER);
+        assert_eq!(leg.destination(), PEER);
+        assert!(!leg.admits_any(NAT, 1, 5..50));
+        assert!(leg.admits(PEER, 1, 51));
+    }
+
+    #[test]
+    fn nothing_is_sent_to_an_unspecified_address_or_port_0() {
+        for address in ["0.0.0.0:4000", "[::]:4000", "198.51.100.7:0"] {
+            let signalled = Signalled::new(address.parse().unwrap(), "198.51.100.7".parse().unwrap());
+
+            assert_eq!(Latch::new(signalled).destination(), None, "{address}");
+        }
+    }
+
+    struct Leg {
+        latch: Latch,
+        now: Instant,
+        next: u16,
+    }
+
+    impl Leg {
+        fn new(address: &str, signalling: &str) -> Self {
+            let signalled = Signalled::new(address.parse().unwrap(), signalling.parse().unwrap());
+            Self { latch: Latch::new(signalled), now: Instant::now(), next: 0 }
+        }
+
+        fn signalled(address: &str) -> Self {
+            Self::new(address, "203.0.113.9")
+        }
+
+        /// Answered, silent, and then locked to a stranger.
+        fn stolen() -> Self {
+            let mut leg = Self::signalled(PEER);
+            leg.answer();
+            leg.pass(500);
+            assert!(leg.admits_any(STRANGER, 1, 0..3));
+            leg.next = 3;
+            leg
+        }
+
+        fn pass(&mut self, ms: u64) {
+            self.now += Duration::from_millis(ms);
+        }
+
+        /// `source` goes on sending for `ms`.
+        fn keep(&mut self, source: &str, ms: u64) {
+            for _ in 0..ms / 20 {
+                self.pass(20);
+                self.next += 1;
+                assert!(self.admits(source, 1, self.next));
+            }
+        }
+
+        fn answer(&mut self) {
+            self.latch.on_answer(self.now);
+        }
+
+        fn describe(&mut self, address: &str) {
+            let signalled = Signalled::new(address.parse().unwrap(), "203.0.113.9".parse().unwrap());
+            self.latch.on_description(signalled, self.now);
+        }
+
+        fn destination(&self) -> String {
+            self.latch.destination().unwrap().to_string()
+        }
+
+        fn admits(&mut self, source: &str, ssrc: u32, sequence: u16) -> bool {
+            self.admits_as(source, ssrc, sequence, true)
+        }
+
+        fn admits_as(&mut self, source: &str, ssrc: u32, sequence: u16, negotiated: bool) -> bool {
+            let seen = Seen { source: source.parse().unwrap(), ssrc, sequence, negotiated };
+            self.latch.on_packet(seen, self.now) == Sender::Peer
+        }
+
+        fn admits_any(&mut self, source: &str, ssrc: u32, sequences: impl IntoIterator<Item = u16>) -> bool {
+            sequences.into_iter().fold(false, |any, sequence| any | self.admits(source, ssrc, sequence))
+        }
+    }
+}

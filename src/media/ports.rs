@@ -1,0 +1,247 @@
+//! The pool of port pairs: RTP on an even port, RTCP on the next (RFC 3550 §11).
+//!
+//! A pair is opened when it is first needed, belongs to one media thread from then on, and is never closed: what a
+//! former peer still sends is drained by that thread, and after two seconds of quarantine the pair that rested longest
+//! is used again. So a hand-over costs no system call, and the next call never sees the last one's packets.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::mailbox::SocketId;
+use super::worker::Handle;
+
+/// The pairs of every listening address.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    pools: Vec<Pool>,
+}
+
+/// An open pair of sockets, lent to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pair {
+    /// The place of the listening address.
+    pub(crate) listen: usize,
+    /// The media thread it belongs to.
+    pub(crate) worker: usize,
+    /// The RTP port; RTCP is the one above.
+    pub(crate) port: u16,
+    pub(crate) rtp: SocketId,
+    pub(crate) rtcp: SocketId,
+}
+
+/// The pairs of one listening address.
+#[derive(Debug)]
+struct Pool {
+    address: IpAddr,
+    unopened: VecDeque<u16>,
+    /// No port is tried before: all that are left were refused.
+    refused_until: Option<Instant>,
+    /// For each media thread, the one that rested longest first.
+    resting: Vec<VecDeque<Resting>>,
+    lent: usize,
+    pairs: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Resting {
+    pair: Pair,
+    /// `None` for one that was never used.
+    since: Option<Instant>,
+}
+
+impl Ports {
+    /// For each of `addresses`, the pairs in `first..=last`, shared by `workers` threads.
+    pub(crate) fn new(addresses: &[IpAddr], [first, last]: [u16; 2], workers: usize) -> Self {
+        let even = |port: &u16| port.is_multiple_of(2);
+        let pool = |&address: &IpAddr| {
+            let unopened: VecDeque<u16> = (first..last).filter(even).collect();
+            let resting = vec![VecDeque::new(); workers];
+            Pool { address, pairs: unopened.len(), unopened, refused_until: None, resting, lent: 0 }
+        };
+        Self { pools: addresses.iter().map(pool).collect() }
+    }
+
+    /// Lends a pair of the address at `listen` that belongs to `worker`, opening one if none has rested long enough.
+    pub(crate) fn take(
+        &mut self,
+        listen: usize,
+        worker: usize,
+        handle: &mut Handle,
+        now: Instant,
+    ) -> Option<Pair> {
+        let pool = self.pools.get_mut(listen)?;
+        let pair = pool.rested(worker, now).or_else(|| {
+            let (port, rtp, rtcp) = pool.open(handle, now)?;
+            Some(Pair { listen, worker, port, rtp, rtcp })
+        })?;
+        pool.lent += 1;
+        Some(pair)
+    }
+
+    /// Takes back a pair that a call used.
+    pub(crate) fn give_back(&mut self, pair: Pair, now: Instant) {
+        self.rest(pair, Some(now), VecDeque::push_back);
+    }
+
+    /// Takes back a pair that no peer ever heard of.
+    pub(crate) fn give_back_unused(&mut self, pair: Pair) {
+        self.rest(pair, None, VecDeque::push_front);
+    }
+
+    /// Pairs lent to calls.
+    pub(crate) fn lent(&self) -> usize {
+        self.pools.iter().map(|pool| pool.lent).sum()
+    }
+
+    /// Pairs in the range, for the address that has the fewest.
+    pub(crate) fn pairs(&self) -> usize {
+        self.pools.iter().map(|pool| pool.pairs).min().unwrap_or(0)
+    }
+
+    fn rest(
+        &mut self,
+        pair: Pair,
+        since: Option<Instant>,
+        place: impl FnOnce(&mut VecDeque<Resting>, Resting),
+    ) {
+        let Some(pool) = self.pools.get_mut(pair.listen) else { return };
+        pool.lent -= 1;
+        if let Some(resting) = pool.resting.get_mut(pair.worker) {
+            place(resting, Resting { pair, since });
+        }
+    }
+}
+
+impl Pool {
+    fn rested(&mut self, worker: usize, now: Instant) -> Option<Pair> {
+        let over = |since: Instant| now.saturating_duration_since(since) >= QUARANTINE;
+        let resting = self.resting.get_mut(worker)?;
+        resting.pop_front_if(|first| first.since.is_none_or(over)).map(|rested| rested.pair)
+    }
+
+    /// Opens the next pair that nobody else holds; refused ones go to the end of the row.
+    fn open(&mut self, handle: &mut Handle, now: Instant) -> Option<(u16, SocketId, SocketId)> {
+        if self.refused_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        for _ in 0..self.unopened.len().min(ATTEMPTS) {
+            let port = self.unopened.pop_front()?;
+            let opened = open_pair(self.address, port)
+                .and_then(|(rtp, rtcp)| Ok((port, handle.adopt(rtp)?, handle.adopt(rtcp)?)));
+            match opened {
+                Ok(opened) => return Some(opened),
+                Err(error) => {
+                    self.unopened.push_back(port);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        tracing::warn!(%error, port, address = %self.address, "media port can't be opened");
+                        break;
+                    }
+                    tracing::debug!(port, address = %self.address, "media port is in use by another program");
+                }
+            }
+        }
+        self.refused_until = (!self.unopened.is_empty()).then(|| now + RETRY);
+        None
+    }
+}
+
+fn open_pair(address: IpAddr, port: u16) -> io::Result<(UdpSocket, UdpSocket)> {
+    Ok((open(SocketAddr::new(address, port))?, open(SocketAddr::new(address, port + 1))?))
+}
+
+fn open(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+        socket.set_tclass_v6(EXPEDITED_FORWARDING)?;
+    } else {
+        socket.set_tos_v4(EXPEDITED_FORWARDING)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+const QUARANTINE: Duration = Duration::from_secs(2);
+/// How long refused ports are left alone.
+const RETRY: Duration = Duration::from_secs(5);
+/// Ports tried for one call: signalling waits meanwhile.
+const ATTEMPTS: usize = 64;
+/// DSCP EF (RFC 3246) in the upper six bits.
+const EXPEDITED_FORWARDING: u32 = 0xB8;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn pairs_are_even_and_inside_the_range() {
+        let (mut ports, mut handle) = pool("127.0.9.1", [41_001, 41_006]);
+        let now = Instant::now();
+
+        let taken: Vec<_> =
+            (0..3).map(|_| ports.take(0, 0, &mut handle, now).map(|pair| pair.port)).collect();
+
+        assert_eq!(taken, [Some(41_002), Some(41_004), None]);
+        assert_eq!((ports.pairs(), ports.lent()), (2, 2));
+    }
+
+    #[test]
+    fn a_pair_rests_two_seconds_and_the_one_that_rested_longest_comes_first() {
+        let (mut ports, mut handle) = pool("127.0.9.2", [41_000, 41_003]);
+        let start = Instant::now();
+        let mut take =
+            |ports: &mut Ports, ms| ports.take(0, 0, &mut handle, start + Duration::from_millis(ms));
+        let (first, second) = (take(&mut ports, 0).unwrap(), take(&mut ports, 0).unwrap());
+        ports.give_back(second, start);
+        ports.give_back(first, start + Duration::from_millis(5));
+
+        assert_eq!(take(&mut ports, 1_999), None);
+        assert_eq!(take(&mut ports, 2_000), Some(second));
+        assert_eq!(take(&mut ports, 2_004), None);
+        assert_eq!(take(&mut ports, 2_005), Some(first));
+    }
+
+    #[test]
+    fn an_unused_pair_needs_no_rest() {
+        let (mut ports, mut handle) = pool("127.0.9.3", [41_000, 41_001]);
+        let now = Instant::now();
+        let pair = ports.take(0, 0, &mut handle, now).unwrap();
+
+        ports.give_back_unused(pair);
+
+        assert_eq!(ports.take(0, 0, &mut handle, now), Some(pair));
+    }
+
+    #[test]
+    fn a_port_that_another_program_holds_is_skipped_and_tried_again_later() {
+        let held = UdpSocket::bind("127.0.9.4:41001").unwrap();
+        let (mut ports, mut handle) = pool("127.0.9.4", [41_000, 41_003]);
+        let now = Instant::now();
+        let mut take = |ports: &mut Ports, at| ports.take(0, 0, &mut handle, at).map(|pair| pair.port);
+
+        assert_eq!(take(&mut ports, now), Some(41_002));
+        assert_eq!(take(&mut ports, now), None);
+        drop(held);
+        assert_eq!(take(&mut ports, now), None);
+        assert_eq!(take(&mut ports, now + RETRY), Some(41_000));
+    }
+
+    #[test]
+    fn media_sockets_are_marked_for_expedited_forwarding() {
+        let v4: Socket = open("127.0.9.5:0".parse().unwrap()).unwrap().into();
+        let v6: Socket = open("[::1]:0".parse().unwrap()).unwrap().into();
+
+        assert_eq!((v4.tos_v4().unwrap(), v6.tclass_v6().unwrap()), (0xB8, 0xB8));
+    }
+
+    fn pool(address: &str, range: [u16; 2]) -> (Ports, Handle) {
+        let handle = Handle::start("media-test".to_owned(), None, Arc::new(|_| ())).unwrap();
+        (Ports::new(&[address.parse().unwrap()], range, 1), handle)
+    }
+}

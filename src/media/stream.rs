@@ -1,0 +1,226 @@
+//! One call's media as its thread holds it: both legs, their counters, and when silence is too long.
+//!
+//! No packet buffers: those belong to the thread. Silence counts from the answer, not while the side is held or said
+//! itself that it does not send, and is reported once for a side.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::counters::LegCounters;
+use super::forward::{Leg, Peer};
+use super::latch::{Latch, Signalled};
+use super::mailbox::SocketId;
+use super::{LegMedia, Side};
+use crate::id::CallId;
+use crate::rtp::payload::PayloadTypes;
+
+/// A call with its two sides, the caller's first.
+pub(crate) struct Stream {
+    pub(crate) call: CallId,
+    sides: [Half; 2],
+    answered: Option<Instant>,
+}
+
+/// One side.
+pub(crate) struct Half {
+    pub(crate) leg: Leg,
+    pub(crate) counters: Arc<LegCounters>,
+    pub(crate) rtp: SocketId,
+    pub(crate) rtcp: SocketId,
+    signalled: Option<Signalled>,
+    held: bool,
+    /// From when on its silence counts, if that is after the answer.
+    watched_since: Option<Instant>,
+    reported: bool,
+}
+
+impl Half {
+    pub(crate) fn new(leg: Leg, counters: Arc<LegCounters>, rtp: SocketId, rtcp: SocketId) -> Self {
+        Self { leg, counters, rtp, rtcp, signalled: None, held: false, watched_since: None, reported: false }
+    }
+
+    fn silent_for(&self, answered: Instant, now: Instant) -> Option<Duration> {
+        let expected = !self.held && self.leg.peer.as_ref().is_some_and(|peer| peer.sends);
+        let since = [Some(answered), self.watched_since, self.leg.heard].into_iter().flatten().max()?;
+        expected.then(|| now.saturating_duration_since(since))
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(call: CallId, sides: [Half; 2]) -> Self {
+        Self { call, sides, answered: None }
+    }
+
+    pub(crate) fn side(&mut self, side: Side) -> &mut Half {
+        &mut self.sides[side as usize]
+    }
+
+    /// The side that receives a packet, then the one it is for.
+    pub(crate) fn from_and_to(&mut self, from: Side) -> (&mut Half, &mut Half) {
+        let [caller, callee] = &mut self.sides;
+        match from {
+            Side::Caller => (caller, callee),
+            Side::Callee => (callee, caller),
+        }
+    }
+
+    /// The sockets of both sides, RTP and RTCP.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = (Side, SocketId, SocketId)> + '_ {
+        [Side::Caller, Side::Callee]
+            .into_iter()
+            .zip(&self.sides)
+            .map(|(side, half)| (side, half.rtp, half.rtcp))
+    }
+
+    /// A session description of `side` was read at `at`.
+    pub(crate) fn describe(&mut self, side: Side, signalled: Signalled, media: &LegMedia, at: Instant) {
+        let answered = self.answered;
+        let half = self.side(side);
+        let payload_types = PayloadTypes { audio: media.audio_payload_type, event: media.dtmf_payload_type };
+        let (sends, receives) = (media.sends, media.receives);
+        let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
+        if resumed || half.signalled != Some(signalled) {
+            half.watched_since = Some(at);
+        }
+        half.signalled = Some(signalled);
+        if let Some(peer) = &mut half.leg.peer {
+            peer.latch.on_description(signalled, at);
+            (peer.payload_types, peer.sends, peer.receives) = (payload_types, sends, receives);
+        } else {
+            let mut latch = Latch::new(signalled);
+            if answered.is_some() {
+                latch.on_answer(at);
+            }
+            half.leg.peer = Some(Peer { latch, payload_types, sends, receives });
+        }
+    }
+
+    /// Whoever was at `side` is gone; the next one gets numbers and counters of its own.
+    pub(crate) fn clear(&mut self, side: Side, leg: Leg, counters: Arc<LegCounters>) {
+        let half = self.side(side);
+        *half = Half::new(leg, counters, half.rtp, half.rtcp);
+    }
+
+    pub(crate) fn on_answer(&mut self, at: Instant) {
+        self.answered = Some(at);
+        for peer in self.sides.iter_mut().filter_map(|half| half.leg.peer.as_mut()) {
+            peer.latch.on_answer(at);
+        }
+    }
+
+    pub(crate) fn hold(&mut self, side: Side, held: bool, at: Instant) {
+        let half = self.side(side);
+        if half.held && !held {
+            half.watched_since = Some(at);
+        }
+        half.held = held;
+    }
+
+    /// A side from which nothing came for `limit`; each side once.
+    pub(crate) fn silent_side(&mut self, limit: Duration, now: Instant) -> Option<Side> {
+        let answered = self.answered?;
+        [Side::Caller, Side::Callee].into_iter().find(|&side| {
+            let half = self.side(side);
+            let silent = !half.reported && half.silent_for(answered, now).is_some_and(|since| since >= limit);
+            half.reported |= silent;
+            silent
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtp::continuity::Position;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn silence_counts_from_the_answer_and_is_reported_once_for_each_side() {
+        let (mut stream, start) = connected();
+
+        assert_eq!(stream.silent_side(LIMIT, at(start, 500)), None);
+        stream.on_answer(at(start, 500));
+        assert_eq!(stream.silent_side(LIMIT, at(start, 559)), None);
+        let reported: Vec<_> = (0..4).filter_map(|_| stream.silent_side(LIMIT, at(start, 560))).collect();
+
+        assert_eq!(reported, [Side::Caller, Side::Callee]);
+    }
+
+    #[test]
+    fn a_side_that_was_heard_is_not_silent() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        stream.side(Side::Caller).leg.heard = Some(at(start, 30));
+
+        assert_eq!(stream.silent_side(LIMIT, at(start, 89)), Some(Side::Callee));
+        assert_eq!(stream.silent_side(LIMIT, at(start, 90)), Some(Side::Caller));
+    }
+
+    #[test]
+    fn a_held_side_may_be_silent_and_its_time_begins_anew_afterwards() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        stream.side(Side::Callee).leg.heard = Some(at(start, 1_000));
+
+        stream.hold(Side::Caller, true, at(start, 10));
+        assert_eq!(stream.silent_side(LIMIT, at(start, 600)), None);
+        stream.hold(Side::Caller, false, at(start, 600));
+        assert_eq!(stream.silent_side(LIMIT, at(start, 659)), None);
+        assert_eq!(stream.silent_side(LIMIT, at(start, 660)), Some(Side::Caller));
+    }
+
+    #[test]
+    fn a_refreshed_description_that_changes_nothing_does_not_put_the_time_out_off() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        stream.side(Side::Callee).leg.heard = Some(at(start, 1_000));
+
+        describe(&mut stream, Side::Caller, true, at(start, 50));
+
+        assert_eq!(stream.silent_side(LIMIT, at(start, 60)), Some(Side::Caller));
+    }
+
+    #[test]
+    fn a_side_that_says_it_does_not_send_is_not_waited_for() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        stream.side(Side::Callee).leg.heard = Some(at(start, 1_000));
+        describe(&mut stream, Side::Caller, false, at(start, 50));
+
+        assert_eq!(stream.silent_side(LIMIT, at(start, 600)), None);
+        describe(&mut stream, Side::Caller, true, at(start, 600));
+
+        assert_eq!(stream.silent_side(LIMIT, at(start, 659)), None);
+        assert_eq!(stream.silent_side(LIMIT, at(start, 660)), Some(Side::Caller));
+    }
+
+    fn connected() -> (Stream, Instant) {
+        let start = Instant::now();
+        let half = || {
+            let first = Position { ssrc: 1, sequence: 1, timestamp: 1 };
+            Half::new(Leg::new(first), Arc::default(), 0, 1)
+        };
+        let mut stream = Stream::new(CallId(1), [half(), half()]);
+        describe(&mut stream, Side::Caller, true, start);
+        describe(&mut stream, Side::Callee, true, start);
+        (stream, start)
+    }
+
+    fn describe(stream: &mut Stream, side: Side, sends: bool, at: Instant) {
+        let remote = "198.51.100.7:4000".parse().unwrap();
+        let media = LegMedia {
+            remote,
+            remote_rtcp: remote,
+            audio_payload_type: 0,
+            dtmf_payload_type: None,
+            sends,
+            receives: true,
+        };
+        stream.describe(side, Signalled::new(remote, remote.ip()), &media, at);
+    }
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+}

@@ -1,0 +1,266 @@
+//! Whose number a call shows: caller ID toward trunks, the caller's own toward Retell, and privacy (RFC 3323, RFC 3325).
+//!
+//! Toward a trunk the *given* caller is `X-Original-CLID`, else From. It is *ours* when it is in `[[numbers]]` or is one
+//! of the trunk's own caller IDs; any other is foreign (the caller of a warm transfer). The first line that fits decides:
+//!
+//! | | `caller_ids` | `caller_id` | neither |
+//! |---|---|---|---|
+//! | `caller_id = "anonymous"`, or `Privacy: id`, `user` or `header` came with the call | withheld | withheld | withheld |
+//! | foreign, `foreign_caller = "keep"` | given | given | given |
+//! | foreign, `foreign_caller = "diversion"` | given, diverted by the next one | given, diverted by it | given |
+//! | foreign with `"replace"`, or ours | the next one | it | given |
+//!
+//! So `X-Original-CLID` never overrides a configured caller ID, except as the foreign caller that a rule keeps. A
+//! configured caller ID is sent as written, because some trunks want an account name there; the given caller is
+//! sent in E.164 when it can be read as a number. The rotation moves on only when it is used.
+
+use std::collections::HashMap;
+
+use super::config::{CallerId, ForeignCaller};
+use super::normalise::Country;
+use super::numbers::Numbers;
+use super::parties;
+use super::steps::Trace;
+use crate::sip::headers::{Name, NameAddr};
+use crate::sip::message::Message;
+
+/// State that routing keeps between calls: whose turn it is among each trunk's `caller_ids`.
+///
+/// Kept by the trunk's name, so that a reload goes on where it was; a list that became shorter starts again.
+#[derive(Debug, Default)]
+pub struct Rotation {
+    next: HashMap<String, usize>,
+}
+
+impl Rotation {
+    /// The next of `list` for `trunk`; `None` if the list is empty.
+    fn next<'a>(&mut self, trunk: &str, list: &'a [String]) -> Option<&'a str> {
+        let turn = match self.next.get_mut(trunk) {
+            Some(turn) => turn,
+            None => self.next.entry(trunk.to_owned()).or_default(),
+        };
+        let chosen = list.get(*turn).or_else(|| list.first())?;
+        *turn = if *turn + 1 < list.len() { *turn + 1 } else { 0 };
+        Some(chosen)
+    }
+}
+
+/// What a trunk's configuration says of callers.
+#[derive(Clone, Debug)]
+pub(super) struct CallerPolicy {
+    pub(super) id: CallerId,
+    pub(super) foreign: ForeignCaller,
+}
+
+impl CallerPolicy {
+    /// The caller that came with the call.
+    pub(super) fn as_given() -> Self {
+        Self { id: CallerId::FromCall, foreign: ForeignCaller::Keep }
+    }
+}
+
+/// The caller as shown to the callee.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// User part of From; `anonymous` when withheld.
+    pub(super) number: String,
+    /// The display name that came with it, if the number it belongs to is still shown.
+    pub(super) display: Option<String>,
+    /// Whether From must not identify anyone.
+    pub(super) withheld: bool,
+    /// Our number, as the one that diverted a foreign caller's call.
+    pub(super) diverting: Option<String>,
+    /// Whether the user part is the one that came in From.
+    pub(super) unchanged: bool,
+}
+
+/// Who calls, before any rule: the given caller.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    /// In E.164 when it can be read as a number.
+    pub(super) number: String,
+    display: Option<String>,
+    unchanged: bool,
+    private: bool,
+}
+
+impl Given {
+    /// The caller in `clid`, else in `from`, and whether `invite` asks for privacy; numbers are read with `country`.
+    pub(super) fn read(
+        invite: &Message,
+        from: NameAddr,
+        clid: Option<String>,
+        country: Country,
+        trace: &mut Trace<'_>,
+    ) -> Self {
+        let received = from.uri.user.as_deref().unwrap_or_default();
+        let (written, source) = match &clid {
+            Some(clid) => (clid.as_str().into(), ORIGINAL_CLID),
+            None => (parties::number_in(&from.uri).unwrap_or(ANONYMOUS.into()), "From"),
+        };
+        let reading = country.read(&written);
+        let form = reading.as_ref().map(|reading| reading.form);
+        let number =
+            reading.map_or_else(|| written.clone().into_owned(), |reading| reading.number.into_owned());
+        trace.note("caller", || {
+            let how = form.map_or("not a number, so it stays as it is", super::normalise::Form::describe);
+            (number.clone(), format!("{source} says {written}: {how}"))
+        });
+        Self {
+            unchanged: clid.is_none() && number == received,
+            display: from.display.filter(|_| clid.is_none()).filter(|display| *display != received),
+            private: wants_privacy(invite),
+            number,
+        }
+    }
+
+    /// Toward Retell the caller is shown as it came.
+    pub(super) fn toward_retell(self, trace: &mut Trace<'_>) -> Caller {
+        if self.private {
+            return Caller::withheld("Privacy came with the call", trace);
+        }
+        trace.note("from", || (self.number.clone(), "the caller, toward Retell".to_owned()));
+        self.shown(None)
+    }
+
+    /// Toward trunk `name` its caller ID rules decide; see the head of this file.
+    pub(super) fn toward_trunk(
+        self,
+        name: &str,
+        policy: &CallerPolicy,
+        numbers: &Numbers,
+        rotation: &mut Rotation,
+        trace: &mut Trace<'_>,
+    ) -> Caller {
+        if policy.id == CallerId::Withheld {
+            return Caller::withheld("caller_id = \"anonymous\" of the trunk", trace);
+        }
+        if self.private {
+            return Caller::withheld("Privacy came with the call", trace);
+        }
+        let is_foreign = !policy.id.holds(&self.number) && !numbers.owns(&self.number);
+        if is_foreign && policy.foreign == ForeignCaller::Keep {
+            trace.note("from", || {
+                (
+                    self.number.clone(),
+                    "foreign_caller = \"keep\": not in [[numbers]] or caller_id(s)".to_owned(),
+                )
+            });
+            return self.shown(None);
+        }
+        let ours = match &policy.id {
+            CallerId::Rotating(list) => rotation.next(name, list),
+            CallerId::Fixed(number) => Some(number.as_str()),
+            CallerId::FromCall | CallerId::Withheld => None,
+        };
+        let key = if matches!(policy.id, CallerId::Rotating(_)) { "caller_ids" } else { "caller_id" };
+        match ours {
+            None => {
+                trace.note("from", || (self.number.clone(), "the trunk has no caller_id".to_owned()));
+                self.shown(None)
+            }
+            Some(ours) if is_foreign && policy.foreign == ForeignCaller::Diversion => {
+                trace.note("from", || {
+                    (
+                        self.number.clone(),
+                        format!("foreign_caller = \"diversion\": diverted by {ours} ({key})"),
+                    )
+                });
+                self.shown(Some(ours.to_owned()))
+            }
+            Some(ours) => {
+                trace.note("from", || (ours.to_owned(), format!("{key} of the trunk")));
+                Caller {
+                    unchanged: self.unchanged && self.number == ours,
+                    display: self.display.filter(|_| self.number == ours),
+                    number: ours.to_owned(),
+                    withheld: false,
+                    diverting: None,
+                }
+            }
+        }
+    }
+
+    fn shown(self, diverting: Option<String>) -> Caller {
+        Caller {
+            number: self.number,
+            display: self.display,
+            withheld: false,
+            diverting,
+            unchanged: self.unchanged,
+        }
+    }
+}
+
+impl Caller {
+    fn withheld(why: &str, trace: &mut Trace<'_>) -> Self {
+        trace.note("from", || (ANONYMOUS.to_owned(), format!("withheld: {why}")));
+        Self {
+            number: ANONYMOUS.to_owned(),
+            display: None,
+            withheld: true,
+            diverting: None,
+            unchanged: false,
+        }
+    }
+}
+
+impl CallerId {
+    /// Whether `number` is one of the configured caller IDs.
+    fn holds(&self, number: &str) -> bool {
+        match self {
+            Self::FromCall | Self::Withheld => false,
+            Self::Fixed(own) => own == number,
+            Self::Rotating(own) => own.iter().any(|own| own == number),
+        }
+    }
+}
+
+/// `X-Original-CLID`: a number, or a URI with or without `<>`.
+pub(super) fn original_clid(invite: &Message) -> Option<String> {
+    let value = invite.value_named(ORIGINAL_CLID)?;
+    let text = std::str::from_utf8(&value).ok()?.trim();
+    let is_uri = ["sip:", "sips:", "tel:"].iter().any(|scheme| text.to_ascii_lowercase().contains(scheme));
+    if is_uri {
+        let address = NameAddr::parse(text.as_bytes()).ok()?;
+        return parties::number_in(&address.uri).map(std::borrow::Cow::into_owned);
+    }
+    let is_clean = !text.is_empty() && !text.chars().any(|character| character.is_control());
+    is_clean.then(|| text.to_owned())
+}
+
+/// Whether Privacy asks to hide who calls: `id` (RFC 3325 §9.3), `user` or `header` (RFC 3323 §4.2).
+pub(super) fn wants_privacy(invite: &Message) -> bool {
+    invite.elements(Name::Privacy).any(|element| {
+        element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).any(|token| {
+            [b"id".as_slice(), b"user", b"header"].iter().any(|hiding| token.eq_ignore_ascii_case(hiding))
+        })
+    })
+}
+
+/// Retell's header for the number a call shall show; never passed on.
+pub(super) const ORIGINAL_CLID: &str = "X-Original-CLID";
+
+/// User part of a From that identifies nobody (RFC 3323 §4.1.1.3).
+pub(super) const ANONYMOUS: &str = "anonymous";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rotation_goes_round_per_trunk_and_survives_a_shorter_list() {
+        let mut rotation = Rotation::default();
+        let list = ["a", "b", "c"].map(String::from);
+
+        let turns: Vec<_> = (0..4).map(|_| rotation.next("carrier", &list).unwrap().to_owned()).collect();
+        let other = rotation.next("other", &list).map(str::to_owned);
+        rotation.next("carrier", &list);
+        let shorter = rotation.next("carrier", &list[..2]).map(str::to_owned);
+
+        assert_eq!(turns, ["a", "b", "c", "a"]);
+        assert_eq!(other.as_deref(), Some("a"));
+        assert_eq!(shorter.as_deref(), Some("a"));
+        assert_eq!(rotation.next("carrier", &[]), None);
+    }
+}

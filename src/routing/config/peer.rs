@@ -1,0 +1,247 @@
+//! `[[retell]]` and `[[trunks]]`: the keys of one peer.
+//!
+//! Both kinds share most keys but not their defaults: a `[[retell]]` challenges and answers to the source
+//! port, because Retell's addresses are shared with other LiveKit customers and its Via has no rport; a trunk
+//! does neither.
+
+use ipnet::IpNet;
+
+use super::caller::{CallerId, Country, ForeignCaller, parse_country};
+use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
+use crate::sip::uri::{Host, Scheme, Uri, UriError};
+
+/// Keys that both kinds of peer have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerConfig {
+    /// Unique among all peers; stands in rules, records and metrics.
+    pub name: String,
+    /// Where calls to this peer go, tried in order; `sip:` with transport UDP or TCP, without a user part.
+    pub uris: Vec<Uri>,
+    /// Ranges that its requests come from. Absent: Retell's ranges on a `[[retell]]`, none on a trunk. Empty:
+    /// a peer that challenges is challenged from anywhere; one that doesn't is never recognised as a caller.
+    pub allow: Vec<IpNet>,
+    /// User name agreed with this peer: it presents it when we challenge, we present it when it challenges.
+    pub username: Option<String>,
+    /// Password that goes with `username`; neither comes without the other.
+    pub password: Option<Secret>,
+    /// Whether its requests are challenged. Default `true` for a `[[retell]]` with a password, else `false`.
+    pub challenge: bool,
+    /// Seconds that a call to it may ring before the next target is tried; 0 is never. Default `90` for a
+    /// `[[retell]]`, `180` for a trunk.
+    pub answer_timeout_s: u32,
+    /// Recognise a `[[retell]]` that does not challenge by its address alone. A trunk is recognised by
+    /// `allow` either way. Default `false`.
+    pub trust_address: bool,
+    /// Answer to the source port even where Via has no `rport` (RFC 3581). Default `true` for a `[[retell]]`,
+    /// else `false`.
+    pub force_rport: bool,
+    /// Send requests over 1,300 bytes by TCP (RFC 3261 §18.1.1). Default `true`.
+    pub tcp_for_large: bool,
+    /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
+    pub called_number: CalledNumber,
+}
+
+/// `called_number`: where the dialled number stands in an INVITE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalledNumber {
+    /// `"request-uri"`: the user part of the Request-URI.
+    RequestUri,
+    /// `"to"`: the user part of To.
+    To,
+    /// `"P-Called-Party-ID"` (RFC 7315 §4.2).
+    PCalledPartyId,
+}
+
+/// One `[[retell]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetellConfig {
+    /// The keys that both kinds of peer have.
+    pub peer: PeerConfig,
+    /// Whether agents may call emergency numbers. Default `false`.
+    pub allow_emergency: bool,
+}
+
+/// One `[[trunks]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrunkConfig {
+    /// The keys that both kinds of peer have.
+    pub peer: PeerConfig,
+    /// Country whose national numbers this trunk sends and takes; absent, numbers are left as they are.
+    pub country: Option<Country>,
+    /// Keys `caller_id` and `caller_ids`: the number shown toward this trunk. Default: the caller's own.
+    pub caller_id: CallerId,
+    /// What to do with a caller that is none of ours. Default `"replace"`.
+    pub foreign_caller: ForeignCaller,
+}
+
+/// What an absent key means on one kind of peer.
+struct Defaults {
+    allow: Vec<IpNet>,
+    answer_timeout_s: u32,
+    force_rport: bool,
+}
+
+impl Section for RetellConfig {
+    fn read(table: &mut Reader<'_>) -> Self {
+        let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
+        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true };
+        Self {
+            peer: PeerConfig::read(table, defaults),
+            allow_emergency: table.flag("allow_emergency", false),
+        }
+    }
+}
+
+impl Section for TrunkConfig {
+    fn read(table: &mut Reader<'_>) -> Self {
+        let defaults = Defaults { allow: Vec::new(), answer_timeout_s: 180, force_rport: false };
+        Self {
+            peer: PeerConfig::read(table, defaults),
+            country: table.parsed("country", parse_country),
+            caller_id: CallerId::read(table),
+            foreign_caller: table.choice("foreign_caller", &ForeignCaller::WORDS, ForeignCaller::Replace),
+        }
+    }
+}
+
+impl PeerConfig {
+    fn read(table: &mut Reader<'_>, defaults: Defaults) -> Self {
+        table.require("name", "add name = \"…\", which rules and records use");
+        table.require("uri", "add uri = \"sip:…\", where calls to this peer go");
+        table.not_yet("fill_ms");
+        Self {
+            name: table.parsed("name", parse_name).unwrap_or_default(),
+            uris: table.one_or_list("uri", parse_uri).unwrap_or_default(),
+            allow: table.list("allow", parse_range).unwrap_or(defaults.allow),
+            username: table.parsed("username", parse_username),
+            password: table.secret("password"),
+            challenge: table.flag("challenge", false),
+            answer_timeout_s: table.seconds("answer_timeout_s", defaults.answer_timeout_s),
+            trust_address: table.flag("trust_address", false),
+            force_rport: table.flag("force_rport", defaults.force_rport),
+            tcp_for_large: table.flag("tcp_for_large", true),
+            called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
+        }
+    }
+
+    /// Fills in `challenge` where it is not set, and cuts ranges to their prefix.
+    pub(super) fn complete(&mut self, challenge: bool, here: &KeyPath, review: &mut Review<'_>) {
+        if !review.is_set(&here.key("challenge")) {
+            self.challenge = challenge;
+        }
+        for (index, range) in self.allow.iter_mut().enumerate() {
+            if *range != range.trunc() && review.is_set(&here.key("allow")) {
+                let what =
+                    format!("{range} is an address within the range {}, not the range itself", range.trunc());
+                let instead = format!(
+                    "write \"{}\" for the range, \"{}\" for the address",
+                    range.trunc(),
+                    range.addr()
+                );
+                review.warning(&review.element(&here.key("allow"), index), Mistake::new(what, instead));
+            }
+            *range = range.trunc();
+        }
+    }
+}
+
+impl TrunkConfig {
+    pub(super) fn check(&self, here: &KeyPath, review: &mut Review<'_>) {
+        if self.country.is_none() && !review.is_broken(&here.key("country")) {
+            let what =
+                format!("trunk `{}` has no `country`, so national numbers stay as they are", self.peer.name);
+            let instead = "add the country whose numbers it sends, such as country = \"US\"";
+            review.warning(here, Mistake::new(what, instead));
+        }
+    }
+}
+
+impl CalledNumber {
+    const WORDS: [(&str, Self); 3] =
+        [("request-uri", Self::RequestUri), ("to", Self::To), ("P-Called-Party-ID", Self::PCalledPartyId)];
+}
+
+fn parse_name(text: &str) -> Result<String, Mistake> {
+    if text.trim() != text || text.is_empty() || text.len() > 64 || text.contains(char::is_control) {
+        let what =
+            "`name` is empty, longer than 64 bytes, or has spaces around it or control characters in it";
+        return Err(Mistake::new(what, "write a short word, such as \"carrier\""));
+    }
+    if ["all trunks", "all retell"].contains(&text) {
+        return Err(Mistake::new(
+            format!("\"{text}\" has a meaning of its own in header rules"),
+            "choose another name",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_username(text: &str) -> Result<String, Mistake> {
+    if text.is_empty() || text.contains(char::is_control) {
+        let what = "`username` is empty or has control characters in it";
+        return Err(Mistake::new(what, "write the user name agreed with this peer, or take the key out"));
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_range(text: &str) -> Result<IpNet, Mistake> {
+    let range = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+    range.map_err(|_| {
+        let what = format!("\"{text}\" is no address and no range of addresses");
+        Mistake::new(what, "write it like \"198.51.100.7\" or \"198.51.100.0/24\"")
+    })
+}
+
+/// Where calls to a peer go. What stands before an `@` is never repeated in a message: it may hold a password.
+fn parse_uri(text: &str) -> Result<Uri, Mistake> {
+    let like = || format!("write it like \"{EXAMPLE_URI}\"");
+    let uri = Uri::parse(text.as_bytes()).map_err(|error| match error {
+        UriError::NoScheme | UriError::UnknownScheme(_)
+            if text.contains(['@', ' ', '/']) || text.is_empty() =>
+        {
+            Mistake::new("`uri` does not begin with \"sip:\"", like())
+        }
+        UriError::NoScheme | UriError::UnknownScheme(_) => {
+            Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
+        }
+        UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
+        error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
+    })?;
+    let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
+    if uri.scheme == Scheme::Tel {
+        return refuse("is a telephone number", &like());
+    }
+    if uri.scheme == Scheme::Sips {
+        return refuse("asks for TLS, which is not supported yet", "write sip: and ;transport=tcp");
+    }
+    if uri.user.is_some() || uri.password.is_some() {
+        return refuse(
+            "has a user part, but the dialled number goes there",
+            "take out what stands before the @",
+        );
+    }
+    if uri.headers.is_some() {
+        return refuse("has headers", "take out the ? and what follows");
+    }
+    if uri.port == Some(0) {
+        return refuse("has port 0", "write the peer's port, or none for 5060");
+    }
+    if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
+        return refuse("holds an address that nobody can be reached at", "write the peer's address");
+    }
+    match uri.transport().as_deref() {
+        None | Some("udp" | "tcp") => Ok(uri),
+        Some("tls") => {
+            refuse("asks for TLS, which is not supported yet", "write ;transport=tcp or ;transport=udp")
+        }
+        Some(other) => {
+            refuse(&format!("asks for transport \"{other}\""), "write ;transport=tcp or ;transport=udp")
+        }
+    }
+}
+
+const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";
+
+/// Where Retell's SIP requests come from, as its documentation lists them.
+const RETELL_RANGES: [&str; 5] =
+    ["18.98.16.120/30", "3.42.144.0/23", "153.57.128.0/18", "143.223.88.0/21", "161.115.160.0/19"];

@@ -1,0 +1,279 @@
+//! The course of one call: which peer is called, at which targets, with which numbers.
+//!
+//! Everything that depends on the configuration is decided here, once, before the first attempt; a later attempt differs
+//! in its target alone. Extensions are looked up as dialled, in both directions, before the number is read.
+
+use super::caller::{Caller, Given, original_clid};
+use super::config::CalledNumber;
+use super::emergency::is_emergency;
+use super::steps::{Step, Trace};
+use super::{Kind, Peer, Rotation, Routes, parties};
+use crate::id::PeerId;
+use crate::sip::headers::NameAddr;
+use crate::sip::message::Message;
+use crate::sip::uri::{Host, Uri};
+
+/// The decided course of one call.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The trunk's side.
+    pub trunk: PeerId,
+    /// Retell's side.
+    pub retell: PeerId,
+    /// The callee's peer (one of the two above).
+    pub callee: PeerId,
+    /// The caller as sent: user part of From. Records, metrics and `/v1/calls` show the same.
+    pub from: String,
+    /// The dialled number as sent: user part of Request-URI and To.
+    pub to: String,
+    /// Display name for From, when the caller's may be kept.
+    pub display: Option<String>,
+    /// Caller withheld: From is `"Anonymous" <sip:anonymous@anonymous.invalid>`, and [`Routes::headers`] adds
+    /// `Privacy: id`.
+    pub withheld: bool,
+    /// The number of ours that [`Routes::headers`] names in Diversion (RFC 5806), where a foreign caller is kept.
+    pub diverting: Option<String>,
+    /// Request-URI (= To) of every target in order: the number as sent, host, port and parameters of the peer's uri.
+    pub targets: Vec<Uri>,
+    /// Whether neither number changed (Identity may pass).
+    pub numbers_unchanged: bool,
+}
+
+impl Plan {
+    /// From toward the callee, without its tag; `host` and `port` are our address there. P-Asserted-Identity, where a
+    /// peer wants it, names the same URI.
+    #[must_use]
+    pub fn from_header(&self, host: Host, port: Option<u16>) -> NameAddr {
+        let (display, host, port) = if self.withheld {
+            (Some("Anonymous".to_owned()), Host::Name("anonymous.invalid".to_owned()), None)
+        } else {
+            (self.display.clone(), host, port)
+        };
+        NameAddr { display, uri: Uri::sip(Some(&self.from), host, port), params: Vec::new() }
+    }
+}
+
+/// Why a call is refused before any attempt; the text is fit for a reason phrase and for the record.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
+pub enum Refusal {
+    /// The called URI has no user part.
+    #[error("no number was dialled")]
+    NothingDialled,
+    /// The configuration gives no peer, or one without an address, for this direction.
+    #[error("no route: {peer} has no uri")]
+    NoRoute {
+        /// The peer's name, or the kind of peer that is missing.
+        peer: String,
+    },
+    /// An emergency number, dialled by Retell without `allow_emergency`.
+    #[error("emergency number {number} refused: allow_emergency is off")]
+    Emergency {
+        /// As dialled.
+        number: String,
+    },
+    /// A header that the route depends on cannot be read.
+    #[error("{header} cannot be read")]
+    Unreadable {
+        /// Its name.
+        header: &'static str,
+    },
+}
+
+impl Refusal {
+    /// The response to the caller.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NothingDialled | Self::NoRoute { .. } => 404,
+            Self::Emergency { .. } => 403,
+            Self::Unreadable { .. } => 400,
+        }
+    }
+}
+
+/// The dialled number, as it came and as it goes on.
+struct Dialled {
+    /// As dialled, or the extension's number, before it was read.
+    wanted: String,
+    /// As sent.
+    number: String,
+    unchanged: bool,
+}
+
+impl Routes {
+    /// Decides the course of `invite` from `caller`. `steps` collects the explanation when given.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`], to be answered with its status.
+    pub fn plan(
+        &self,
+        caller: PeerId,
+        invite: &Message,
+        rotation: &mut Rotation,
+        steps: Option<&mut Vec<Step>>,
+    ) -> Result<Plan, Refusal> {
+        let mut trace = Trace::into(steps);
+        match self.peer(caller).kind {
+            Kind::Trunk => self.plan_to_retell(self.peer(caller), invite, &mut trace),
+            Kind::Retell => self.plan_to_trunk(self.peer(caller), invite, rotation, &mut trace),
+        }
+    }
+
+    fn plan_to_retell(&self, trunk: &Peer, invite: &Message, trace: &mut Trace<'_>) -> Result<Plan, Refusal> {
+        let uri = parties::dialled(invite, trunk.called_number)?;
+        let dialled = self.read_dialled(&uri, trunk, trunk.called_number, trace)?;
+        let given = Given::read(invite, parties::calling(invite)?, None, trunk.country, trace);
+        let retell = self.retell_for(&dialled, trace)?;
+        let shown = given.toward_retell(trace);
+        course(trunk, retell, retell, dialled, shown, trace)
+    }
+
+    fn plan_to_trunk(
+        &self,
+        retell: &Peer,
+        invite: &Message,
+        rotation: &mut Rotation,
+        trace: &mut Trace<'_>,
+    ) -> Result<Plan, Refusal> {
+        let uri = parties::dialled(invite, retell.called_number)?;
+        let from = parties::calling(invite)?;
+        let clid = original_clid(invite);
+        let trunk = self.trunk_for(&from, clid.as_deref(), trace)?;
+        let dialled = self.read_dialled(&uri, trunk, retell.called_number, trace)?;
+        refuse_emergency(retell, trunk, &dialled, trace)?;
+        let given = Given::read(invite, from, clid, trunk.country, trace);
+        let shown = given.toward_trunk(&trunk.name, &trunk.caller, &self.numbers, rotation, trace);
+        course(trunk, retell, trunk, dialled, shown, trace)
+    }
+
+    /// The number to send for what `uri` dials: an extension's number, else E.164 as `trunk`'s country reads it, else as
+    /// it stands.
+    fn read_dialled(
+        &self,
+        uri: &Uri,
+        trunk: &Peer,
+        place: CalledNumber,
+        trace: &mut Trace<'_>,
+    ) -> Result<Dialled, Refusal> {
+        let written = parties::number_in(uri).ok_or(Refusal::NothingDialled)?;
+        trace.note("dialled", || (written.clone().into_owned(), describe(place).to_owned()));
+        let extension = self.extensions.get(written.as_ref());
+        if let Some(number) = extension {
+            trace.note("extension", || (number.clone(), format!("[extensions] \"{written}\"")));
+        }
+        let wanted = extension.map_or(written.as_ref(), String::as_str);
+        let reading = trunk.country.read(wanted);
+        let form = reading.as_ref().map(|reading| reading.form);
+        let number = reading.map_or_else(|| wanted.to_owned(), |reading| reading.number.into_owned());
+        trace.note("to", || {
+            let country = trunk.country.iso().unwrap_or_else(|| "none".to_owned());
+            let how = form.map_or("not a number, so it goes as it stands", super::normalise::Form::describe);
+            (number.clone(), format!("{how} (country of {}: {country})", trunk.name))
+        });
+        let unchanged = uri.user.as_deref() == Some(number.as_str());
+        Ok(Dialled { wanted: wanted.to_owned(), number, unchanged })
+    }
+
+    /// The `[[retell]]` that serves the number: the one in `[[numbers]]`, else the first.
+    fn retell_for(&self, dialled: &Dialled, trace: &mut Trace<'_>) -> Result<&Peer, Refusal> {
+        let found = self.numbers.retell(&dialled.number).or_else(|| self.numbers.retell(&dialled.wanted));
+        if let Some(found) = found {
+            let peer = self.peer(found.peer);
+            trace.note("retell", || (peer.name.clone(), format!("[[numbers]] \"{}\"", found.entry)));
+            return Ok(peer);
+        }
+        let peer = self.first(Kind::Retell).ok_or_else(|| no_route("[[retell]]"))?;
+        trace.note("retell", || (peer.name.clone(), "the default: first [[retell]]".to_owned()));
+        Ok(peer)
+    }
+
+    /// The trunk for a call from Retell: the one that `[[numbers]]` gives for From, else for `X-Original-CLID`, else the
+    /// first.
+    fn trunk_for(
+        &self,
+        from: &NameAddr,
+        clid: Option<&str>,
+        trace: &mut Trace<'_>,
+    ) -> Result<&Peer, Refusal> {
+        let default = self.first(Kind::Trunk).ok_or_else(|| no_route("[[trunks]]"))?;
+        let from = parties::number_in(&from.uri);
+        for number in from.as_deref().into_iter().chain(clid) {
+            let reading = default.country.read(number);
+            let e164 = reading.as_ref().and_then(|reading| self.numbers.trunk(&reading.number));
+            let Some(found) = e164.or_else(|| self.numbers.trunk(number)) else { continue };
+            let peer = self.peer(found.peer);
+            trace.note("trunk", || {
+                (peer.name.clone(), format!("[[numbers]] \"{}\" for caller {number}", found.entry))
+            });
+            return Ok(peer);
+        }
+        trace.note("trunk", || (default.name.clone(), "the default: first [[trunks]]".to_owned()));
+        Ok(default)
+    }
+}
+
+/// Refuses a call from Retell to an emergency number, by what was dialled and by what would be sent. An extension that
+/// leads elsewhere is no emergency number.
+fn refuse_emergency(
+    retell: &Peer,
+    trunk: &Peer,
+    dialled: &Dialled,
+    trace: &mut Trace<'_>,
+) -> Result<(), Refusal> {
+    if !is_emergency(&dialled.wanted, trunk.country) && !is_emergency(&dialled.number, trunk.country) {
+        return Ok(());
+    }
+    if retell.allow_emergency {
+        trace.note("emergency", || (dialled.number.clone(), format!("allow_emergency of {}", retell.name)));
+        return Ok(());
+    }
+    Err(Refusal::Emergency { number: dialled.wanted.clone() })
+}
+
+fn course(
+    trunk: &Peer,
+    retell: &Peer,
+    callee: &Peer,
+    dialled: Dialled,
+    shown: Caller,
+    trace: &mut Trace<'_>,
+) -> Result<Plan, Refusal> {
+    if callee.uris.is_empty() {
+        return Err(no_route(&callee.name));
+    }
+    let targets: Vec<_> = callee.uris.iter().map(|uri| target(uri, &dialled.number)).collect();
+    for (place, uri) in targets.iter().enumerate() {
+        trace.note("target", || (uri.to_string(), format!("uri {} of {}", place + 1, callee.name)));
+    }
+    Ok(Plan {
+        trunk: trunk.id,
+        retell: retell.id,
+        callee: callee.id,
+        numbers_unchanged: dialled.unchanged && shown.unchanged,
+        from: shown.number,
+        to: dialled.number,
+        display: shown.display,
+        withheld: shown.withheld,
+        diverting: shown.diverting,
+        targets,
+    })
+}
+
+/// `number` at the host of the peer's `uri`.
+fn target(uri: &Uri, number: &str) -> Uri {
+    let user = Some(number.to_owned());
+    Uri { user, password: None, headers: None, user_as_written: None, ..uri.clone() }
+}
+
+fn no_route(peer: &str) -> Refusal {
+    Refusal::NoRoute { peer: peer.to_owned() }
+}
+
+fn describe(place: CalledNumber) -> &'static str {
+    match place {
+        CalledNumber::RequestUri => "user part of the Request-URI",
+        CalledNumber::To => "called_number = \"to\"",
+        CalledNumber::PCalledPartyId => "called_number = \"P-Called-Party-ID\"",
+    }
+}

@@ -1,0 +1,191 @@
+//! Which peer is calling: the four steps by which the source of an initial request becomes a peer, or a stranger.
+//!
+//! These tables are asked for every packet of every stranger, so nothing here allocates, except the tie of several
+//! trunks behind one address, which the dialled number breaks. An empty `allow` means *anywhere* for a
+//! `[[retell]]` and for a peer that challenges, and *nowhere* for a trunk known by its address alone.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::normalise::Country;
+use super::numbers::Numbers;
+use super::steps::{Step, Trace};
+use super::{Kind, Peer, Routes};
+use crate::id::PeerId;
+
+/// What an initial request from some source is (CONTRACT §2 "Which peer is calling").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recognition {
+    /// Recognised by address alone.
+    Peer(PeerId),
+    /// Recognised by address, must also authenticate as this very peer.
+    ChallengeAs(PeerId),
+    /// Must authenticate; the user name decides (see [`Routes::by_username`]).
+    Challenge,
+    /// No answer of any kind.
+    Stranger,
+}
+
+/// The trunks' ranges, longest prefix first, then in file order.
+#[derive(Debug, Default)]
+pub(super) struct Ranges(Vec<(IpNet, PeerId)>);
+
+impl Ranges {
+    pub(super) fn compile(peers: &[Peer]) -> Self {
+        let trunks = peers.iter().filter(|peer| peer.kind == Kind::Trunk);
+        let mut ranges: Vec<_> =
+            trunks.flat_map(|peer| peer.allow.iter().map(|range| (range.trunc(), peer.id))).collect();
+        ranges.sort_by_key(|(range, _)| std::cmp::Reverse(range.prefix_len()));
+        Self(ranges)
+    }
+
+    /// The trunks that hold `source` in a range as long as the longest that does.
+    fn longest(&self, source: IpAddr) -> impl Iterator<Item = (IpNet, PeerId)> + Clone {
+        let first = self.0.iter().position(|(range, _)| range.contains(&source));
+        let length = first.map(|at| self.0[at].0.prefix_len());
+        self.0[first.unwrap_or(self.0.len())..]
+            .iter()
+            .copied()
+            .take_while(move |(range, _)| Some(range.prefix_len()) == length)
+            .filter(move |(range, _)| range.contains(&source))
+    }
+}
+
+impl Routes {
+    /// What an initial request from `source` is; `dialled` is the user part of its Request-URI.
+    ///
+    /// Hot path: no allocation, unless several trunks share the address.
+    #[must_use]
+    pub fn recognise(&self, source: IpAddr, dialled: &str) -> Recognition {
+        self.recognise_traced(source, dialled, &mut Trace::off())
+    }
+
+    /// As [`Self::recognise`], with the rule that decided.
+    pub fn explain_recognition(&self, source: IpAddr, dialled: &str, steps: &mut Vec<Step>) -> Recognition {
+        self.recognise_traced(source, dialled, &mut Trace::into(Some(steps)))
+    }
+
+    fn recognise_traced(&self, source: IpAddr, dialled: &str, trace: &mut Trace<'_>) -> Recognition {
+        let source = source.to_canonical();
+        if let Some(trunk) = self.trunk_at(source, dialled, trace) {
+            return if trunk.challenge {
+                Recognition::ChallengeAs(trunk.id)
+            } else {
+                Recognition::Peer(trunk.id)
+            };
+        }
+        if let Some(peer) = self.challengers(source).next() {
+            trace.note("peer", || {
+                let rule = match peer.range_of(source) {
+                    Some(range) => format!("{source} is in allow {range} of {}, which challenges", peer.name),
+                    None => format!("{} challenges callers from anywhere", peer.name),
+                };
+                ("whoever authenticates".to_owned(), rule)
+            });
+            return Recognition::Challenge;
+        }
+        let by_address = |peer: &&Peer| peer.kind == Kind::Retell && peer.trust_address && !peer.challenge;
+        let trusted =
+            self.peers.iter().filter(by_address).find_map(|peer| Some((peer, peer.range_of(source)?)));
+        match trusted {
+            Some((peer, range)) => {
+                trace.note("peer", || {
+                    (peer.name.clone(), format!("{source} is in its allow {range}, and trust_address = true"))
+                });
+                Recognition::Peer(peer.id)
+            }
+            None => {
+                trace.note("peer", || {
+                    ("a stranger".to_owned(), format!("{source} is in no allow, and no peer challenges it"))
+                });
+                Recognition::Stranger
+            }
+        }
+    }
+
+    /// The first peer that challenges `source` and whose user name this is.
+    #[must_use]
+    pub fn by_username(&self, source: IpAddr, username: &str) -> Option<PeerId> {
+        let is_called = |peer: &&Peer| {
+            peer.credentials.as_ref().is_some_and(|credentials| credentials.username == username)
+        };
+        self.challengers(source.to_canonical()).find(is_called).map(|peer| peer.id)
+    }
+
+    /// The peers that may authenticate from `source`, in file order, `[[retell]]` first.
+    pub fn challengers(&self, source: IpAddr) -> impl Iterator<Item = &Peer> {
+        self.peers
+            .iter()
+            .filter(move |peer| peer.challenge && peer.credentials.is_some() && peer.allows(source))
+    }
+
+    /// Whether `source` is in some peer's `allow`; a `[[retell]]` with an empty one allows anywhere.
+    ///
+    /// Hot path: no allocation.
+    #[must_use]
+    pub fn knows(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        self.peers.iter().any(|peer| {
+            peer.range_of(source).is_some() || (peer.kind == Kind::Retell && peer.allow.is_empty())
+        })
+    }
+
+    /// Whether `source` may send requests for calls of `peer`.
+    #[must_use]
+    pub fn allows(&self, peer: PeerId, source: IpAddr) -> bool {
+        self.peer(peer).allows(source.to_canonical())
+    }
+
+    /// Step 1: the trunk with the longest range around `source`; of several the one that `[[numbers]]` gives for the
+    /// dialled number, else the first in the file.
+    fn trunk_at(&self, source: IpAddr, dialled: &str, trace: &mut Trace<'_>) -> Option<&Peer> {
+        let mut candidates = self.ranges.longest(source);
+        let tied = candidates.clone();
+        let (range, first) = candidates.next()?;
+        if candidates.all(|(_, other)| other == first) {
+            let peer = self.peer(first);
+            trace.note("peer", || (peer.name.clone(), format!("{source} is in its allow {range}")));
+            return Some(peer);
+        }
+        let wanted = self.extensions.get(dialled).map_or(dialled, String::as_str);
+        for (_, id) in tied {
+            let peer = self.peer(id);
+            if let Some(entry) = trunk_of(&self.numbers, wanted, peer.country, id) {
+                trace.note("peer", || {
+                    (
+                        peer.name.clone(),
+                        format!("{source} is in allow of several trunks; [[numbers]] \"{entry}\""),
+                    )
+                });
+                return Some(peer);
+            }
+        }
+        let peer = self.peer(first);
+        trace.note("peer", || {
+            (peer.name.clone(), format!("{source} is in allow {range} of several trunks; this is the first"))
+        });
+        Some(peer)
+    }
+}
+
+impl Peer {
+    /// The first of its ranges that holds `source`.
+    pub(super) fn range_of(&self, source: IpAddr) -> Option<IpNet> {
+        self.allow.iter().find(|range| range.contains(&source)).copied()
+    }
+
+    /// Whether its requests may come from `source`.
+    fn allows(&self, source: IpAddr) -> bool {
+        let anywhere = self.allow.is_empty() && (self.kind == Kind::Retell || self.challenge);
+        anywhere || self.range_of(source).is_some()
+    }
+}
+
+/// The `[[numbers]]` entry that gives `trunk` for what was dialled, as `country` reads it.
+fn trunk_of<'a>(numbers: &'a Numbers, dialled: &str, country: Country, trunk: PeerId) -> Option<&'a str> {
+    let reading = country.read(dialled);
+    let e164 = reading.as_ref().and_then(|reading| numbers.trunk(&reading.number));
+    let found = e164.or_else(|| numbers.trunk(dialled))?;
+    (found.peer == trunk).then_some(found.entry)
+}

@@ -1,0 +1,203 @@
+//! One RTP packet in the buffer it was received into (RFC 3550 §5.1): validated by rtp-rs, rewritten by setters.
+//!
+//! Parsing checks the whole header, extension and padding included, so that what is forwarded can't mislead the next
+//! reader; the setters touch the first twelve bytes only, and so can never fail.
+
+use rtp_rs::{RtpReader, RtpReaderError};
+
+use super::rtcp;
+
+/// A valid RTP packet, with its fixed header open for rewriting.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    header: &'a mut [u8; HEADER_BYTES],
+}
+
+impl<'a> Packet<'a> {
+    /// Checks that `datagram` is RTP.
+    ///
+    /// Hot path: no allocation, one pass over the header.
+    ///
+    /// # Errors
+    ///
+    /// What it is instead, as far as can be told.
+    pub fn parse(datagram: &'a mut [u8]) -> Result<Self, NotRtp> {
+        if rtcp::is_rtcp(datagram) {
+            return Err(NotRtp::Rtcp);
+        }
+        RtpReader::new(datagram).map_err(|error| match error {
+            RtpReaderError::BufferTooShort(_) => NotRtp::TooShort,
+            RtpReaderError::UnsupportedVersion(_) => NotRtp::WrongVersion,
+            RtpReaderError::HeadersTruncated { .. } | RtpReaderError::PaddingLengthInvalid(_) => {
+                NotRtp::Malformed
+            }
+        })?;
+        let header = datagram.first_chunk_mut().ok_or(NotRtp::TooShort)?;
+        Ok(Self { header })
+    }
+
+    /// The payload type, 0 to 127.
+    #[must_use]
+    pub fn payload_type(&self) -> u8 {
+        self.header[1] & !MARKER
+    }
+
+    /// The marker bit: the first packet of a talkspurt or of an event.
+    #[must_use]
+    pub fn marker(&self) -> bool {
+        self.header[1] & MARKER != 0
+    }
+
+    /// The sequence number.
+    #[must_use]
+    pub fn sequence(&self) -> u16 {
+        u16::from_be_bytes([self.header[2], self.header[3]])
+    }
+
+    /// The timestamp, in ticks of the payload's clock.
+    #[must_use]
+    pub fn timestamp(&self) -> u32 {
+        let [_, _, _, _, a, b, c, d, ..] = *self.header;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// The synchronisation source.
+    #[must_use]
+    pub fn ssrc(&self) -> u32 {
+        let [.., a, b, c, d] = *self.header;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Rewrites the payload type; the bit above 127 is dropped.
+    pub fn set_payload_type(&mut self, payload_type: u8) {
+        self.header[1] = self.header[1] & MARKER | payload_type & !MARKER;
+    }
+
+    /// Rewrites the marker bit.
+    pub fn set_marker(&mut self, marker: bool) {
+        self.header[1] = self.header[1] & !MARKER | if marker { MARKER } else { 0 };
+    }
+
+    /// Rewrites the sequence number.
+    pub fn set_sequence(&mut self, sequence: u16) {
+        self.header[2..4].copy_from_slice(&sequence.to_be_bytes());
+    }
+
+    /// Rewrites the timestamp.
+    pub fn set_timestamp(&mut self, timestamp: u32) {
+        self.header[4..8].copy_from_slice(&timestamp.to_be_bytes());
+    }
+
+    /// Rewrites the synchronisation source.
+    pub fn set_ssrc(&mut self, ssrc: u32) {
+        self.header[8..12].copy_from_slice(&ssrc.to_be_bytes());
+    }
+}
+
+/// Why a datagram on an RTP port is not RTP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotRtp {
+    /// Fewer than twelve bytes.
+    #[error("shorter than the 12 bytes of an RTP header")]
+    TooShort,
+    /// Not version 2: STUN (RFC 7983), DTLS, or junk.
+    #[error("not RTP version 2")]
+    WrongVersion,
+    /// The contributing sources, the extension or the padding do not fit into the datagram.
+    #[error("the RTP header promises more than the datagram holds")]
+    Malformed,
+    /// RTCP multiplexed onto the RTP port (RFC 5761), which we never offer.
+    #[error("RTCP on the RTP port")]
+    Rtcp,
+}
+
+const HEADER_BYTES: usize = RtpReader::MIN_HEADER_LEN;
+const MARKER: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rtp_rs::{RtpPacketBuilder, Seq};
+
+    use super::*;
+
+    #[test]
+    fn what_rtp_rs_builds_is_read_field_by_field() {
+        let mut datagram = built();
+
+        let packet = Packet::parse(&mut datagram).unwrap();
+
+        assert_eq!(packet.payload_type(), 8);
+        assert!(packet.marker());
+        assert_eq!(
+            (packet.sequence(), packet.timestamp(), packet.ssrc()),
+            (0xABCD, 0x0102_0304, 0xDEAD_BEEF)
+        );
+    }
+
+    #[test]
+    fn what_the_setters_write_rtp_rs_reads_and_nothing_else_changes() {
+        let mut datagram = built();
+
+        let mut packet = Packet::parse(&mut datagram).unwrap();
+        packet.set_payload_type(101);
+        packet.set_marker(false);
+        packet.set_sequence(7);
+        packet.set_timestamp(0xFFFF_FFFE);
+        packet.set_ssrc(42);
+
+        let reader = RtpReader::new(&datagram).unwrap();
+        assert_eq!((reader.payload_type(), reader.mark()), (101, false));
+        assert_eq!((reader.sequence_number(), reader.timestamp()), (Seq::from(7), 0xFFFF_FFFE));
+        assert_eq!((reader.ssrc(), reader.payload()), (42, &[0x55; 160][..]));
+    }
+
+    #[test]
+    fn a_payload_type_over_127_can_not_set_the_marker() {
+        let mut datagram = built();
+
+        let mut packet = Packet::parse(&mut datagram).unwrap();
+        packet.set_marker(false);
+        packet.set_payload_type(0xFF);
+
+        assert!(!packet.marker());
+    }
+
+    #[test]
+    fn what_is_not_rtp_is_told_apart() {
+        let stun = [0_u8, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let mut receiver_report = [0_u8; 32];
+        receiver_report[..4].copy_from_slice(&[0x81, 201, 0, 7]);
+        let mut fifteen_sources = [0_u8; 40];
+        fifteen_sources[0] = 0x8F;
+        let mut padded_by_nothing = [0_u8; 20];
+        padded_by_nothing[0] = 0xA0;
+
+        assert_eq!(Packet::parse(&mut [0x80; 11]).unwrap_err(), NotRtp::TooShort);
+        assert_eq!(Packet::parse(&mut stun.clone()).unwrap_err(), NotRtp::WrongVersion);
+        assert_eq!(Packet::parse(&mut receiver_report).unwrap_err(), NotRtp::Rtcp);
+        assert_eq!(Packet::parse(&mut fifteen_sources).unwrap_err(), NotRtp::Malformed);
+        assert_eq!(Packet::parse(&mut padded_by_nothing).unwrap_err(), NotRtp::Malformed);
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_panics(mut datagram in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(packet) = Packet::parse(&mut datagram) {
+                prop_assert!(packet.payload_type() < 128);
+            }
+        }
+    }
+
+    fn built() -> Vec<u8> {
+        RtpPacketBuilder::new()
+            .payload_type(8)
+            .marked(true)
+            .sequence(Seq::from(0xABCD))
+            .timestamp(0x0102_0304)
+            .ssrc(0xDEAD_BEEF)
+            .payload(&[0x55; 160])
+            .build()
+            .unwrap()
+    }
+}

@@ -1,0 +1,269 @@
+//! Requests outside any dialog: who sends them, whether they prove it, and whether a call begins.
+//!
+//! The four steps of recognition come before any other check or answer, so that a stranger cannot even learn that
+//! something listens here. A wrong password and an unknown user get the same answer.
+
+use std::time::Duration;
+
+use crate::call::admit::{Refused, admit};
+use crate::call::record::{Direction, EndedBy, LegRecord, Record};
+use crate::call::{Call, Cx, Offered};
+use crate::id::{PeerId, ServerTx};
+use crate::routing::{Kind, Plan, Recognition};
+use crate::sdp::session::Session;
+use crate::sip::auth::{Credentials, Verdict, username_of};
+use crate::sip::flow::Flow;
+use crate::sip::headers::Name;
+use crate::sip::message::{Message, Method};
+use crate::sip::transaction::Incoming;
+
+use super::bridge::{Bridge, Entry};
+use super::dispatch::is_our_loop;
+use super::telemetry::{Redact, Rejection};
+use super::world::World;
+
+impl<W: World> Bridge<W> {
+    /// A request without a To-tag that belongs to no transaction.
+    pub(super) fn on_new_request(&mut self, request: Message, flow: Flow) {
+        let Some(method) = request.method() else { return };
+        let source = flow.remote.ip();
+        let known = self.routes.knows(source);
+        if matches!(method, Method::Ack) || (method == Method::Options && !known) {
+            return if known { () } else { self.on_stranger(flow) };
+        }
+        let recognition = if matches!(method, Method::Options | Method::Cancel) && known {
+            None
+        } else {
+            let dialled = dialled(&request);
+            match self.routes.recognise(source, &dialled) {
+                Recognition::Stranger => return self.on_stranger(flow),
+                recognition => Some(recognition),
+            }
+        };
+        if let Some(connection) = flow.connection {
+            self.world.recognise(connection);
+        }
+        if let Err(error) = request.validate() {
+            self.metrics.counters.rejected(Rejection::Malformed);
+            tracing::warn!(remote = %flow.remote, %error, "request refused");
+            return self.answer_statelessly(&request, flow, error.status(), &error.to_string());
+        }
+        let back = self.response_flow(&request, flow);
+        match self.table.on_request(&request, back, self.now, &mut self.table_out) {
+            Incoming::New(tx) => self.on_recognised(&request, tx, flow, recognition),
+            Incoming::CancelUnknown(tx) => {
+                self.metrics.counters.rejected(Rejection::NoDialog);
+                self.answer(&request, tx, flow, 481, "", &[]);
+            }
+            Incoming::Merged(tx) => {
+                self.metrics.counters.rejected(Rejection::Loop);
+                self.answer(&request, tx, flow, 482, "", &[]);
+            }
+            Incoming::Cancel { .. } | Incoming::Absorbed | Incoming::Ack => self.carry_out_table(Some(flow)),
+        }
+    }
+
+    fn on_recognised(
+        &mut self,
+        request: &Message,
+        tx: ServerTx,
+        flow: Flow,
+        recognition: Option<Recognition>,
+    ) {
+        let draining = self.draining;
+        let peer = match recognition {
+            None => {
+                let code = if draining { 503 } else { 200 };
+                return self.answer(request, tx, flow, code, "", &[(Name::Allow, ALLOW.into())]);
+            }
+            Some(Recognition::Peer(peer)) => peer,
+            Some(Recognition::ChallengeAs(peer)) => match self.authenticate(request, tx, flow, Some(peer)) {
+                Some(peer) => peer,
+                None => return,
+            },
+            Some(Recognition::Challenge) => match self.authenticate(request, tx, flow, None) {
+                Some(peer) => peer,
+                None => return,
+            },
+            Some(Recognition::Stranger) => return,
+        };
+        match request.method() {
+            Some(Method::Invite) if draining => {
+                self.metrics.counters.rejected(Rejection::Draining);
+                self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
+            }
+            Some(Method::Invite) => self.on_invite(request, tx, flow, peer),
+            Some(Method::Other(_)) => {
+                self.metrics.counters.rejected(Rejection::Method);
+                self.answer(request, tx, flow, 501, "", &[(Name::Allow, ALLOW.into())]);
+            }
+            _ => {
+                self.metrics.counters.rejected(Rejection::Method);
+                self.answer(request, tx, flow, 405, "", &[(Name::Allow, ALLOW.into())]);
+            }
+        }
+    }
+
+    /// The peer that `request` proves to be; an answer was sent when it does not. `expected` is who it must be.
+    fn authenticate(
+        &mut self,
+        request: &Message,
+        tx: ServerTx,
+        flow: Flow,
+        expected: Option<PeerId>,
+    ) -> Option<PeerId> {
+        let since_start = self.now.saturating_duration_since(self.started);
+        let Some(username) = username_of(request) else {
+            self.challenge(request, tx, flow, since_start, false);
+            return None;
+        };
+        let claimed = self.routes.by_username(flow.remote.ip(), &username);
+        let claimed = claimed.filter(|&claimed| expected.is_none_or(|expected| expected == claimed));
+        let known = claimed.and_then(|peer| self.routes.peer(peer).credentials.clone().map(|c| (peer, c)));
+        let credentials = match &known {
+            Some((_, credentials)) => credentials.clone(),
+            None => Credentials { username, password: format!("{:016x}", self.ids.random()) },
+        };
+        match (self.verifier.verify(request, &credentials, tx.0, since_start), known) {
+            (Verdict::Good, Some((peer, _))) => Some(peer),
+            (Verdict::Stale, _) => {
+                self.metrics.counters.rejected(Rejection::Replay);
+                self.challenge(request, tx, flow, since_start, true);
+                None
+            }
+            (Verdict::Absent, _) => {
+                self.challenge(request, tx, flow, since_start, false);
+                None
+            }
+            (Verdict::Wrong | Verdict::Good, _) => {
+                self.metrics.counters.rejected(Rejection::Credentials);
+                tracing::warn!(source = %flow.remote, "unknown user or wrong password: 403");
+                self.answer(request, tx, flow, 403, "", &[]);
+                None
+            }
+        }
+    }
+
+    fn challenge(&mut self, request: &Message, tx: ServerTx, flow: Flow, since_start: Duration, stale: bool) {
+        let challenge = self.verifier.challenge(self.ids.random(), since_start, stale);
+        self.answer(request, tx, flow, 401, "", &[(Name::WwwAuthenticate, challenge)]);
+    }
+
+    fn on_invite(&mut self, invite: &Message, tx: ServerTx, flow: Flow, peer: PeerId) {
+        let Some(local) = self.world.local_of(&flow) else {
+            return self.answer(invite, tx, flow, 503, "", &[]);
+        };
+        if is_our_loop(invite, &self.ids, &local.sent_by) {
+            self.metrics.counters.rejected(Rejection::Loop);
+            return self.answer(invite, tx, flow, 482, "", &[]);
+        }
+        match admit(invite, peer, &self.routes, &mut self.rotation) {
+            Ok((plan, offer)) => {
+                let offered =
+                    Offered { invite: invite.clone(), tx, flow, peer, sent_by: local.sent_by, plan };
+                self.begin(offered, offer);
+            }
+            Err(refused) => {
+                let host = local.ip.to_string();
+                let hints: Vec<_> = refused.hint(&host).into_iter().collect();
+                self.metrics.counters.rejected(rejection(&refused));
+                self.answer(invite, tx, flow, refused.status(), &refused.reason_phrase(), &hints);
+                self.record_refusal(invite, flow, peer, &refused);
+            }
+        }
+    }
+
+    fn begin(&mut self, offered: Offered, offer: Session) {
+        let id = self.ids.call();
+        let tx = offered.tx;
+        let span = span(id, &offered.plan);
+        let routes = self.routes.clone();
+        let mut out = Vec::new();
+        let mut cx = Cx {
+            now: self.now,
+            unix_ms: self.unix_ms,
+            ids: &mut self.ids,
+            routes: &routes,
+            settings: &self.settings,
+            out: &mut out,
+        };
+        let Some(call) = span.in_scope(|| Call::start(id, offered, offer, &mut cx)) else { return };
+        self.invites.insert(tx, id);
+        self.active += 1;
+        self.calls.insert(id, Entry { call: Box::new(call), routes, span, scheduled: None });
+        self.working = true;
+        self.carry_out(id, &mut out);
+        self.working = false;
+        self.work();
+    }
+
+    /// A call that never was still shows in the records, with the sentence that the peer was told.
+    fn record_refusal(&mut self, invite: &Message, flow: Flow, peer: PeerId, refused: &Refused) {
+        let now = self.unix_ms;
+        let peer = self.routes.peer(peer);
+        let (direction, trunk, retell) = match peer.kind {
+            Kind::Trunk => (Direction::ToRetell, peer.name.clone(), String::new()),
+            Kind::Retell => (Direction::ToTrunk, String::new(), peer.name.clone()),
+        };
+        let from = invite.from().ok().and_then(|from| from.uri.user).unwrap_or_default();
+        let leg = LegRecord {
+            call_id: invite.call_id().map(|id| String::from_utf8_lossy(id).into_owned()).unwrap_or_default(),
+            peer: peer.name.clone(),
+            remote: flow.remote.to_string(),
+            sip_code: refused.status(),
+            ..LegRecord::default()
+        };
+        let record = Record {
+            id: self.ids.call(),
+            direction,
+            from,
+            to: dialled(invite),
+            trunk,
+            retell,
+            started_ms: now,
+            answered_ms: None,
+            ended_ms: now,
+            ended_by: EndedBy::Trunkline,
+            sip_code: refused.status(),
+            reason: refused.to_string(),
+            legs: vec![leg],
+        };
+        tracing::info!(
+            call = %record.id,
+            from = %Redact(&record.from),
+            to = %Redact(&record.to),
+            code = record.sip_code,
+            reason = %record.reason,
+            "call refused"
+        );
+        self.metrics.counters.ended(&record);
+        self.world.record(record);
+    }
+}
+
+/// The user part of the Request-URI; empty when it has none.
+fn dialled(request: &Message) -> String {
+    crate::sip::uri::Uri::parse(request.request_uri()).ok().and_then(|uri| uri.user).unwrap_or_default()
+}
+
+fn span(id: crate::id::CallId, plan: &Plan) -> tracing::Span {
+    tracing::info_span!("call", %id, from = %Redact(&plan.from), to = %Redact(&plan.to))
+}
+
+fn rejection(refused: &Refused) -> Rejection {
+    match refused {
+        Refused::TooManyHops => Rejection::Hops,
+        Refused::Extension(_) => Rejection::Extension,
+        Refused::ContentType(_)
+        | Refused::ContentEncoding
+        | Refused::NoOffer
+        | Refused::Unreadable(_)
+        | Refused::Unusable(_) => Rejection::Media,
+        Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
+        Refused::Route(_) => Rejection::Rule,
+    }
+}
+
+use crate::call::ALLOW;
+
+const RETRY_AFTER_DRAIN: &str = "30";

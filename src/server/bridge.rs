@@ -1,0 +1,225 @@
+//! The bridge itself: every call, transaction and limit, and nothing of the operating system.
+//!
+//! It is driven from outside, like the machines below it: messages, failures and deadlines go in with the time, and what must
+//! happen goes to its [`World`]. `serve` gives it sockets; tests and benches give it a simulated network and a
+//! virtual clock, so that what they exercise is what runs. The actions of one input are carried out before the next
+//! input, through `inbox`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::call::{Call, Input, Settings};
+use crate::id::{CallId, ClientTx, Ids, ServerTx};
+use crate::routing::{Rotation, Routes};
+use crate::rtp::leg::Side;
+use crate::sip::auth::{Algorithm, Verifier};
+use crate::sip::message::Limits;
+use crate::sip::transaction::{Action as TableAction, Table};
+
+use super::deadlines::Deadlines;
+use super::effects::{LargeRequest, Unreachable};
+use super::strangers::Strangers;
+use super::telemetry::{self, Metrics};
+use super::world::World;
+
+/// Everything that signalling owns; see the module.
+pub struct Bridge<W> {
+    /// What it acts on.
+    pub world: W,
+    pub(super) table: Table,
+    pub(super) calls: HashMap<CallId, Entry>,
+    /// Which call waits for which client transaction.
+    pub(super) clients: HashMap<ClientTx, Client>,
+    /// Which call an INVITE server transaction belongs to, for its CANCEL.
+    pub(super) invites: HashMap<ServerTx, CallId>,
+    pub(super) deadlines: Deadlines,
+    pub(super) routes: Arc<Routes>,
+    pub(super) rotation: Rotation,
+    pub(super) verifier: Verifier,
+    pub(super) ids: Ids,
+    pub(super) settings: Settings,
+    pub(super) limits: Limits,
+    pub(super) metrics: &'static Metrics,
+    pub(super) strangers: Strangers,
+    /// Targets that took no TCP for a large request lately.
+    pub(super) no_tcp: Unreachable,
+    /// What calls are still to be told, in order.
+    pub(super) inbox: VecDeque<(CallId, Input)>,
+    /// Whether `inbox` is being worked off further up the stack.
+    pub(super) working: bool,
+    pub(super) table_out: Vec<TableAction>,
+    pub(super) call_out: Vec<crate::call::Action>,
+    pub(super) started: Instant,
+    /// The time of the batch that is being worked on.
+    pub(super) now: Instant,
+    pub(super) unix_ms: i64,
+    pub(super) active: usize,
+    pub(super) draining: bool,
+}
+
+/// A call and what the bridge keeps beside it.
+pub(super) struct Entry {
+    pub(super) call: Box<Call>,
+    /// The tables that were in force when it began: a reload does not touch it.
+    pub(super) routes: Arc<Routes>,
+    pub(super) span: tracing::Span,
+    /// The entry in [`Deadlines`] that counts.
+    pub(super) scheduled: Option<Instant>,
+}
+
+/// Who waits for a client transaction.
+pub(super) struct Client {
+    pub(super) call: CallId,
+    /// Kept while a large request tries TCP first.
+    pub(super) large: Option<Box<LargeRequest>>,
+}
+
+/// What a bridge is made with.
+pub struct Parts<W> {
+    /// What it acts on.
+    pub world: W,
+    /// The routing tables; replaced by [`Bridge::replace_routes`].
+    pub routes: Arc<Routes>,
+    /// Decides everything it mints.
+    pub ids: Ids,
+    /// Timers that belong to no peer.
+    pub settings: Settings,
+    /// What is too large to be read.
+    pub limits: Limits,
+    /// The time at the start.
+    pub now: Instant,
+}
+
+/// How much of a bridge stands, for tests and metrics: all zero when nothing is left of any call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// Calls whose record is not written yet.
+    pub active: usize,
+    /// Calls of which something is left on the wire.
+    pub calls: usize,
+    /// Transactions.
+    pub transactions: usize,
+    /// Entries that lead from a transaction to its call.
+    pub links: usize,
+}
+
+impl<W: World> Bridge<W> {
+    /// A bridge with no calls.
+    #[must_use]
+    pub fn new(parts: Parts<W>) -> Self {
+        let Parts { world, routes, mut ids, settings, limits, now } = parts;
+        let secret: [u64; 4] = std::array::from_fn(|_| ids.random());
+        let mut key = [0; 32];
+        for (bytes, word) in key.chunks_exact_mut(8).zip(secret) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        Self {
+            world,
+            table: Table::new(settings.timers),
+            calls: HashMap::new(),
+            clients: HashMap::new(),
+            invites: HashMap::new(),
+            deadlines: Deadlines::default(),
+            routes,
+            rotation: Rotation::default(),
+            verifier: Verifier::new(key, REALM, Algorithm::Md5),
+            ids,
+            settings,
+            limits,
+            metrics: telemetry::metrics(),
+            strangers: Strangers::default(),
+            no_tcp: Unreachable::default(),
+            inbox: VecDeque::new(),
+            working: false,
+            table_out: Vec::new(),
+            call_out: Vec::new(),
+            started: now,
+            now,
+            unix_ms: 0,
+            active: 0,
+            draining: false,
+        }
+    }
+
+    /// Sets the time for everything that follows.
+    pub fn set_time(&mut self, now: Instant, unix_ms: i64) {
+        self.now = now;
+        self.unix_ms = unix_ms;
+    }
+
+    /// When [`Self::on_deadlines`] is wanted; `None` is never.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [self.table.next_deadline(), self.deadlines.next()].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub fn on_deadlines(&mut self) {
+        if self.table.next_deadline().is_some_and(|at| at <= self.now) {
+            self.table.on_deadline(self.now, &mut self.table_out);
+            self.carry_out_table(None);
+        }
+        while let Some((at, id)) = self.deadlines.pop(self.now) {
+            let Some(entry) = self.calls.get_mut(&id).filter(|entry| entry.scheduled == Some(at)) else {
+                continue;
+            };
+            entry.scheduled = None;
+            self.inbox.push_back((id, Input::Deadline));
+            self.work();
+        }
+    }
+
+    /// Ends one call on both legs; false when there is none to end.
+    pub fn hang_up(&mut self, call: CallId, reason: &'static str, code: u16) -> bool {
+        let lives = self.calls.get(&call).is_some_and(|entry| !entry.call.is_over());
+        if lives {
+            self.inbox.push_back((call, Input::HangUp { reason, code }));
+            self.work();
+        }
+        lives
+    }
+
+    /// Ends every call on both legs.
+    pub fn hang_up_all(&mut self, reason: &'static str) {
+        let calls: Vec<_> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.hang_up(call, reason, 503);
+        }
+    }
+
+    /// A side of a call was silent for the silence time-out.
+    pub fn on_media_silent(&mut self, call: CallId, side: Side) {
+        self.inbox.push_back((call, Input::MediaSilent(side)));
+        self.work();
+    }
+
+    /// Takes no new calls from here on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// New calls go by `routes`; those in progress keep what they began with.
+    pub fn replace_routes(&mut self, routes: Arc<Routes>) {
+        self.routes = routes;
+    }
+
+    /// Forgets what has lapsed; to be called every second or so.
+    pub fn upkeep(&mut self) {
+        self.no_tcp.forget(self.now);
+    }
+
+    /// What stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing {
+            active: self.active,
+            calls: self.calls.len(),
+            transactions: self.table.len(),
+            links: self.clients.len() + self.invites.len(),
+        }
+    }
+}
+
+/// The realm of our challenges.
+const REALM: &str = "trunkline";

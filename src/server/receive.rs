@@ -1,0 +1,189 @@
+//! What arrives: parsed, counted, and handed to its transaction, its dialog or to admission.
+//!
+//! Retransmissions and responses are matched first, by what only we and the peer know. Everything else has to show who it
+//! is before any answer leaves: a stranger gets nothing, not even an error.
+
+use bytes::Bytes;
+
+use crate::call::Input;
+use crate::id::{CallId, LegId, ServerTx};
+use crate::sip::build::ResponseBuilder;
+use crate::sip::flow::Flow;
+use crate::sip::message::{Message, Method};
+use crate::sip::nat::response_destination;
+use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
+
+use super::bridge::Bridge;
+use super::dispatch::{Owner, owner};
+use super::telemetry::{Rejection, Way};
+use super::world::World;
+
+impl<W: World> Bridge<W> {
+    /// Works on a message that arrived by `flow`.
+    pub fn on_message(&mut self, bytes: Bytes, flow: Flow) {
+        let message = match Message::parse(bytes, &self.limits) {
+            Ok(message) => message,
+            Err(failure) => return self.on_malformed(failure.salvage, &failure.error.to_string(), flow),
+        };
+        let method = message.method().or_else(|| message.cseq().ok().map(|cseq| cseq.method));
+        self.metrics.counters.message(flow.transport, Way::In, method.unwrap_or(Method::Other(b"")));
+        tracing::debug!(target: "trunkline::sip", remote = %flow.remote, message = %Shown(&message), "in");
+        match owner(&message, &self.ids) {
+            Owner::Client(tx) => {
+                self.table.on_response(tx, &message, self.now, &mut self.table_out);
+                self.carry_out_table(Some(flow));
+            }
+            Owner::Stray => {}
+            _ if self.table.matches(&message) => self.on_known_transaction(&message, flow),
+            Owner::Dialog(call, leg) => self.on_dialog_request(call, leg, message, flow),
+            Owner::ForeignDialog => self.on_foreign_dialog(&message, flow),
+            Owner::New => self.on_new_request(message, flow),
+        }
+    }
+
+    /// A message that cannot be read whole: 400 to whoever we know, nothing to others.
+    fn on_malformed(&mut self, salvage: Option<Message>, error: &str, flow: Flow) {
+        self.metrics.counters.message(flow.transport, Way::In, Method::Other(b""));
+        if !self.routes.knows(flow.remote.ip()) {
+            return self.on_stranger(flow);
+        }
+        self.metrics.counters.rejected(Rejection::Malformed);
+        tracing::warn!(remote = %flow.remote, %error, "message cannot be read");
+        let Some(request) = salvage.filter(Message::is_request) else { return };
+        if request.method() != Some(Method::Ack) {
+            self.answer_statelessly(&request, flow, 400, error);
+        }
+    }
+
+    /// A retransmission, an ACK to a refusal, or a CANCEL of a standing INVITE.
+    fn on_known_transaction(&mut self, message: &Message, flow: Flow) {
+        let flow = self.response_flow(message, flow);
+        let incoming = self.table.on_request(message, flow, self.now, &mut self.table_out);
+        self.carry_out_table(Some(flow));
+        match incoming {
+            Incoming::Cancel { cancel, invite } => self.on_cancel(message, cancel, invite, flow),
+            Incoming::New(tx) | Incoming::CancelUnknown(tx) | Incoming::Merged(tx) => {
+                self.answer(message, tx, flow, 481, "", &[]);
+            }
+            Incoming::Absorbed | Incoming::Ack => {}
+        }
+    }
+
+    fn on_cancel(&mut self, message: &Message, cancel: ServerTx, invite: ServerTx, flow: Flow) {
+        self.answer(message, cancel, flow, 200, "", &[]);
+        if let Some(&call) = self.invites.get(&invite) {
+            self.inbox.push_back((call, Input::Cancelled(message.clone())));
+            self.work();
+        }
+    }
+
+    fn on_dialog_request(&mut self, id: CallId, leg: LegId, message: Message, flow: Flow) {
+        let source = flow.remote.ip();
+        let entry = self.calls.get(&id).filter(|entry| entry.call.matches(leg, &message));
+        let Some(entry) = entry else { return self.on_foreign_dialog(&message, flow) };
+        let allowed = entry.call.came_from(leg, &flow)
+            || entry.call.peer(leg).is_some_and(|peer| entry.routes.allows(peer, source));
+        if !allowed {
+            return self.on_foreign_dialog(&message, flow);
+        }
+        if message.method() == Some(Method::Ack) {
+            self.inbox.push_back((id, Input::Ack { leg, message }));
+            return self.work();
+        }
+        let force = entry.call.peer(leg).is_some_and(|peer| entry.routes.peer(peer).force_rport);
+        if let Err(error) = message.validate() {
+            self.metrics.counters.rejected(Rejection::Malformed);
+            return self.answer_statelessly(&message, flow, 400, &error.to_string());
+        }
+        let back = self.response_flow_as(&message, flow, force);
+        match self.table.on_request(&message, back, self.now, &mut self.table_out) {
+            Incoming::New(tx) => {
+                self.inbox.push_back((id, Input::Request { leg, tx, message, flow }));
+                self.work();
+            }
+            Incoming::CancelUnknown(tx) => self.answer(&message, tx, flow, 481, "", &[]),
+            Incoming::Merged(tx) => self.answer(&message, tx, flow, 482, "", &[]),
+            Incoming::Cancel { .. } | Incoming::Absorbed | Incoming::Ack => self.carry_out_table(Some(flow)),
+        }
+    }
+
+    /// A request that claims a dialog we do not have, or that may not speak in it.
+    fn on_foreign_dialog(&mut self, message: &Message, flow: Flow) {
+        if !self.routes.knows(flow.remote.ip()) {
+            return self.on_stranger(flow);
+        }
+        self.metrics.counters.rejected(Rejection::NoDialog);
+        if message.method() != Some(Method::Ack) {
+            self.answer_statelessly(message, flow, 481, "");
+        }
+    }
+
+    /// Nothing leaves for a stranger; a stream is closed.
+    pub(super) fn on_stranger(&mut self, flow: Flow) {
+        self.metrics.counters.rejected(Rejection::Stranger);
+        if let Some(connection) = flow.connection {
+            self.world.close(connection);
+        }
+        if self.strangers.is_news(flow.remote.ip(), self.now) {
+            let transport = flow.transport.via();
+            tracing::warn!(source = %flow.remote, transport, "message from an address that no peer allows; not answered");
+        }
+    }
+
+    /// Where responses to `request` go, for a sender whose peer is not known yet.
+    pub(super) fn response_flow(&self, request: &Message, flow: Flow) -> Flow {
+        let force = self
+            .routes
+            .peers()
+            .iter()
+            .any(|peer| peer.force_rport && self.routes.allows(peer.id, flow.remote.ip()));
+        self.response_flow_as(request, flow, force)
+    }
+
+    pub(super) fn response_flow_as(&self, request: &Message, flow: Flow, force_rport: bool) -> Flow {
+        match request.top_via() {
+            Ok(via) if !flow.transport.is_reliable() => {
+                Flow { remote: response_destination(&via, flow.remote, force_rport), ..flow }
+            }
+            _ => flow,
+        }
+    }
+
+    /// Answers by transaction `tx`.
+    pub(super) fn answer(
+        &mut self,
+        request: &Message,
+        tx: ServerTx,
+        flow: Flow,
+        code: u16,
+        reason: &str,
+        headers: &[(crate::sip::headers::Name, String)],
+    ) {
+        let tag = (code > 100).then(|| format!("{:016x}", self.ids.random()));
+        let response = ResponseBuilder::new(request, code, reason, tag.as_deref(), flow.remote);
+        let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
+        self.metrics.counters.response(code);
+        self.table.respond(tx, code, response.no_body(), self.now, &mut self.table_out);
+        self.carry_out_table(Some(flow));
+    }
+
+    /// Answers without keeping anything (RFC 3261 §8.2.7).
+    pub(super) fn answer_statelessly(&mut self, request: &Message, flow: Flow, code: u16, reason: &str) {
+        let tag = format!("{:016x}", self.ids.random());
+        let bytes = ResponseBuilder::new(request, code, reason, Some(&tag), flow.remote).no_body();
+        let back = self.response_flow(request, flow);
+        self.metrics.counters.response(code);
+        self.send(&back, bytes, TransactionOwner::Nobody, None);
+    }
+}
+
+/// A message in a log line: its first line only; numbers in it are why this is at DEBUG.
+struct Shown<'a>(&'a Message);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let raw = self.0.raw();
+        let end = raw.iter().position(|&byte| byte == b'\r' || byte == b'\n').unwrap_or(raw.len());
+        write!(f, "{}", String::from_utf8_lossy(&raw[..end]).escape_debug())
+    }
+}

@@ -1,0 +1,163 @@
+//! Putting the parts together, for `serve` and for whoever runs a bridge inside a process (the demo, tests).
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use dashmap::DashMap;
+use tokio::sync::mpsc;
+
+use crate::api::{Api, Shared};
+use crate::call::Settings;
+use crate::clock;
+use crate::config::Config;
+use crate::id::Ids;
+use crate::media::Engine;
+use crate::routing::Routes;
+use crate::sip::flow::Transport;
+use crate::store::Records;
+use crate::transport::Transports;
+
+use super::bridge::{Bridge, Parts};
+use super::lifecycle::RunError;
+use super::live::Live;
+use super::signalling::{Control, MediaEvents, Queues, Server, Source};
+use super::telemetry;
+
+/// A bridge that is ready to run.
+pub(super) struct Assembled {
+    pub(super) server: Server,
+    pub(super) queues: Queues,
+    pub(super) control: mpsc::Sender<Control>,
+    pub(super) api: Api,
+}
+
+/// Opens every listener and file that `config` names.
+pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<Assembled, RunError> {
+    let system = |error: &dyn std::fmt::Display| RunError::System(error.to_string());
+    let metrics = telemetry::metrics();
+    let seed = clock::seed().map_err(|error| system(&error))?;
+    let ids = Ids::new(seed, INSTANCE);
+    let routes = Routes::compile(&config.routing, &|secret| secret.reveal())?;
+    let transports = Transports::bind(&config.sip).await.map_err(RunError::Listen)?;
+    let media = Arc::new(MediaEvents::default());
+    let events = Arc::clone(&media);
+    let mut media_config = config.media.clone();
+    if media_config.advertise.is_empty() {
+        media_config.advertise.clone_from(&config.sip.advertise);
+    }
+    let engine =
+        Engine::start(&media_config, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
+    let folder = source.as_ref().and_then(|source| source.file.parent()).unwrap_or(Path::new("."));
+    let records = Records::open(&config.records, folder)?;
+    let views = Arc::new(DashMap::new());
+    let ready = Arc::new(AtomicBool::new(false));
+    let (commands_in, commands) = mpsc::channel(QUEUE);
+    let (control_in, control) = mpsc::channel(QUEUE);
+    let (resolved_in, resolved) = mpsc::channel(QUEUE);
+    let token =
+        config.http.token.as_ref().map(|token| token.reveal()).transpose().map_err(RunError::Token)?;
+    let shared = Shared {
+        views: Arc::clone(&views),
+        ready: Arc::clone(&ready),
+        commands: commands_in,
+        metrics: metrics.renderer(),
+    };
+    let api = crate::api::start(config.http.listen, token, shared)?;
+    let bridge = Bridge::new(Parts {
+        world: Live { transports, engine, records, views, resolved: resolved_in },
+        routes: Arc::new(routes),
+        ids,
+        settings: Settings::default(),
+        limits: config.sip.limits.clone(),
+        now: clock::now(),
+    });
+    let server = Server { bridge, ready, source, config };
+    for listener in server.bridge.world.transports.listeners() {
+        tracing::info!(transport = listener.transport.via(), address = %listener.address, "listening for SIP");
+    }
+    tracing::info!(address = %api.local_addr(), "serving HTTP");
+    let queues = Queues { resolved, commands, control, media };
+    Ok(Assembled { server, queues, control: control_in, api })
+}
+
+/// A bridge on a thread of its own.
+#[derive(Debug)]
+pub struct Running {
+    listeners: Vec<(Transport, SocketAddr)>,
+    http: SocketAddr,
+    control: mpsc::Sender<Control>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// Starts a bridge inside this process; it logs and counts like `serve`.
+///
+/// # Errors
+///
+/// See [`RunError`]; nothing is left running.
+pub fn start(config: Config) -> Result<Running, RunError> {
+    let (ready, started) = std::sync::mpsc::sync_channel(1);
+    let thread = thread::Builder::new()
+        .name("signalling".into())
+        .spawn(move || {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = ready.send(Err(RunError::System(error.to_string())));
+                    return;
+                }
+            };
+            runtime.block_on(async {
+                match assemble(config, None).await {
+                    Ok(Assembled { server, queues, control, api }) => {
+                        let listeners = server
+                            .bridge
+                            .world
+                            .transports
+                            .listeners()
+                            .iter()
+                            .map(|l| (l.transport, l.address))
+                            .collect();
+                        let _ = ready.send(Ok((listeners, api.local_addr(), control)));
+                        server.run(queues).await;
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
+                }
+            });
+        })
+        .map_err(|error| RunError::System(error.to_string()))?;
+    let (listeners, http, control) =
+        started.recv().map_err(|_| RunError::System("the signalling thread ended at once".into()))??;
+    Ok(Running { listeners, http, control, thread })
+}
+
+impl Running {
+    /// Where the bridge listens by `transport`.
+    #[must_use]
+    pub fn sip_address(&self, transport: Transport) -> Option<SocketAddr> {
+        self.listeners.iter().find(|(listens, _)| *listens == transport).map(|(_, address)| *address)
+    }
+
+    /// Where it serves HTTP.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Ends every call and waits for the bridge to be gone.
+    pub fn stop(self) {
+        let _ = self.control.blocking_send(Control::Drain);
+        let _ = self.control.blocking_send(Control::Drain);
+        let _ = self.thread.join();
+    }
+}
+
+/// One process is one instance until there are clusters.
+const INSTANCE: u8 = 0;
+
+/// Places in each queue that leads to the signalling thread.
+const QUEUE: usize = 1_024;

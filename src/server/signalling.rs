@@ -1,0 +1,157 @@
+//! The signalling thread: one loop that feeds the bridge with what the world brings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+
+use crate::api::Command;
+use crate::clock;
+use crate::config::Config;
+use crate::id::ClientTx;
+use crate::transport::Event;
+
+use super::bridge::Bridge;
+use super::effects::Resolved;
+use super::lifecycle::Drain;
+use super::live::Live;
+use super::telemetry::Rejection;
+
+/// The bridge with its sockets, and what belongs to the process around it.
+pub(super) struct Server {
+    pub(super) bridge: Bridge<Live>,
+    /// What `/readyz` says.
+    pub(super) ready: Arc<AtomicBool>,
+    /// What can be read again, and from where; `None` when the configuration came from no file.
+    pub(super) source: Option<Source>,
+    pub(super) config: Config,
+}
+
+/// Where the configuration was read from.
+pub(super) struct Source {
+    pub(super) file: PathBuf,
+    pub(super) environment: Vec<(String, String)>,
+}
+
+/// The receiving ends of the queues that lead to the signalling thread.
+pub(super) struct Queues {
+    pub(super) resolved: mpsc::Receiver<Resolved>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) control: mpsc::Receiver<Control>,
+    pub(super) media: Arc<MediaEvents>,
+}
+
+/// What the operating system or the owner of the process asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Control {
+    /// Take no new calls, let the others finish; a second time: end them.
+    Drain,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Events of the media threads on their way to the signalling thread; bounded by the number of streams.
+#[derive(Debug, Default)]
+pub(super) struct MediaEvents {
+    events: std::sync::Mutex<Vec<crate::media::Event>>,
+    waiting: Notify,
+}
+
+impl MediaEvents {
+    /// Called on media threads, once for each stream that fell silent.
+    pub(super) fn push(&self, event: crate::media::Event) {
+        self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(event);
+        self.waiting.notify_one();
+    }
+
+    fn take(&self) -> Vec<crate::media::Event> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl Server {
+    /// Runs until drained.
+    pub(super) async fn run(mut self, mut queues: Queues) {
+        let mut events: Vec<Event> = Vec::with_capacity(BATCH);
+        let mut upkeep = tokio::time::interval(UPKEEP);
+        upkeep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut drain = Drain::default();
+        self.ready.store(true, Ordering::Release);
+        loop {
+            let deadline = [self.bridge.next_deadline(), drain.deadline()].into_iter().flatten().min();
+            let wake = deadline.unwrap_or_else(|| clock::now() + UPKEEP);
+            tokio::select! {
+                () = self.bridge.world.transports.next(&mut events) => self.tick(),
+                Some(resolved) = queues.resolved.recv() => { self.tick(); self.bridge.on_resolved(resolved); }
+                Some(command) = queues.commands.recv() => { self.tick(); self.on_command(command); }
+                Some(control) = queues.control.recv() => { self.tick(); self.on_control(control, &mut drain); }
+                () = queues.media.waiting.notified() => { self.tick(); self.on_media_events(queues.media.take()); }
+                _ = upkeep.tick() => { self.tick(); self.upkeep(); }
+                () = tokio::time::sleep_until(wake.into()) => self.tick(),
+            }
+            for event in events.drain(..) {
+                self.on_transport(event);
+            }
+            self.bridge.on_deadlines();
+            if drain.is_finished(&mut self.bridge) {
+                return;
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.bridge.set_time(clock::now(), clock::unix_ms());
+    }
+
+    fn on_transport(&mut self, event: Event) {
+        match event {
+            Event::Received { bytes, flow } => self.bridge.on_message(bytes, flow),
+            Event::SendFailed { token, flow, error } => {
+                self.bridge.on_send_failed(ClientTx(token), flow, &error)
+            }
+            Event::Closed { connection, remote } => tracing::debug!(?connection, %remote, "stream closed"),
+            Event::BadFraming { remote, error } => {
+                self.bridge.metrics.counters.rejected(Rejection::Framing);
+                tracing::warn!(%remote, %error, "stream closed: it broke the framing rules of SIP");
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::HangUp { call, reply } => {
+                let _ = reply.send(self.bridge.hang_up(call, "hung up through the API", 480));
+            }
+        }
+    }
+
+    fn on_media_events(&mut self, events: Vec<crate::media::Event>) {
+        for event in events {
+            match event {
+                crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+            }
+        }
+    }
+
+    /// What is due every second: figures that others count, and tables that forget.
+    fn upkeep(&mut self) {
+        let counters = &self.bridge.metrics.counters;
+        let (active, streams) = (self.bridge.standing().active, self.bridge.world.engine.streams_active());
+        counters.calls_active.set(as_gauge(active));
+        counters.media_streams_active.set(as_gauge(streams));
+        self.bridge.metrics.run_upkeep();
+        self.bridge.upkeep();
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^52")]
+fn as_gauge(count: usize) -> f64 {
+    count as f64
+}
+
+/// Events taken from the transports at once, about.
+const BATCH: usize = 256;
+
+const UPKEEP: Duration = Duration::from_secs(1);

@@ -1,0 +1,60 @@
+//! What the bridge acts on: everything outside it that it can touch.
+//!
+//! Nothing here blocks or answers later, except [`World::look_up`], whose result comes back through
+//! [`Bridge::on_resolved`](super::Bridge::on_resolved).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::call::record::{Record, View};
+use crate::id::{CallId, ClientTx};
+use crate::media::LegStats;
+use crate::rtp::leg::{LegMedia, Reserved, Side};
+use crate::sip::flow::{ConnectionId, Flow, Transport};
+use crate::sip::uri::Uri;
+use crate::transport::Local;
+
+use super::effects::Waiting;
+
+/// Sockets, media, records and views, as the bridge sees them.
+pub trait World {
+    /// Our own address toward `remote` by `transport`; `None` when no listener can reach it.
+    fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local>;
+    /// Our own address as the other end of `flow` sees it.
+    fn local_of(&mut self, flow: &Flow) -> Option<Local>;
+    /// Sends a message; a failure comes back through [`Bridge::on_send_failed`](super::Bridge::on_send_failed) when
+    /// `client` is given. A stream has `timeout` to come up, if one has to be opened.
+    fn send(&mut self, flow: &Flow, bytes: Bytes, client: Option<ClientTx>, timeout: Option<Duration>);
+    /// The sender on this stream is a peer of ours.
+    fn recognise(&mut self, connection: ConnectionId);
+    /// Closes a stranger's stream.
+    fn close(&mut self, connection: ConnectionId);
+    /// Looks up a name; the result comes back later.
+    fn look_up(&mut self, uri: Uri, waiting: Waiting);
+    /// Two port pairs for a call; in place of those it has, if any.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the record.
+    fn reserve(&mut self, call: CallId, caller: IpAddr, callee: IpAddr) -> Result<Reserved, String>;
+    /// Relays a side so from here on.
+    fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia);
+    /// Forgets what is known of a side.
+    fn clear_leg(&mut self, call: CallId, side: Side);
+    /// Silence time-outs run from here.
+    fn answered(&mut self, call: CallId);
+    /// No silence time-out for this side while it holds.
+    fn set_held(&mut self, call: CallId, side: Side, held: bool);
+    /// Counters of the caller's and the callee's side.
+    fn stats(&self, call: CallId) -> Option<[LegStats; 2]>;
+    /// Frees a call's ports.
+    fn release(&mut self, call: CallId);
+    /// Shows a live call.
+    fn show(&mut self, view: View);
+    /// Shows it no more.
+    fn hide(&mut self, call: CallId);
+    /// Writes a call's record.
+    fn record(&mut self, record: Record);
+}

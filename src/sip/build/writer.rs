@@ -1,0 +1,117 @@
+//! The one place where bytes of a message are put together.
+//!
+//! Values pass through [`Writer::value`] or its `fmt::Write`, which let no line end through; [`Writer::raw`] is for
+//! what this room spells out itself.
+
+use std::fmt::{self, Write as _};
+
+use crate::sip::headers::{Name, lex};
+
+/// A message in the making.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    /// Which known headers are there, one bit each.
+    written: u64,
+}
+
+impl Writer {
+    pub(super) fn new() -> Self {
+        Self { bytes: Vec::with_capacity(1_024), written: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Bytes that are known to be right.
+    pub(super) fn raw(&mut self, text: impl AsRef<[u8]>) {
+        self.bytes.extend_from_slice(text.as_ref());
+    }
+
+    /// Bytes from outside: control characters other than tab become spaces.
+    pub(super) fn value(&mut self, value: &[u8]) {
+        self.bytes.extend(value.iter().map(|&byte| clean(byte)));
+    }
+
+    /// A header of our own, unless it may stand once and already does.
+    pub(super) fn header(&mut self, name: Name, value: impl fmt::Display) {
+        if self.claims(name) {
+            self.open(name);
+            write!(self, "{value}").expect("a Display of our own types does not fail, and the writer can't");
+            self.raw("\r\n");
+        }
+    }
+
+    /// The same with a value in bytes.
+    pub(super) fn header_bytes(&mut self, name: Name, value: &[u8]) {
+        if self.claims(name) {
+            self.open(name);
+            self.value(value);
+            self.raw("\r\n");
+        }
+    }
+
+    /// A header by its spelling; dropped when its name is no token or its line would be longer than
+    /// [`LINE_BYTES`], which other elements may refuse.
+    pub(super) fn header_raw(&mut self, name: &[u8], value: &[u8]) {
+        let value = lex::trim(value);
+        let known = Name::parse(name);
+        if !lex::is_token(name) || name.len() + 2 + value.len() > LINE_BYTES || !self.claims(known) {
+            return;
+        }
+        self.raw(name);
+        self.raw(": ");
+        self.value(value);
+        self.raw("\r\n");
+    }
+
+    /// Content-Type, Content-Length, the empty line and the body.
+    pub(super) fn finish(&mut self, content: Option<(&str, &[u8])>) {
+        if let Some((content_type, _)) = content {
+            self.open(Name::ContentType);
+            self.value(content_type.as_bytes());
+            self.raw("\r\n");
+        }
+        let body = content.map_or(&[][..], |(_, body)| body);
+        self.open(Name::ContentLength);
+        write!(self, "{}", body.len()).expect("the writer can't fail");
+        self.raw("\r\n\r\n");
+        self.raw(body);
+    }
+
+    fn open(&mut self, name: Name) {
+        self.raw(name.as_str());
+        self.raw(": ");
+    }
+
+    /// Whether `name` may be written (again), noting that it is.
+    fn claims(&mut self, name: Name) -> bool {
+        let bit = 1_u64 << (name as u8);
+        let is_there = self.written & bit != 0;
+        self.written |= bit;
+        match name {
+            Name::ContentLength | Name::ContentType => false,
+            Name::From | Name::To | Name::CallId | Name::CSeq | Name::MaxForwards => !is_there,
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Write for Writer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.value(text.as_bytes());
+        Ok(())
+    }
+}
+
+fn clean(byte: u8) -> u8 {
+    if byte.is_ascii_control() && byte != b'\t' { b' ' } else { byte }
+}
+
+/// The longest header line passed on, as long as the longest that we take by default.
+const LINE_BYTES: usize = 8_192;
