@@ -20,7 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-BINARY = TARGET / "release" / "trunkline"
+# TRUNKLINE names another build to run, which is then taken as it is.
+BINARY = Path(os.environ.get("TRUNKLINE", TARGET / "release" / "trunkline"))
 
 SIP_PORT, HTTP_PORT, CALLER_PORT, CALLEE_PORT = 5060, 8080, 5070, 5080
 
@@ -42,7 +43,8 @@ def require_tools():
     """Ends the run when SIPp is missing; builds the bridge."""
     if not shutil.which("sipp"):
         sys.exit("sipp is not installed: apt-get install sip-tester, or run tests/run, which does that")
-    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+    if "TRUNKLINE" not in os.environ:
+        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
 
 
 _children = set()
@@ -83,9 +85,9 @@ class Bridge:
         self.http = f"http://{address}:{HTTP_PORT}"
         (folder / "config.toml").write_text(config)
         environment = {name: value for name, value in os.environ.items() if name not in OVERRIDES}
-        self.log = open(folder / "bridge.log", "wb")
-        self.process = spawn([*prefix, str(BINARY), "serve", "-c", str(folder / "config.toml")], cwd=folder,
-                             env=environment, stdout=self.log, stderr=subprocess.STDOUT)
+        with open(folder / "bridge.log", "wb") as log:
+            self.process = spawn([*prefix, str(BINARY), "serve", "-c", str(folder / "config.toml")], cwd=folder,
+                                 env=environment, stdout=log, stderr=subprocess.STDOUT)
         self._wait_until_ready()
 
     def _wait_until_ready(self):
@@ -128,16 +130,15 @@ class Bridge:
             code = self.process.wait(15)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise Failure("the bridge did not end within 15 s of SIGTERM") from None
-        finally:
-            self.log.close()
-        text = (self.folder / "bridge.log").read_text(errors="replace")
-        check("panicked" not in text, f"the bridge panicked: {self.tail()}")
+            raise Failure(f"the bridge did not end within 15 s of SIGTERM: {self.tail()}") from None
+        check("panicked" not in self.said(), f"the bridge panicked: {self.tail()}")
         check(code == 0, f"the bridge ended with {code}: {self.tail()}")
 
     def tail(self, lines=5):
-        self.log.flush()
-        return " | ".join((self.folder / "bridge.log").read_text(errors="replace").splitlines()[-lines:])
+        return " | ".join(self.said().splitlines()[-lines:])
+
+    def said(self):
+        return (self.folder / "bridge.log").read_text(errors="replace")
 
 
 class Sipp:

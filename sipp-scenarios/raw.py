@@ -116,28 +116,36 @@ class Caller:
                 return check(response.status("BYE") == 200, f"{response.start} to BYE")
 
     def authorization(self, challenge, username, password):
-        """RFC 7616 §3.4 with MD5, as LiveKit computes it; with qop where it was asked for."""
-        fields = dict(re.findall(r'(\w+)="?([^",]*)"?', challenge.one("WWW-Authenticate")))
-        check(fields.get("algorithm", "MD5").upper() == "MD5", f"challenged with {fields}")
-        secret = md5(f"{username}:{fields['realm']}:{password}")
-        middle, more = "", ""
-        if "auth" in fields.get("qop", ""):
-            middle = "00000001:0a4f113b:auth:"
-            more = ', qop=auth, nc=00000001, cnonce="0a4f113b"'
-        answer = md5(f"{secret}:{fields['nonce']}:{middle}" + md5(f"INVITE:{self.uri}"))
+        """As LiveKit computes it; with qop where that was asked for."""
+        fields = parameters(challenge.one("WWW-Authenticate"))
+        qop = ', qop=auth, nc=00000001, cnonce="0a4f113b"' if "auth" in fields.get("qop", "") else ""
         opaque = f', opaque="{fields["opaque"]}"' if "opaque" in fields else ""
-        return (f'Digest username="{username}", realm="{fields["realm"]}", nonce="{fields["nonce"]}", uri="{self.uri}", '
-                f'response="{answer}", algorithm=MD5{more}{opaque}')
+        credentials = (f'Digest username="{username}", realm="{fields["realm"]}", nonce="{fields["nonce"]}", '
+                       f'uri="{self.uri}", algorithm=MD5{qop}{opaque}')
+        return f'{credentials}, response="{digest(credentials, password, "INVITE")}"'
 
     def _send(self, method, uri, branch, to, cseq, extra="", body=""):
         net = self.net
-        content = f"Content-Type: application/sdp\r\n" if body else ""
+        content = "Content-Type: application/sdp\r\n" if body else ""
         self.socket.sendto((f"{method} {uri} SIP/2.0\r\n"
                             f"Via: SIP/2.0/UDP {net.caller}:{CALLER_PORT};branch=z9hG4bK-{branch}\r\n"
                             f"From: <sip:+14155550150@{net.caller}>;tag=raw-{self.call_id}\r\nTo: {to}\r\n"
                             f"Call-ID: {self.call_id}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n"
                             f"Contact: <sip:+14155550150@{net.caller}:{CALLER_PORT}>\r\n{extra}{content}"
                             f"Content-Length: {len(body)}\r\n\r\n{body}").encode(), (net.bridge, SIP_PORT))
+
+
+def digest(credentials, password, method):
+    """The `response` that belongs into these credentials (RFC 7616 §3.4.1), with MD5."""
+    fields = parameters(credentials)
+    check(fields.get("algorithm", "MD5").upper() == "MD5", f"not MD5: {credentials}")
+    secret = md5(f"{fields['username']}:{fields['realm']}:{password}")
+    once = f"{fields['nc']}:{fields['cnonce']}:{fields['qop']}:" if "qop" in fields else ""
+    return md5(f"{secret}:{fields['nonce']}:{once}" + md5(f"{method}:{fields['uri']}"))
+
+
+def parameters(header):
+    return {name: quoted or bare for name, quoted, bare in re.findall(r'(\w+)=(?:"([^"]*)"|([^",\s]+))', header)}
 
 
 def md5(text):
