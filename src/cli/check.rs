@@ -1,6 +1,7 @@
 //! `trunkline check`: every mistake and warning of a configuration, one in a line, then how many there were.
 //!
-//! Only mistakes make it fail: a warning is for people, and a script that checks before it deploys must not stop at one.
+//! Only mistakes make it fail: a warning is for people, and a script that checks before it deploys must not stop at
+//! one.
 
 use std::process::ExitCode;
 

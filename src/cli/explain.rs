@@ -1,29 +1,339 @@
-//! `trunkline explain`: STUB; `routing` brings the real one, with the same two names.
+//! `trunkline explain`: the course of one call, step by step, with the rule that decided each. Nothing is sent.
+//!
+//! It runs the code that routes real calls over an INVITE made of the arguments. What it can't know it assumes and says so:
+//! that a peer which is challenged authenticates, and which address of ours stands in headers when none is configured.
+//! A rotation of `caller_ids` starts at its first.
 
+use std::io::Write as _;
+use std::net::IpAddr;
 use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::{ConfigArgs, summary};
+use crate::config::{self, Config, process_environment};
+use crate::routing::{Kind, Peer, Plan, Recognition, Refusal, Rotation, Routes, Step};
+use crate::sip::build::RequestBuilder;
+use crate::sip::flow::Transport;
+use crate::sip::headers::{Name, NameAddr, lex};
+use crate::sip::message::{Limits, Message, Method};
+use crate::sip::uri::{Host, Uri};
 
 /// Arguments of `trunkline explain`.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: super::ConfigArgs,
+    config: ConfigArgs,
     /// Address the call comes from
     #[arg(long, value_name = "IP")]
-    source: std::net::IpAddr,
-    /// Caller's number
-    #[arg(long, value_name = "N")]
-    from: String,
-    /// Dialled number
-    #[arg(long, value_name = "N")]
-    to: String,
+    source: IpAddr,
+    /// Caller: a number, or a whole From such as '"Ann" <sip:+14155550123@pbx.example>'
+    #[arg(long, value_name = "N", value_parser = parse_caller)]
+    from: Party,
+    /// Dialled: a number, or a whole Request-URI
+    #[arg(long, value_name = "N", value_parser = parse_dialled)]
+    to: Party,
     /// Header of the INVITE, such as 'X-Account: 7'; may be repeated
-    #[arg(long, value_name = "NAME: VALUE")]
-    header: Vec<String>,
+    #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header)]
+    header: Vec<(String, String)>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(_args: &Args) -> ExitCode {
-    todo!()
+pub(super) fn run(args: &Args) -> ExitCode {
+    let file = &args.config.config;
+    let loaded = match config::load(file, &process_environment()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            for problem in &problems {
+                eprintln!("{problem}");
+            }
+            eprintln!("{} can't be used: {}", file.display(), summary(&problems));
+            return ExitCode::FAILURE;
+        }
+    };
+    let explanation = match args.invite() {
+        Ok(invite) => Explanation::of(&loaded.config, args, &invite),
+        Err(problem) => {
+            eprintln!("these arguments make no INVITE: {problem}; write --header as a peer would send it");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A reader that closed the pipe has seen what it wanted.
+    let _ = std::io::stdout().write_all(explanation.print(args).as_bytes());
+    if explanation.outcome == Outcome::Routed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
+
+/// A number, or a URI with what may stand around it.
+#[derive(Clone, Debug)]
+enum Party {
+    Number(String),
+    Address(NameAddr),
+}
+
+/// What becomes of the call; the keys of `--json`.
+#[derive(Serialize)]
+struct Explanation {
+    outcome: Outcome,
+    /// Of the refusal.
+    status: Option<u16>,
+    /// Why there is no call, in words.
+    reason: Option<String>,
+    /// Who is calling.
+    peer: Option<String>,
+    /// Whether that is so only if the peer authenticates.
+    assumes_authentication: bool,
+    #[serde(flatten)]
+    course: Option<Course>,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize, PartialEq, Eq, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Routed,
+    Refused,
+    Stranger,
+}
+
+/// The INVITE that would be sent.
+#[derive(Serialize)]
+struct Course {
+    direction: &'static str,
+    trunk: String,
+    retell: String,
+    from: String,
+    to: String,
+    display: Option<String>,
+    withheld: bool,
+    targets: Vec<String>,
+    headers: Vec<HeaderLine>,
+}
+
+#[derive(Serialize)]
+struct HeaderLine {
+    name: String,
+    value: String,
+}
+
+impl Args {
+    /// The INVITE that the arguments describe, as it would arrive.
+    fn invite(&self) -> Result<Message, String> {
+        let from = self.from.address(self.source);
+        let to = self.to.address(self.source);
+        let given =
+            |name: Name| self.header.iter().any(|(written, _)| Name::parse(written.as_bytes()) == name);
+        let mut builder = RequestBuilder::new(Method::Invite, &to.uri)
+            .header(Name::MaxForwards, 70)
+            .header(Name::From, from.with_param("tag", Some("explain")))
+            .header(Name::CallId, "explain")
+            .header(Name::CSeq, "1 INVITE");
+        if !given(Name::To) {
+            builder = builder.header(Name::To, NameAddr::new(to.uri));
+        }
+        for (name, value) in &self.header {
+            builder = builder.header_raw(name.as_bytes(), value.as_bytes());
+        }
+        let source = Host::Ip(self.source).to_string();
+        let raw = builder.no_body().with_via(Transport::Udp, &source, "z9hG4bKexplain");
+        let invite = Message::parse(raw, &Limits::default()).map_err(|failure| failure.error.to_string())?;
+        invite.validate().map_err(|error| error.to_string())?;
+        Ok(invite)
+    }
+}
+
+impl Explanation {
+    fn of(config: &Config, args: &Args, invite: &Message) -> Self {
+        // Secrets are not needed where nothing is sent; only that there are some matters.
+        let routes =
+            Routes::compile(&config.routing, &|_| Ok(String::new())).expect("no secret is asked for");
+        let mut steps = Vec::new();
+        let dialled = Uri::parse(invite.request_uri()).ok().and_then(|uri| uri.user).unwrap_or_default();
+        let recognition = routes.explain_recognition(args.source, &dialled, &mut steps);
+        let Some(peer) = caller(&routes, recognition, args.source, &mut steps) else {
+            let reason = format!("{} is a stranger: it gets no answer of any kind", args.source);
+            return Self::without_course(Outcome::Stranger, None, reason, None, steps);
+        };
+        let course = routes.plan(peer.id, invite, &mut Rotation::default(), Some(&mut steps)).map(|plan| {
+            let our_host = our_host(config, args.source);
+            let headers = routes.explain_headers(invite, &plan, &our_host, &mut steps);
+            Course::of(&routes, &plan, headers)
+        });
+        let assumes_authentication = !matches!(recognition, Recognition::Peer(_));
+        match course {
+            Ok(course) => Self {
+                outcome: Outcome::Routed,
+                status: None,
+                reason: None,
+                peer: Some(peer.name.clone()),
+                assumes_authentication,
+                course: Some(course),
+                steps,
+            },
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                let refused =
+                    Self::without_course(Outcome::Refused, Some(&refusal), reason, Some(peer), steps);
+                Self { assumes_authentication, ..refused }
+            }
+        }
+    }
+
+    fn without_course(
+        outcome: Outcome,
+        refusal: Option<&Refusal>,
+        reason: String,
+        peer: Option<&Peer>,
+        steps: Vec<Step>,
+    ) -> Self {
+        Self {
+            outcome,
+            status: refusal.map(Refusal::status),
+            reason: Some(reason),
+            peer: peer.map(|peer| peer.name.clone()),
+            assumes_authentication: false,
+            course: None,
+            steps,
+        }
+    }
+
+    fn print(&self, args: &Args) -> String {
+        if args.json {
+            return serde_json::to_string_pretty(self).expect("strings, numbers and lists are JSON") + "\n";
+        }
+        let width = |column: fn(&Step) -> &str| {
+            self.steps.iter().map(|step| column(step).chars().count()).max().unwrap_or_default()
+        };
+        let (what, value) = (width(|step| &step.what), width(|step| &step.value).min(WIDEST_VALUE));
+        let mut text = String::new();
+        for step in &self.steps {
+            text += &format!("{:what$}  {:value$}  {}\n", step.what, step.value, step.rule);
+        }
+        let verdict = match (&self.course, self.status, &self.reason) {
+            (Some(course), _, _) => {
+                format!("The call goes to {}, from {}", course.targets.join(", then "), course.from)
+            }
+            (None, Some(status), Some(reason)) => format!("The call is refused: {status} {reason}"),
+            (None, _, reason) => format!("There is no call: {}", reason.as_deref().unwrap_or_default()),
+        };
+        text + "\n" + &verdict + "\n"
+    }
+}
+
+impl Course {
+    fn of(routes: &Routes, plan: &Plan, headers: Vec<crate::routing::Line>) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            direction: match routes.peer(plan.callee).kind {
+                Kind::Retell => "to_retell",
+                Kind::Trunk => "to_trunk",
+            },
+            trunk: routes.peer(plan.trunk).name.clone(),
+            retell: routes.peer(plan.retell).name.clone(),
+            from: plan.from.clone(),
+            to: plan.to.clone(),
+            display: plan.display.clone(),
+            withheld: plan.withheld,
+            targets: plan.targets.iter().map(ToString::to_string).collect(),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| HeaderLine { name: text(name), value: text(value) })
+                .collect(),
+        }
+    }
+}
+
+impl Party {
+    fn address(&self, source: IpAddr) -> NameAddr {
+        match self {
+            Self::Number(number) => NameAddr::new(Uri::sip(Some(number), Host::Ip(source), None)),
+            Self::Address(address) => address.clone(),
+        }
+    }
+}
+
+/// Who is calling, where authentication is assumed to go well; `None` for a stranger.
+fn caller<'a>(
+    routes: &'a Routes,
+    recognition: Recognition,
+    source: IpAddr,
+    steps: &mut Vec<Step>,
+) -> Option<&'a Peer> {
+    let mut assume = |peer: &'a Peer, rule: String| {
+        let user = peer.credentials.as_ref().map_or("", |credentials| credentials.username.as_str());
+        let value = format!("{} as \"{user}\"", peer.name);
+        steps.push(Step { what: "authentication".to_owned(), value, rule });
+        peer
+    };
+    match recognition {
+        Recognition::Stranger => None,
+        Recognition::Peer(id) => Some(routes.peer(id)),
+        Recognition::ChallengeAs(id) => {
+            Some(assume(routes.peer(id), "challenge = true: assumed to answer rightly".to_owned()))
+        }
+        Recognition::Challenge => {
+            let candidates: Vec<_> = routes.challengers(source).collect();
+            let by_range = |peer: &&&Peer| peer.allow.iter().any(|range| range.contains(&source));
+            let peer = candidates.iter().find(by_range).or_else(|| candidates.first())?;
+            let others: Vec<_> = candidates
+                .iter()
+                .filter(|other| other.id != peer.id)
+                .map(|other| other.name.as_str())
+                .collect();
+            let rule = match others.as_slice() {
+                [] => "401: assumed to answer rightly".to_owned(),
+                others => format!(
+                    "401: assumed to answer as this one; the user name could also be of {}",
+                    others.join(", ")
+                ),
+            };
+            Some(assume(peer, rule))
+        }
+    }
+}
+
+/// Our host in headers, of the family of `source` where there is a choice.
+fn our_host(config: &Config, source: IpAddr) -> String {
+    let listening =
+        config.sip.listen.iter().map(|listen| listen.address.ip()).filter(|ip| !ip.is_unspecified());
+    let addresses: Vec<_> = config.sip.advertise.iter().copied().chain(listening).collect();
+    let same_family = addresses.iter().find(|ip| ip.is_ipv4() == source.is_ipv4());
+    same_family.or_else(|| addresses.first()).map_or_else(|| OUR_HOST.to_owned(), ToString::to_string)
+}
+
+fn parse_caller(text: &str) -> Result<Party, String> {
+    parse_party(text, "write a number, or a From such as '<sip:+14155550123@pbx.example>'")
+}
+
+fn parse_dialled(text: &str) -> Result<Party, String> {
+    parse_party(text, "write a number, or a URI such as 'sip:+14155550100@203.0.113.10'")
+}
+
+fn parse_party(text: &str, instead: &str) -> Result<Party, String> {
+    let text = text.trim();
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err(format!("empty, or with control characters; {instead}"));
+    }
+    if text.contains(':') || text.contains('<') {
+        let address = NameAddr::parse(text.as_bytes()).map_err(|error| format!("{error}; {instead}"))?;
+        return Ok(Party::Address(address));
+    }
+    Ok(Party::Number(text.to_owned()))
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("no colon; write it like 'X-Account: 7'")?;
+    let (name, value) = (name.trim(), value.trim());
+    if !lex::is_token(name.as_bytes()) || value.contains(char::is_control) {
+        return Err(
+            "no header name, or control characters in the value; write it like 'X-Account: 7'".to_owned()
+        );
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Stands for our address where the configuration leaves it to the route toward the peer.
+const OUR_HOST: &str = "our.address.invalid";
+/// Longer values push their rule to the right instead of everybody's.
+const WIDEST_VALUE: usize = 40;

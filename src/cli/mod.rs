@@ -1,6 +1,7 @@
 //! The command line: one file for each command, and how each ends.
 //!
-//! A command ends with 0 (done) or 1 (it failed, and said why and what to do); clap itself ends with 2 on wrong usage.
+//! A command ends with 0 (done) or 1 (it failed, and said why and what to do); clap itself ends with 2 on wrong
+//! usage.
 
 mod check;
 #[cfg(feature = "demo")]
@@ -64,7 +65,7 @@ enum Command {
     /// Show what would become of a call, and which rule decides; nothing is sent
     #[command(after_help = "Example:
   trunkline explain --source 198.51.100.7 --from +14155550123 --to +14155550100 --header 'X-Account: 7'")]
-    Explain(explain::Args),
+    Explain(Box<explain::Args>),
 }
 
 /// The one argument of most commands.

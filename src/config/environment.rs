@@ -11,7 +11,9 @@ use std::path::Path;
 
 use super::Config;
 use super::reader::{KeyPath, Mistake, Notes, Problem, Secret, line_and_column};
-use crate::routing::config::{CallerId, parse_country, parse_rotating, parse_user_part, unknown_peer};
+use crate::routing::config::{
+    CallerId, parse_country, parse_rotating, parse_user_part, parse_username, unknown_peer,
+};
 use crate::server::config::parse_level;
 
 /// The variables of the process, as [`super::load`] takes them; one that is not UTF-8 can't be meant for us.
@@ -96,6 +98,7 @@ impl Overlay<'_> {
 
     fn choose(&mut self, variable: &'static str, kind: &str, names: &[&str]) -> usize {
         let index = |wanted: &str| {
+            let wanted = wanted.trim();
             names.iter().position(|name| *name == wanted).ok_or_else(|| unknown_peer(wanted, kind, names))
         };
         self.take(variable, index, |name| format!("the default {kind} is {name}")).unwrap_or_default()
@@ -106,7 +109,7 @@ impl Overlay<'_> {
         let Some(retell) = config.routing.retell.get_mut(index) else { return };
         let (peer, path) = (&mut retell.peer, KeyPath::root().key("retell").index(index));
         if let Some(username) =
-            self.take("SIP_USERNAME", accept, |name| format!("username of [[retell]] is {name}"))
+            self.take("SIP_USERNAME", parse_username, |name| format!("username of [[retell]] is {name}"))
         {
             peer.username = Some(username);
             self.notes.overridden(path.key("username"), "SIP_USERNAME");
@@ -123,15 +126,17 @@ impl Overlay<'_> {
         let index = self.overrides.trunk;
         let Some(trunk) = config.routing.trunks.get_mut(index) else { return };
         let path = KeyPath::root().key("trunks").index(index);
-        if let Some(country) =
-            self.take("COUNTRY_CODE", parse_country, |code| format!("country of the trunk is {code}"))
-        {
+        if let Some(country) = self.take(
+            "COUNTRY_CODE",
+            |text| parse_country(text.trim()),
+            |code| format!("country of the trunk is {code}"),
+        ) {
             trunk.country = Some(country);
             self.notes.overridden(path.key("country"), "COUNTRY_CODE");
         }
         let fixed = self.take(
             "OVERRIDE_CALLER_ID",
-            |text| parse_user_part("caller_id", text).map(CallerId::fixed),
+            |text| parse_user_part("caller_id", text.trim()).map(CallerId::fixed),
             |number| format!("caller_id of the trunk is {number}"),
         );
         let rotating = self
@@ -153,7 +158,7 @@ impl Overlay<'_> {
             let no_port = |_| {
                 Mistake::new(format!("\"{text}\" is no port"), "write a number below 65536, such as 8080")
             };
-            text.parse().map_err(no_port)
+            text.trim().parse().map_err(no_port)
         };
         if let Some(port) = self.take("HTTP_PORT", port, |port| format!("port of [http].listen is {port}")) {
             config.http.listen.set_port(port);
@@ -168,7 +173,7 @@ impl Overlay<'_> {
         effect: impl FnOnce(&str) -> String,
     ) -> Option<T> {
         let (text, origin) = self.environment.find(variable)?;
-        match parse(text.trim()) {
+        match parse(text) {
             Ok(value) => {
                 self.overrides.lines.push(format!("{variable} ({origin}): {}", effect(text.trim())));
                 Some(value)

@@ -135,7 +135,7 @@ fn read_text(file: &Path) -> Result<String, Problem> {
         let mistake = match error.kind() {
             io::ErrorKind::NotFound => Mistake::new(
                 "there is no such file",
-                "name your configuration with -c, or start from a copy of the config.toml that comes with trunkline",
+                "name yours with -c, or start from a copy of the config.toml that comes with trunkline",
             ),
             _ => Mistake::new(format!("it can't be read ({error})"), "name a readable file with -c"),
         };
@@ -147,6 +147,3 @@ fn read_text(file: &Path) -> Result<String, Problem> {
         Problem::at(name, place, Mistake::new("this is not UTF-8", "save the file as UTF-8"))
     })
 }
-
-#[cfg(test)]
-mod tests;

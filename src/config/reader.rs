@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
                 default
             }
             _ => {
-                let what = format!("`{key}` has {} elements", ports.len());
+                let what = format!("`{key}` has not two elements but {}", ports.len());
                 self.review.mistake(&self.at(key), Mistake::new(what, format!("write {shape}")));
                 default
             }
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&str) -> Result<T, Mistake>,
     ) -> Option<T> {
         let node = self.node(key)?;
-        self.parse_node(&self.at(key), node, "a string", parse)
+        self.parse_node(&self.at(key), node, "a string, in quotes", parse)
     }
 
     /// A list of texts, each understood by `parse`; `None` when the key is absent.
@@ -219,7 +219,8 @@ impl<'a> Reader<'a> {
         let mut pairs = Vec::new();
         for (name, item) in table.iter() {
             let path = self.at(key).key(name);
-            let value = self.parse_node(&path, Node::Item(item), "a string", |text| parse(name, text));
+            let value =
+                self.parse_node(&path, Node::Item(item), "a string, in quotes", |text| parse(name, text));
             pairs.extend(value.map(|value| (name.to_owned(), value)));
         }
         pairs
@@ -286,11 +287,12 @@ impl<'a> Reader<'a> {
         mut parse: impl FnMut(&str) -> Result<T, Mistake>,
     ) -> Option<Vec<T>> {
         let Some(array) = node.value().and_then(Value::as_array) else {
-            return self.wrong_type(key, node, "an array of strings");
+            return self.wrong_type(key, node, "an array of strings, in brackets");
         };
         let path = self.at(key);
-        let read =
-            |(index, value)| self.parse_node(&path.index(index), Node::Value(value), "a string", &mut parse);
+        let read = |(index, value)| {
+            self.parse_node(&path.index(index), Node::Value(value), "a string, in quotes", &mut parse)
+        };
         Some(array.iter().enumerate().filter_map(read).collect())
     }
 

@@ -13,10 +13,9 @@ mod recognition;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
-pub(in crate::routing) use headers::is_reserved;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use numbers::{NumberConfig, unknown_peer};
-pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig};
+pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -103,11 +102,11 @@ impl Config {
     fn check_presence(&self, root: &KeyPath, review: &mut Review<'_>) {
         let (retell, trunks) = (root.key("retell"), root.key("trunks"));
         if self.retell.is_empty() && !review.is_broken(&retell) {
-            let instead = "add one with name, uri, username and password, as in the config.toml that comes with trunkline";
+            let instead = "add one with name, uri, username and password, as in the shipped config.toml";
             review.mistake(&retell, Mistake::new("there is no [[retell]]", instead));
         }
         if self.trunks.is_empty() && !review.is_broken(&trunks) {
-            let instead = "add one with name, uri and allow, as in the config.toml that comes with trunkline";
+            let instead = "add one with name, uri and allow, as in the shipped config.toml";
             review.mistake(&trunks, Mistake::new("there is no [[trunks]]", instead));
         }
     }

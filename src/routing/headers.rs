@@ -8,7 +8,8 @@
 use std::fmt;
 
 use super::caller::ORIGINAL_CLID;
-use super::config::{HeadersConfig, RuleConfig, Toward, is_reserved};
+use super::config::{HeadersConfig, RuleConfig, Toward};
+use super::reserved::is_sip;
 use super::steps::{Step, Trace};
 use super::template::{Template, Values};
 use super::uri_headers;
@@ -85,18 +86,19 @@ impl HeaderRules {
                 Kind::Retell => "X-Trunkline-* counts only from Retell",
             });
         }
+        if matches!(header.name, Name::PAssertedIdentity | Name::PPreferredIdentity | Name::RemotePartyId) {
+            return Fate::Dropped("asserted identities are never copied");
+        }
         let is_dated_identity = header.name == Name::Date && message.value(Name::Identity).is_some();
         let asked = if is_dated_identity { Name::Identity.as_str().as_bytes() } else { name };
         let listed = self.pass.iter().find(|pattern| pattern.matches(asked) || pattern.matches(name));
-        let Some(pattern) = listed else { return Fate::NotListed };
-        match header.name {
-            Name::PAssertedIdentity | Name::PPreferredIdentity | Name::RemotePartyId => {
-                Fate::Dropped("asserted identities are never copied")
+        match listed {
+            None => Fate::NotListed,
+            Some(_) if is_sip(header.name, name) => Fate::NotListed,
+            Some(_) if (is_dated_identity || header.name == Name::Identity) && !plan.numbers_unchanged => {
+                Fate::Dropped("a number changed, so the signature would not hold")
             }
-            _ if is_needed_by_sip(name) => Fate::NotListed,
-            Name::Identity if !plan.numbers_unchanged => Fate::Dropped(SIGNATURE_BROKEN),
-            Name::Date if is_dated_identity && !plan.numbers_unchanged => Fate::Dropped(SIGNATURE_BROKEN),
-            _ => Fate::Passed(pattern),
+            Some(pattern) => Fate::Passed(pattern),
         }
     }
 }
@@ -196,7 +198,7 @@ impl Lines<'_, '_> {
         let name = name_of(header);
         match fate {
             Fate::NotListed => {
-                if !is_needed_by_sip(name) {
+                if !is_sip(header.name, name) {
                     self.trace
                         .note("header dropped", || (shown(name, b""), "not in [headers].pass".to_owned()));
                 }
@@ -313,12 +315,5 @@ fn shown(name: &[u8], value: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     if value.is_empty() { name.into_owned() } else { format!("{name}: {}", String::from_utf8_lossy(value)) }
 }
-
-/// Each leg's own, whatever the list says.
-fn is_needed_by_sip(name: &[u8]) -> bool {
-    !begins_with(name, b"X-") && str::from_utf8(name).is_ok_and(is_reserved)
-}
-
-const SIGNATURE_BROKEN: &str = "a number changed, so the signature would not hold";
 
 const TRUNKLINE_PREFIX: &[u8] = b"X-Trunkline-";

@@ -13,6 +13,7 @@ mod numbers;
 mod parties;
 mod plan;
 mod recognise;
+mod reserved;
 mod steps;
 mod template;
 mod uri_headers;
@@ -29,6 +30,7 @@ pub use caller::Rotation;
 pub use headers::Line;
 pub use plan::{Plan, Refusal};
 pub use recognise::Recognition;
+pub use reserved::is_reserved;
 pub use steps::Step;
 
 /// The two kinds of peer.

@@ -72,7 +72,7 @@ pub fn parse_level(text: &str) -> Result<String, Mistake> {
     for word in &words {
         if !word.contains(['=', '[']) && !LEVELS.contains(&word.to_lowercase().as_str()) {
             let meant = nearest(word, LEVELS).unwrap_or_default();
-            let instead = format!("write one of {}; the nearest is \"{meant}\"", LEVELS.join(", "));
+            let instead = format!("write one of {} (the nearest is \"{meant}\")", LEVELS.join(", "));
             return Err(Mistake::new(format!("\"{word}\" is no log level"), instead));
         }
     }

@@ -1,11 +1,12 @@
 //! `[headers]`: which headers pass from one leg to the other, and what rules add and take away.
 //!
-//! Headers that SIP itself needs are written by us alone; letting one pass, or removing it, would break the
-//! call or leak one leg to the other, so each is refused by name, compact form and pattern.
+//! Headers that SIP itself needs are written by us alone, so naming one here is refused, in its compact form too; a
+//! prefix never covers them, whatever it begins with.
 
 use super::Config;
 use super::numbers::unknown_peer;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section, nearest};
+use crate::routing::is_reserved;
 
 /// `[headers]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,38 +115,27 @@ impl Toward {
     }
 }
 
-/// A header name, or a prefix that ends in `*`.
+/// A header name, or a prefix that ends in `*`; a prefix covers only what is not reserved.
 fn parse_pattern(text: &str) -> Result<String, Mistake> {
-    let prefix = text.strip_suffix('*');
-    let literal = prefix.unwrap_or(text);
-    if !is_token(literal) && !(literal.is_empty() && prefix.is_some()) {
-        return Err(Mistake::new(
-            format!("\"{text}\" is no header name"),
-            "write a name such as \"X-Foo\", or a prefix such as \"X-*\"",
-        ));
+    let literal = text.strip_suffix('*').unwrap_or(text);
+    if !is_token(literal) && text != "*" {
+        let instead = "write a name such as \"X-Foo\", or a prefix such as \"X-*\"";
+        return Err(Mistake::new(format!("\"{text}\" is no header name"), instead));
     }
-    match (reserved(literal, prefix.is_some()), prefix) {
-        (None, _) => Ok(text.to_owned()),
-        (Some(reserved), None) => Err(needed(reserved)),
-        (Some(reserved), Some(_)) => {
-            let what = format!("\"{text}\" covers {reserved}, which trunkline itself must write");
-            Err(Mistake::new(what, "write a longer prefix, such as \"X-*\""))
-        }
+    if literal == text || is_reserved(literal) {
+        check_free(literal)?;
     }
+    Ok(text.to_owned())
 }
 
 fn parse_set(name: &str, value: &str) -> Result<String, Mistake> {
     if !is_token(name) {
         return Err(Mistake::new(format!("\"{name}\" is no header name"), "write a name such as X-Foo"));
     }
-    if let Some(reserved) = reserved(name, false) {
-        return Err(needed(reserved));
-    }
+    check_free(name)?;
     if value.contains(char::is_control) {
-        return Err(Mistake::new(
-            format!("the value of {name} has a control character in it"),
-            "write it in one line",
-        ));
+        let what = format!("the value of {name} has a control character in it");
+        return Err(Mistake::new(what, "write it in one line"));
     }
     check_template(value)?;
     Ok(value.to_owned())
@@ -167,37 +157,26 @@ fn check_template(value: &str) -> Result<(), Mistake> {
             None if PLACEHOLDERS.contains(&placeholder) => {}
             None => {
                 let meant = nearest(placeholder, PLACEHOLDERS).unwrap_or_default();
-                let instead = format!(
-                    "write {{{meant}}}; known are {{from}}, {{to}}, {{trunk}}, {{call_id}} and {{header:X-Foo}}"
-                );
-                return Err(Mistake::new(format!("there is no placeholder {{{placeholder}}}"), instead));
+                let known = "known are {from}, {to}, {trunk}, {call_id} and {header:X-Foo}";
+                let what = format!("there is no placeholder {{{placeholder}}}");
+                return Err(Mistake::new(what, format!("write {{{meant}}} ({known})")));
             }
         }
     }
     Ok(())
 }
 
-fn needed(name: &str) -> Mistake {
-    Mistake::new(format!("{name} is a header that trunkline itself must write"), "take it out")
-}
-
-/// Whether `name`, in long form, is a header that trunkline itself must write.
-pub(in crate::routing) fn is_reserved(name: &str) -> bool {
-    reserved(name, false).is_some()
-}
-
-/// The reserved header that `name` is, or that begins with it if it is a prefix.
-fn reserved(name: &str, is_prefix: bool) -> Option<&'static str> {
-    let covers = |reserved: &str| match is_prefix {
-        true => reserved.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)),
-        false => reserved.eq_ignore_ascii_case(name),
-    };
-    let compact = COMPACT.iter().find(|(compact, _)| !is_prefix && compact.eq_ignore_ascii_case(name));
-    let content = name.get(..8).filter(|start| start.eq_ignore_ascii_case("content-")).map(|_| "Content-*");
-    compact
-        .map(|(_, long)| *long)
-        .or_else(|| RESERVED.into_iter().find(|reserved| covers(reserved)))
-        .or(content)
+/// Refuses the headers that every leg gets from us; `name` may be a compact form.
+fn check_free(name: &str) -> Result<(), Mistake> {
+    if is_reserved(name) {
+        let what = format!("{name} is a header that SIP itself needs, and trunkline writes it for each leg");
+        return Err(Mistake::new(what, "take it out"));
+    }
+    if IDENTITIES.iter().any(|identity| identity.eq_ignore_ascii_case(name)) {
+        let what = format!("{name} is never taken from elsewhere than the number in From");
+        return Err(Mistake::new(what, "take it out, and choose the number with caller_id"));
+    }
+    Ok(())
 }
 
 /// RFC 3261 §25.1 `token`.
@@ -207,72 +186,5 @@ fn is_token(text: &str) -> bool {
 
 const PLACEHOLDERS: [&str; 4] = ["from", "to", "trunk", "call_id"];
 
-/// What SIP, its extensions in use here and the identity rules need to write themselves.
-const RESERVED: [&str; 50] = [
-    "Via",
-    "From",
-    "To",
-    "Call-ID",
-    "CSeq",
-    "Contact",
-    "Max-Forwards",
-    "Route",
-    "Record-Route",
-    "Path",
-    "Service-Route",
-    "Content-Type",
-    "Content-Length",
-    "Content-Encoding",
-    "Content-Disposition",
-    "Content-Language",
-    "Content-ID",
-    "MIME-Version",
-    "Authorization",
-    "Proxy-Authorization",
-    "WWW-Authenticate",
-    "Proxy-Authenticate",
-    "Authentication-Info",
-    "Proxy-Authentication-Info",
-    "Require",
-    "Proxy-Require",
-    "Supported",
-    "Unsupported",
-    "Allow",
-    "Allow-Events",
-    "Accept",
-    "Accept-Encoding",
-    "RSeq",
-    "RAck",
-    "Session-Expires",
-    "Min-SE",
-    "Expires",
-    "Min-Expires",
-    "Event",
-    "Subscription-State",
-    "SIP-ETag",
-    "SIP-If-Match",
-    "Refer-To",
-    "Refer-Sub",
-    "Replaces",
-    "Join",
-    "Target-Dialog",
-    "P-Asserted-Identity",
-    "P-Preferred-Identity",
-    "Remote-Party-ID",
-];
-
-/// Compact forms (RFC 3261 §7.3.3 and the extensions' own) of reserved headers.
-const COMPACT: [(&str, &str); 12] = [
-    ("v", "Via"),
-    ("f", "From"),
-    ("t", "To"),
-    ("i", "Call-ID"),
-    ("m", "Contact"),
-    ("l", "Content-Length"),
-    ("c", "Content-Type"),
-    ("e", "Content-Encoding"),
-    ("k", "Supported"),
-    ("r", "Refer-To"),
-    ("x", "Session-Expires"),
-    ("o", "Event"),
-];
+/// Written from the caller's number where a peer wants one, never copied (RFC 3325 §5).
+const IDENTITIES: [&str; 3] = ["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"];

@@ -81,6 +81,7 @@ pub fn unknown_peer(name: &str, kind: &str, names: &[&str]) -> Mistake {
     let named: Vec<_> =
         names.iter().filter(|name| !name.is_empty()).map(|name| format!("\"{name}\"")).collect();
     let instead = match nearest(name, names.iter().copied()) {
+        _ if named.is_empty() => "add one, or take this out".to_owned(),
         Some(nearest) if named.len() > 3 => format!("the nearest is \"{nearest}\""),
         _ => format!("write {}", any_of(&named)),
     };

@@ -176,7 +176,12 @@ fn parse_name(text: &str) -> Result<String, Mistake> {
     Ok(text.to_owned())
 }
 
-fn parse_username(text: &str) -> Result<String, Mistake> {
+/// A user name for digest authentication.
+///
+/// # Errors
+///
+/// It is empty, or could not stand in a header.
+pub fn parse_username(text: &str) -> Result<String, Mistake> {
     if text.is_empty() || text.contains(char::is_control) {
         let what = "`username` is empty or has control characters in it";
         return Err(Mistake::new(what, "write the user name agreed with this peer, or take the key out"));
@@ -192,7 +197,7 @@ fn parse_range(text: &str) -> Result<IpNet, Mistake> {
     })
 }
 
-/// Where calls to a peer go. What stands before an `@` is never repeated in a message: it may hold a password.
+/// Where calls to a peer go. What stands before an `@` is never repeated in a mistake: it may be a password.
 fn parse_uri(text: &str) -> Result<Uri, Mistake> {
     let like = || format!("write it like \"{EXAMPLE_URI}\"");
     let uri = Uri::parse(text.as_bytes()).map_err(|error| match error {
@@ -205,6 +210,9 @@ fn parse_uri(text: &str) -> Result<Uri, Mistake> {
             Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
         }
         UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
+        UriError::Port => {
+            Mistake::new("`uri` has a port that is none", "write a number below 65536, or none for 5060")
+        }
         error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
     })?;
     let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
@@ -222,9 +230,6 @@ fn parse_uri(text: &str) -> Result<Uri, Mistake> {
     }
     if uri.headers.is_some() {
         return refuse("has headers", "take out the ? and what follows");
-    }
-    if uri.port == Some(0) {
-        return refuse("has port 0", "write the peer's port, or none for 5060");
     }
     if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
         return refuse("holds an address that nobody can be reached at", "write the peer's address");

@@ -86,11 +86,11 @@ fn check_trust(peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
         let what = format!("`{name}` has neither addresses in `allow` nor credentials to be challenged for");
         (
             what,
-            "add `username` and `password` (Retell's dashboard: \"SIP trunk username\"), or addresses to `allow`",
+            "add `username` and `password` (\"SIP trunk username\" in Retell's dashboard), or fill `allow`",
         )
     } else if !peer.trust_address {
         let what = format!(
-            "`{name}` would be recognised by address alone, and Retell's addresses are shared with other customers"
+            "`{name}` would be recognised by address alone, and Retell's are shared with other customers"
         );
         (what, "add `username` and `password` (without challenge = false), or trust_address = true")
     } else {

@@ -1,0 +1,206 @@
+//! `trunkline explain`: what it says of a call, of a refusal and of a stranger, and how it exits.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[test]
+fn a_call_from_a_trunk_is_explained_step_by_step_with_the_rule_that_decided() {
+    let home = Home::new();
+
+    let output = home.explain(&[
+        "--source",
+        "198.51.100.7",
+        "--from",
+        "415 555 0123",
+        "--to",
+        "4155550100",
+        "--header",
+        "X-Account: 7",
+        "--header",
+        "Subject: hello",
+    ]);
+
+    assert!(output.status.success());
+    let expected = "\
+peer            carrier                                   198.51.100.7 is in its allow 198.51.100.0/24
+dialled         4155550100                                user part of the Request-URI
+to              +14155550100                              national number of the trunk's country (country of carrier: US)
+caller          +14155550123                              From says 415 555 0123: national number of the trunk's country
+retell          retell                                    the default: first [[retell]]
+from            +14155550123                              the caller, toward Retell
+target          sip:+14155550100@retell.example;transport=tcp  uri 1 of retell
+header          X-Account: 7                              [headers].pass \"X-*\"
+header dropped  Subject                                   not in [headers].pass
+header          X-Trunk: carrier                          [[headers.rules]] 1: set
+
+The call goes to sip:+14155550100@retell.example;transport=tcp, from +14155550123
+";
+    assert_eq!(without_padding(&output.stdout), without_padding(expected.as_bytes()));
+}
+
+#[test]
+fn a_call_from_retell_says_that_authentication_is_assumed() {
+    let home = Home::new();
+
+    let output = home.explain(&[
+        "--json",
+        "--source",
+        "192.0.2.1",
+        "--from",
+        "+14155550101",
+        "--to",
+        "2125550123",
+        "--header",
+        "X-Original-CLID: +14155550177",
+    ]);
+
+    assert!(output.status.success());
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["outcome"], "routed");
+    assert_eq!(told["assumes_authentication"], true);
+    assert_eq!(told["direction"], "to_trunk");
+    assert_eq!(
+        (&told["peer"], &told["retell"], &told["trunk"]),
+        (&json!("retell"), &json!("retell"), &json!("carrier"))
+    );
+    assert_eq!((&told["from"], &told["to"]), (&json!("+14155550199"), &json!("+12125550123")));
+    assert_eq!(
+        told["targets"],
+        json!(["sip:+12125550123@a.carrier.example", "sip:+12125550123@b.carrier.example"])
+    );
+    assert_eq!(told["headers"], json!([]));
+    let step = |what: &str| {
+        let steps = told["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["what"] == what).unwrap()["rule"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(step("authentication"), "401: assumed to answer rightly");
+    assert_eq!(step("from"), "caller_id of the trunk");
+}
+
+#[test]
+fn a_refusal_and_a_stranger_exit_with_1_and_say_why() {
+    let home = Home::new();
+
+    let refused = home.explain(&["--json", "--source", "192.0.2.1", "--from", "+14155550101", "--to", "911"]);
+    let stranger =
+        home.explain(&["--source", "203.0.113.9", "--from", "+14155550101", "--to", "+14155550100"]);
+
+    let told: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!((&told["outcome"], &told["status"]), (&json!("refused"), &json!(403)));
+    assert_eq!(told["reason"], "emergency number 911 refused: allow_emergency is off");
+    assert_eq!(stranger.status.code(), Some(1));
+    let text = String::from_utf8(stranger.stdout).unwrap();
+    assert!(
+        text.ends_with("There is no call: 203.0.113.9 is a stranger: it gets no answer of any kind\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_whole_from_and_request_uri_may_be_given() {
+    let home = Home::new();
+
+    let output = home.explain(&[
+        "--json",
+        "--source",
+        "198.51.100.7",
+        "--from",
+        "\"Ann\" <sip:4155550123@pbx.example>",
+        "--to",
+        "sip:4155550100@203.0.113.10;user=phone",
+        "--header",
+        "Diversion: <sip:1001@pbx.example>;reason=no-answer",
+    ]);
+
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&told["display"], &told["from"], &told["to"]),
+        (&json!("Ann"), &json!("+14155550123"), &json!("+14155550100"))
+    );
+    let diversion = json!({ "name": "Diversion", "value": "<sip:1001@203.0.113.10>;reason=no-answer" });
+    assert_eq!(told["headers"][0], diversion);
+}
+
+#[test]
+fn wrong_arguments_exit_with_2_and_a_broken_configuration_with_1() {
+    let home = Home::new();
+    let broken = Home::with("[[retell]]\nname = 1\n");
+    let call = ["--source", "198.51.100.7", "--from", "1", "--to", "2"];
+
+    let no_header = home.explain(&[&call[..], &["--header", "nonsense"]].concat());
+    let no_source = home.explain(&["--from", "1", "--to", "2"]);
+    let no_config = broken.explain(&call);
+
+    assert_eq!(no_header.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&no_header.stderr).contains("write it like 'X-Account: 7'"));
+    assert_eq!(no_source.status.code(), Some(2));
+    assert_eq!(no_config.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&no_config.stderr).contains("config.toml:2:"));
+}
+
+#[test]
+fn no_secret_is_asked_for_and_none_is_printed() {
+    let home = Home::new(); // its password is an environment variable that is not set
+
+    let output = home.explain(&["--json", "--source", "192.0.2.1", "--from", "1", "--to", "+12125550123"]);
+
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("carrier-secret"));
+}
+
+/// A folder with a configuration.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self::with(CONFIG)
+    }
+
+    fn with(config: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("config.toml"), config).unwrap();
+        Self(home)
+    }
+
+    fn explain(&self, arguments: &[&str]) -> Output {
+        let config: PathBuf = self.0.path().join("config.toml");
+        let mut command = Command::cargo_bin("trunkline").unwrap();
+        command.env_clear().arg("explain").arg("-c").arg(config).args(arguments).output().unwrap()
+    }
+}
+
+/// Column widths are not the point.
+fn without_padding(text: &[u8]) -> Vec<String> {
+    let text = str::from_utf8(text).unwrap();
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+const CONFIG: &str = r#"
+[sip]
+advertise = ["203.0.113.10"]
+
+[[retell]]
+name = "retell"
+uri = "sip:retell.example;transport=tcp"
+allow = ["192.0.2.0/24"]
+username = "retell-user"
+password = "env:NOT_SET_ANYWHERE"
+
+[[trunks]]
+name = "carrier"
+uri = ["sip:a.carrier.example", "sip:b.carrier.example"]
+allow = ["198.51.100.0/24"]
+username = "acct"
+password = "carrier-secret"
+country = "US"
+caller_id = "+14155550199"
+
+[[headers.rules]]
+toward = "all retell"
+set = { X-Trunk = "{trunk}" }
+"#;
