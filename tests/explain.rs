@@ -1,4 +1,5 @@
 //! `trunkline explain`: what it says of a call, of a refusal and of a stranger, and how it exits.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -1,4 +1,5 @@
 //! What of one leg's headers reaches the other: the pass list, its exceptions, and the rules in order.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/routes.rs"]
 mod support;
@@ -190,6 +191,19 @@ fn responses_and_bye_carry_their_own_headers_and_nothing_of_the_plan() {
     );
     assert_eq!(sent(&config, "retell", "carrier", &call, Some(&bye)), ["X-Foo: bye"]);
     assert_eq!(sent(&config, "retell", "retell", &call, None), ["X-First: first"]);
+}
+
+#[test]
+fn a_refer_carries_its_headers_to_the_invite_it_causes_and_privacy_only_toward_the_callee() {
+    let mut config = config();
+    config.trunks[0].caller_id = CallerId::Withheld;
+    let call = invite(CALLER, DIALLED, &["X-Foo: first"]);
+    let lines = ["X-Foo: refer", "User-to-User: 00", "Refer-To: <tel:+14155550123>", "Privacy: none"];
+    let refer = message("REFER sip:203.0.113.10 SIP/2.0", CALLER, &lines);
+    let toward = |peer| sent(&config, "retell", peer, &call, Some(&refer));
+
+    assert_eq!(toward("carrier"), ["Privacy: id", "X-Foo: refer", "User-to-User: 00"]);
+    assert_eq!(toward("retell"), ["X-Foo: refer", "User-to-User: 00", "Privacy: none"]);
 }
 
 #[test]

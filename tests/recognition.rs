@@ -1,4 +1,5 @@
 //! Which peer is calling: the four steps, over tables compiled from small configurations.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/routes.rs"]
 mod support;

@@ -1,8 +1,9 @@
-//! `trunkline explain`: the course of one call, step by step, with the rule that decided each. Nothing is sent.
+//! `trunkline explain`: the course of one call, step by step, with the rule that decided each. Nothing is
+//! sent.
 //!
-//! It runs the code that routes real calls over an INVITE made of the arguments. What it can't know it assumes and says so:
-//! that a peer which is challenged authenticates, and which address of ours stands in headers when none is configured.
-//! A rotation of `caller_ids` starts at its first.
+//! It runs the code that routes real calls over an INVITE made of the arguments. What it can't know it
+//! assumes and says so: that a peer which is challenged authenticates, and which address of ours stands in
+//! headers when none is configured. A rotation of `caller_ids` starts at its first.
 
 use std::io::Write as _;
 use std::net::IpAddr;

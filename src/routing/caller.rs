@@ -1,21 +1,24 @@
-//! Whose number a call shows: caller ID toward trunks, the caller's own toward Retell, and privacy (RFC 3323, RFC 3325).
+//! Whose number a call shows: caller ID toward trunks, the caller's own toward Retell, and privacy (RFC 3323,
+//! RFC 3325).
 //!
-//! Toward a trunk the *given* caller is `X-Original-CLID`, else From. It is *ours* when it is in `[[numbers]]` or is one
-//! of the trunk's own caller IDs; any other is foreign (the caller of a warm transfer). The first line that fits decides:
+//! Toward a trunk the *given* caller is `X-Original-CLID`, else From. It is *ours* when it is in
+//! `[[numbers]]` or is one of the trunk's own caller IDs; any other is foreign (the caller of a warm
+//! transfer). The first line that fits decides:
 //!
 //! | | `caller_ids` | `caller_id` | neither |
 //! |---|---|---|---|
-//! | `caller_id = "anonymous"`, or `Privacy: id`, `user` or `header` came with the call | withheld | withheld | withheld |
+//! | `caller_id = "anonymous"`, or Privacy `id`, `user` or `header` came with it | withheld | withheld | withheld |
 //! | foreign, `foreign_caller = "keep"` | given | given | given |
-//! | foreign, `foreign_caller = "diversion"` | given, diverted by the next one | given, diverted by it | given |
+//! | foreign, `foreign_caller = "diversion"` | given, the next one diverts | given, it diverts | given |
 //! | foreign with `"replace"`, or ours | the next one | it | given |
 //!
-//! So `X-Original-CLID` never overrides a configured caller ID, except as the foreign caller that a rule keeps. A
-//! configured caller ID is sent as written, because some trunks want an account name there; the given caller is
-//! sent in E.164 when it can be read as a number. The rotation moves on only when it is used.
+//! So `X-Original-CLID` never overrides a configured caller ID, except as the foreign caller that a rule
+//! keeps. A configured caller ID is sent as written, because some trunks want an account name there; the
+//! given caller is sent in E.164 when it can be read as a number. The rotation moves on only when it is used.
 
 use std::collections::HashMap;
 
+use super::Peer;
 use super::config::{CallerId, ForeignCaller};
 use super::normalise::Country;
 use super::numbers::Numbers;
@@ -85,7 +88,8 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// The caller in `clid`, else in `from`, and whether `invite` asks for privacy; numbers are read with `country`.
+    /// The caller in `clid`, else in `from`, and whether `invite` asks for privacy; numbers are read with
+    /// `country`.
     pub(super) fn read(
         invite: &Message,
         from: NameAddr,
@@ -123,61 +127,57 @@ impl Given {
         self.shown(None)
     }
 
-    /// Toward trunk `name` its caller ID rules decide; see the head of this file.
+    /// Toward `trunk` its caller ID rules decide; see the head of this file.
     pub(super) fn toward_trunk(
         self,
-        name: &str,
-        policy: &CallerPolicy,
+        trunk: &Peer,
         numbers: &Numbers,
         rotation: &mut Rotation,
         trace: &mut Trace<'_>,
     ) -> Caller {
+        let policy = &trunk.caller;
         if policy.id == CallerId::Withheld {
             return Caller::withheld("caller_id = \"anonymous\" of the trunk", trace);
         }
         if self.private {
             return Caller::withheld("Privacy came with the call", trace);
         }
-        let is_foreign = !policy.id.holds(&self.number) && !numbers.owns(&self.number);
-        if is_foreign && policy.foreign == ForeignCaller::Keep {
-            trace.note("from", || {
-                (
-                    self.number.clone(),
-                    "foreign_caller = \"keep\": not in [[numbers]] or caller_id(s)".to_owned(),
-                )
-            });
+        let is_kept = policy.foreign != ForeignCaller::Replace && self.is_foreign(trunk, numbers);
+        if is_kept && policy.foreign == ForeignCaller::Keep {
+            let rule = "foreign_caller = \"keep\": not in [[numbers]] or caller_id(s)";
+            trace.note("from", || (self.number.clone(), rule.to_owned()));
             return self.shown(None);
         }
-        let ours = match &policy.id {
-            CallerId::Rotating(list) => rotation.next(name, list),
-            CallerId::Fixed(number) => Some(number.as_str()),
-            CallerId::FromCall | CallerId::Withheld => None,
+        let (key, ours) = match &policy.id {
+            CallerId::Rotating(list) => ("caller_ids", rotation.next(&trunk.name, list)),
+            CallerId::Fixed(number) => ("caller_id", Some(number.as_str())),
+            CallerId::FromCall | CallerId::Withheld => ("caller_id", None),
         };
-        let key = if matches!(policy.id, CallerId::Rotating(_)) { "caller_ids" } else { "caller_id" };
-        match ours {
-            None => {
-                trace.note("from", || (self.number.clone(), "the trunk has no caller_id".to_owned()));
-                self.shown(None)
-            }
-            Some(ours) if is_foreign && policy.foreign == ForeignCaller::Diversion => {
-                trace.note("from", || {
-                    (
-                        self.number.clone(),
-                        format!("foreign_caller = \"diversion\": diverted by {ours} ({key})"),
-                    )
-                });
-                self.shown(Some(ours.to_owned()))
-            }
-            Some(ours) => {
-                trace.note("from", || (ours.to_owned(), format!("{key} of the trunk")));
-                Caller {
-                    unchanged: self.unchanged && self.number == ours,
-                    display: self.display.filter(|_| self.number == ours),
-                    number: ours.to_owned(),
-                    withheld: false,
-                    diverting: None,
-                }
-            }
+        let Some(ours) = ours else {
+            trace.note("from", || (self.number.clone(), "the trunk has no caller_id".to_owned()));
+            return self.shown(None);
+        };
+        if is_kept {
+            let rule = || format!("foreign_caller = \"diversion\": diverted by {ours} ({key})");
+            trace.note("from", || (self.number.clone(), rule()));
+            return self.shown(Some(ours.to_owned()));
+        }
+        trace.note("from", || (ours.to_owned(), format!("{key} of the trunk")));
+        self.replaced(ours)
+    }
+
+    /// Whether the number is neither in `[[numbers]]` nor one of the trunk's caller IDs.
+    fn is_foreign(&self, trunk: &Peer, numbers: &Numbers) -> bool {
+        !trunk.caller.id.holds(&self.number, trunk.country) && !numbers.owns(&self.number)
+    }
+
+    fn replaced(self, ours: &str) -> Caller {
+        Caller {
+            unchanged: self.unchanged && self.number == ours,
+            display: self.display.filter(|_| self.number == ours),
+            number: ours.to_owned(),
+            withheld: false,
+            diverting: None,
         }
     }
 
@@ -206,12 +206,14 @@ impl Caller {
 }
 
 impl CallerId {
-    /// Whether `number` is one of the configured caller IDs.
-    fn holds(&self, number: &str) -> bool {
+    /// Whether `number` is one of the configured caller IDs, which may be written as `country` dials them.
+    fn holds(&self, number: &str, country: Country) -> bool {
+        let is_it =
+            |own: &String| own == number || country.read(own).is_some_and(|reading| reading.number == number);
         match self {
             Self::FromCall | Self::Withheld => false,
-            Self::Fixed(own) => own == number,
-            Self::Rotating(own) => own.iter().any(|own| own == number),
+            Self::Fixed(own) => is_it(own),
+            Self::Rotating(own) => own.iter().any(is_it),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! always 112 and 911, which networks everywhere lead to their own service. Without a country it is the list
 //! that a phone without a SIM card uses (3GPP TS 22.101 §10.1.1).
 //!
-//! A number counts also with the country code in front and with or without `+`: that is how an E.164-minded caller
-//! writes 911. Longer numbers that begin like one are ordinary numbers (9110...).
+//! A number counts also with the country code in front and with or without `+`: that is how an E.164-minded
+//! caller writes 911. Longer numbers that begin like one are ordinary numbers (9110...).
 
 use super::normalise::{Country, strip_separators};
 
@@ -39,8 +39,8 @@ const EVERYWHERE: &[&str] = &["112", "911"];
 
 const WITHOUT_COUNTRY: &[&str] = &["000", "08", "110", "118", "119", "999"];
 
-/// Police, ambulance, fire and coast guard, beyond 112 and 911, by ISO 3166 code. Countries that have only those two
-/// need no line.
+/// Police, ambulance, fire and coast guard, beyond 112 and 911, by ISO 3166 code. Countries that have only
+/// those two need no line.
 #[rustfmt::skip]
 const BY_COUNTRY: &[(&[&str], &[&str])] = &[
     (&["US", "CA", "PR", "MX", "PT", "NL", "SE", "FI", "DK", "RO", "BG", "EE", "IS", "CY", "UY", "PH"], &[]),

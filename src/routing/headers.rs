@@ -1,9 +1,10 @@
 //! Which headers go on to the other leg: the `pass` list, then the rules in order.
 //!
-//! Listing a header is not enough for all of them. What SIP itself needs on a leg is never copied, not even by `*`;
-//! asserted identities never cross (RFC 3325 §5: they hold within one trust domain); `X-Original-CLID` and
-//! `X-Trunkline-*` are words to us; Identity (RFC 8224) is a signature over numbers that must not have changed. A rule
-//! removes first and sets then, so that one rule can clear a family of headers and set one of it anew.
+//! Listing a header is not enough for all of them. What SIP itself needs on a leg is never copied, not even
+//! by `*`; asserted identities never cross (RFC 3325 §5: they hold within one trust domain);
+//! `X-Original-CLID` and `X-Trunkline-*` are words to us; Identity (RFC 8224) is a signature over numbers
+//! that must not have changed. A rule removes first and sets then, so that one rule can clear a family of
+//! headers and set one of it anew.
 
 use std::fmt;
 
@@ -104,11 +105,12 @@ impl HeaderRules {
 }
 
 impl Routes {
-    /// Headers to put on a message toward `toward`, made of `source` (the message of the other leg that causes it): passed
-    /// ones in their order, then set and removed by the rules.
+    /// Headers to put on a message toward `toward`, made of `source` (the message of the other leg that
+    /// causes it): passed ones in their order, then set and removed by the rules.
     ///
-    /// `our_host` replaces the host in URIs of Diversion and History-Info. `invite` is the call's first INVITE, for
-    /// `{header:X}`. On what becomes an INVITE (`source` is an INVITE or REFER) Privacy and Diversion of the plan are here too.
+    /// `our_host` replaces the host in URIs of Diversion and History-Info. `invite` is the call's first
+    /// INVITE, for `{header:X}`. On what becomes an INVITE (`source` is an INVITE or REFER) Privacy and
+    /// Diversion of the plan are here too.
     #[must_use]
     pub fn headers(
         &self,
@@ -143,7 +145,7 @@ impl Routes {
         if is_toward_callee && source.is_some_and(becomes_invite) {
             lines.of_plan(plan, our_host);
         }
-        for message in source {
+        if let Some(message) = source {
             for header in message.headers() {
                 let fate = match self.header_rules.fate(&header, message, self.peer(toward).kind, plan) {
                     Fate::Passed(_) if header.name == Name::Privacy && plan.withheld && is_toward_callee => {

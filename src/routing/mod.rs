@@ -1,8 +1,8 @@
 //! Who is calling, and where the call goes, as pure functions over tables compiled from the configuration.
 //!
-//! [`Routes`] is compiled once, checked before, and replaced whole on a reload, so nothing here can fail for what the
-//! file says. A [`PeerId`] is a place in one table: after a reload a standing call must keep the `Routes` it began with, or find
-//! its peer again by name.
+//! [`Routes`] is compiled once, checked before, and replaced whole on a reload, so nothing here can fail for
+//! what the file says. A [`PeerId`] is a place in one table: after a reload a standing call must keep the
+//! `Routes` it began with, or find its peer again by name.
 
 mod caller;
 pub mod config;
@@ -57,8 +57,8 @@ pub struct Peer {
     pub allow: Vec<ipnet::IpNet>,
     /// What it presents to us and we to it.
     pub credentials: Option<Credentials>,
-    /// Whether its calls must authenticate. A `[[retell]]` without credentials can't, whatever the key says; a trunk
-    /// without them is never let in by its address instead.
+    /// Whether its calls must authenticate. A `[[retell]]` without credentials can't, whatever the key says;
+    /// a trunk without them is never let in by its address instead.
     pub challenge: bool,
     /// How long it may ring; None: for ever.
     pub answer_timeout: Option<Duration>,
@@ -102,7 +102,8 @@ pub enum CompileError {
     },
 }
 
-/// How a secret's value is had: `Secret::reveal` in production; `check` and `explain` pass one that never fails.
+/// How a secret's value is had: `Secret::reveal` in production; `check` and `explain` pass one that never
+/// fails.
 pub type Reveal<'a> = &'a dyn Fn(&Secret) -> Result<String, SecretError>;
 
 impl Routes {

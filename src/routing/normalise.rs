@@ -1,9 +1,10 @@
 //! Reading what peers dial and show as E.164 numbers (ITU-T E.164, RFC 3966 §5.1.1 for visual separators).
 //!
-//! The order of the readings matters: a number that is valid in the trunk's own country wins over the same digits
-//! read as another country's full number, and what no reading accepts (an extension, `*98`, `anonymous`) is no
-//! number at all and goes through unchanged. `+` and up to 15 digits is taken at its word, without a look at the
-//! numbering plan: it is the form on the hot path, and a plan that changed must not make calls fail.
+//! The order of the readings matters: a number that is valid in the trunk's own country wins over the same
+//! digits read as another country's full number, and what no reading accepts (an extension, `*98`,
+//! `anonymous`) is no number at all and goes through unchanged. `+` and up to 15 digits is taken at its word,
+//! without a look at the numbering plan: it is the form on the hot path, and a plan that changed must not
+//! make calls fail.
 
 use std::borrow::Cow;
 
@@ -52,7 +53,8 @@ impl Form {
 }
 
 impl Country {
-    /// Compiles `country = "DE"` or `"49"`; a calling code that several countries share stands for its main one.
+    /// Compiles `country = "DE"` or `"49"`; a calling code that several countries share stands for its main
+    /// one.
     ///
     /// What the configuration's check would have refused reads as no country.
     pub(super) fn compile(written: Option<&config::Country>) -> Self {
@@ -135,7 +137,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// `written` without visual separators: digits with at most one `+` in front; `None` if anything else is in it.
+/// `written` without visual separators: digits with at most one `+` in front; `None` if anything else is in
+/// it.
 pub(super) fn strip_separators(written: &str) -> Option<Cow<'_, str>> {
     if written.is_empty() || written.len() > LONGEST_WRITTEN {
         return None;
@@ -169,7 +172,8 @@ fn is_e164(digits: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Digits that a number outside the numbering plan must have to count as one: enough not to be an extension ...
+/// Digits that a number outside the numbering plan must have to count as one: enough not to be an extension
+/// ...
 const BARE_DIGITS: usize = 10;
 /// ... and fewer when a prefix shows that a number was meant.
 const PREFIXED_DIGITS: usize = 7;

@@ -1,7 +1,7 @@
 //! `[[numbers]]`: which `[[retell]]` serves a number and which trunk calls that bear it leave by.
 //!
-//! The longest literal part wins for each of the two separately: an exact entry that only names a trunk leaves the
-//! choice of the `[[retell]]` to the prefix around it.
+//! The longest literal part wins for each of the two separately: an exact entry that only names a trunk
+//! leaves the choice of the `[[retell]]` to the prefix around it.
 
 use std::collections::HashMap;
 

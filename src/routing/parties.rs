@@ -1,8 +1,8 @@
 //! The numbers a request bears: which one it dials, and which one calls.
 //!
-//! SIP and tel URIs write a number in several ways: `sip:+1415…@host;user=phone`, `sip:5550100;phone-context=+1415@host`,
-//! `tel:+1-415-…`. Only parameters of something that is a number are taken off; any other user part is a name and
-//! stays as it is.
+//! SIP and tel URIs write a number in several ways: `sip:+1415…@host;user=phone`,
+//! `sip:5550100;phone-context=+1415@host`, `tel:+1-415-…`. Only parameters of something that is a number are
+//! taken off; any other user part is a name and stays as it is.
 
 use std::borrow::Cow;
 

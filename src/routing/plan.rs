@@ -1,7 +1,8 @@
 //! The course of one call: which peer is called, at which targets, with which numbers.
 //!
-//! Everything that depends on the configuration is decided here, once, before the first attempt; a later attempt differs
-//! in its target alone. Extensions are looked up as dialled, in both directions, before the number is read.
+//! Everything that depends on the configuration is decided here, once, before the first attempt; a later
+//! attempt differs in its target alone. Extensions are looked up as dialled, in both directions, before the
+//! number is read.
 
 use super::caller::{Caller, Given, original_clid};
 use super::config::CalledNumber;
@@ -31,17 +32,19 @@ pub struct Plan {
     /// Caller withheld: From is `"Anonymous" <sip:anonymous@anonymous.invalid>`, and [`Routes::headers`] adds
     /// `Privacy: id`.
     pub withheld: bool,
-    /// The number of ours that [`Routes::headers`] names in Diversion (RFC 5806), where a foreign caller is kept.
+    /// The number of ours that [`Routes::headers`] names in Diversion (RFC 5806), where a foreign caller is
+    /// kept.
     pub diverting: Option<String>,
-    /// Request-URI (= To) of every target in order: the number as sent, host, port and parameters of the peer's uri.
+    /// Request-URI (= To) of every target in order: the number as sent, host, port and parameters of the
+    /// peer's uri.
     pub targets: Vec<Uri>,
     /// Whether neither number changed (Identity may pass).
     pub numbers_unchanged: bool,
 }
 
 impl Plan {
-    /// From toward the callee, without its tag; `host` and `port` are our address there. P-Asserted-Identity, where a
-    /// peer wants it, names the same URI.
+    /// From toward the callee, without its tag; `host` and `port` are our address there. P-Asserted-Identity,
+    /// where a peer wants it, names the same URI.
     #[must_use]
     pub fn from_header(&self, host: Host, port: Option<u16>) -> NameAddr {
         let (display, host, port) = if self.withheld {
@@ -143,12 +146,12 @@ impl Routes {
         let dialled = self.read_dialled(&uri, trunk, retell.called_number, trace)?;
         refuse_emergency(retell, trunk, &dialled, trace)?;
         let given = Given::read(invite, from, clid, trunk.country, trace);
-        let shown = given.toward_trunk(&trunk.name, &trunk.caller, &self.numbers, rotation, trace);
+        let shown = given.toward_trunk(trunk, &self.numbers, rotation, trace);
         course(trunk, retell, trunk, dialled, shown, trace)
     }
 
-    /// The number to send for what `uri` dials: an extension's number, else E.164 as `trunk`'s country reads it, else as
-    /// it stands.
+    /// The number to send for what `uri` dials: an extension's number, else E.164 as `trunk`'s country reads
+    /// it, else as it stands.
     fn read_dialled(
         &self,
         uri: &Uri,
@@ -188,8 +191,8 @@ impl Routes {
         Ok(peer)
     }
 
-    /// The trunk for a call from Retell: the one that `[[numbers]]` gives for From, else for `X-Original-CLID`, else the
-    /// first.
+    /// The trunk for a call from Retell: the one that `[[numbers]]` gives for From, else for
+    /// `X-Original-CLID`, else the first.
     fn trunk_for(
         &self,
         from: &NameAddr,
@@ -213,8 +216,8 @@ impl Routes {
     }
 }
 
-/// Refuses a call from Retell to an emergency number, by what was dialled and by what would be sent. An extension that
-/// leads elsewhere is no emergency number.
+/// Refuses a call from Retell to an emergency number, by what was dialled and by what would be sent. An
+/// extension that leads elsewhere is no emergency number.
 fn refuse_emergency(
     retell: &Peer,
     trunk: &Peer,

@@ -1,8 +1,9 @@
-//! Which peer is calling: the four steps by which the source of an initial request becomes a peer, or a stranger.
+//! Which peer is calling: the four steps by which the source of an initial request becomes a peer, or a
+//! stranger.
 //!
-//! These tables are asked for every packet of every stranger, so nothing here allocates, except the tie of several
-//! trunks behind one address, which the dialled number breaks. An empty `allow` means *anywhere* for a
-//! `[[retell]]` and for a peer that challenges, and *nowhere* for a trunk known by its address alone.
+//! These tables are asked for every packet of every stranger, so nothing here allocates, except the tie of
+//! several trunks behind one address, which the dialled number breaks. An empty `allow` means *anywhere* for
+//! a `[[retell]]` and for a peer that challenges, and *nowhere* for a trunk known by its address alone.
 
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ use super::steps::{Step, Trace};
 use super::{Kind, Peer, Routes};
 use crate::id::PeerId;
 
-/// What an initial request from some source is (CONTRACT §2 "Which peer is calling").
+/// What an initial request from some source is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Recognition {
     /// Recognised by address alone.
@@ -137,8 +138,8 @@ impl Routes {
         self.peer(peer).allows(source.to_canonical())
     }
 
-    /// Step 1: the trunk with the longest range around `source`; of several the one that `[[numbers]]` gives for the
-    /// dialled number, else the first in the file.
+    /// Step 1: the trunk with the longest range around `source`; of several the one that `[[numbers]]` gives
+    /// for the dialled number, else the first in the file.
     fn trunk_at(&self, source: IpAddr, dialled: &str, trace: &mut Trace<'_>) -> Option<&Peer> {
         let mut candidates = self.ranges.longest(source);
         let tied = candidates.clone();

@@ -1,12 +1,12 @@
 //! The headers that SIP itself needs: written by us for each leg, whatever a list or rule says.
 //!
-//! The configuration refuses to name them, and a `*` that covers them does not pass them; what only holds between two
-//! neighbours (User-Agent, Warning, Retry-After) is among them.
+//! The configuration refuses to name them, and a `*` that covers them does not pass them; what only holds
+//! between two neighbours (User-Agent, Warning, Retry-After) is among them.
 
 use crate::sip::headers::Name;
 
-/// Whether `name` is a header that SIP itself needs on each leg, which no rule may pass, set or remove; any case,
-/// compact forms included.
+/// Whether `name` is a header that SIP itself needs on each leg, which no rule may pass, set or remove; any
+/// case, compact forms included.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     is_sip(Name::parse(name.as_bytes()), name.as_bytes())

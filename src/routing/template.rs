@@ -1,7 +1,7 @@
 //! Values of header rules: text with `{from}`, `{to}`, `{trunk}`, `{call_id}` and `{header:Name}` in it.
 //!
-//! Anything else in braces is plain text here: the configuration's check is what refuses it. Values taken from
-//! messages are bytes, because a peer's header need not be UTF-8.
+//! Anything else in braces is plain text here: the configuration's check is what refuses it. Values taken
+//! from messages are bytes, because a peer's header need not be UTF-8.
 
 use crate::id::CallId;
 use crate::sip::headers::Name;

@@ -1,7 +1,9 @@
-//! Headers made of URIs (Diversion, RFC 5806; History-Info, RFC 7044; Referred-By, RFC 3892): the host becomes ours.
+//! Headers made of URIs (Diversion, RFC 5806; History-Info, RFC 7044; Referred-By, RFC 3892): the host
+//! becomes ours.
 //!
-//! Values are read and written anew, so that nothing malformed passes; names, order and parameters (`reason`, `counter`,
-//! `index`) stay. A value that cannot be read is left out, because it would carry the other side's address.
+//! Values are read and written anew, so that nothing malformed passes; names, order and parameters (`reason`,
+//! `counter`, `index`) stay. A value that cannot be read is left out, because it would carry the other side's
+//! address.
 
 use crate::sip::headers::{Name, NameAddr, lex};
 use crate::sip::uri::{Host, Scheme};

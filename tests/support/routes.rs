@@ -1,4 +1,5 @@
-//! Routes and INVITEs for the tests of routing: a small configuration to start from, and messages with just what matters.
+//! Routes and INVITEs for the tests of routing: a small configuration to start from, and messages with just
+//! what matters.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use bytes::Bytes;
@@ -76,7 +77,11 @@ pub(crate) fn invite(from: &str, request_uri: &str, lines: &[&str]) -> Message {
 
 /// Any message with this start line.
 pub(crate) fn message(start: &str, from: &str, lines: &[&str]) -> Message {
-    let cseq = if start.starts_with("BYE") { "2 BYE" } else { "1 INVITE" };
+    let cseq = match start.split(' ').next() {
+        Some("BYE") => "2 BYE",
+        Some("REFER") => "2 REFER",
+        _ => "1 INVITE",
+    };
     let mut text = format!(
         "{start}\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: {from};tag=1\r\n\
          To: <sip:+14155550199@203.0.113.10>\r\nCall-ID: a@198.51.100.7\r\nCSeq: {cseq}\r\n\
