@@ -69,7 +69,7 @@ fn mu_encode(sample: i16) -> u8 {
 fn mu_decode(octet: u8) -> i16 {
     let bits = !octet;
     let segment = (bits >> 4) & 0x07;
-    let magnitude = ((i32::from(bits & 0x0F) << 3) + MU_BIAS << segment) - MU_BIAS;
+    let magnitude = (((i32::from(bits & 0x0F) << 3) + MU_BIAS) << segment) - MU_BIAS;
     signed(magnitude, bits & 0x80 != 0)
 }
 

@@ -9,15 +9,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::sim::g711::Law;
+use crate::sim::mark::{Mark, Payload};
 use crate::sim::rtp_socket::RtpSocket;
-use crate::sim::stream::{Aim, Arrival, Book, Numbering, Recording, Stream, StreamId};
-use crate::sim::tone::Tone;
+use crate::sim::stream::{Aim, Numbering, Origin, Recording, Stream, StreamId, Voice};
 
 /// The audio thread, as the far ends see it; it ends when the last handle is gone.
 #[derive(Clone)]
@@ -25,7 +25,6 @@ pub struct Media {
     commands: Sender<Command>,
     next: Arc<AtomicUsize>,
     lateness_us: Arc<AtomicU64>,
-    _thread: Arc<JoinHandle<()>>,
 }
 
 /// A stream of one call: its socket is open, and it listens.
@@ -49,6 +48,7 @@ enum Command {
     Aim(StreamId, Aim),
     Talk(StreamId, bool),
     Record(StreamId, oneshot::Sender<Recording>),
+    Stop(StreamId),
     Close(StreamId),
 }
 
@@ -63,10 +63,10 @@ impl Media {
         let stamps = RtpSocket::bind(Ipv4Addr::LOCALHOST.into())?;
         let lateness_us = Arc::new(AtomicU64::new(0));
         let late = lateness_us.clone();
-        let thread = thread::Builder::new().name("sim-media".into()).spawn(move || {
-            Ticker { inbox, streams: Vec::new(), book: Book::new(), late, _stamps: stamps }.run()
-        })?;
-        Ok(Self { commands, next: Arc::default(), lateness_us, _thread: Arc::new(thread) })
+        thread::Builder::new()
+            .name("sim-media".into())
+            .spawn(move || Ticker { inbox, streams: Vec::new(), late, _stamps: stamps }.run())?;
+        Ok(Self { commands, next: Arc::default(), lateness_us })
     }
 
     /// By how much the thread was ever behind its clock, in µs: the far ends' own slowness.
@@ -87,21 +87,23 @@ impl Media {
         self.command(Command::Talk(stream, talks));
     }
 
-    pub(super) fn open(&self, ip: IpAddr, tone: Tone, numbering: Numbering) -> io::Result<Port> {
-        let id = StreamId(self.next.fetch_add(1, Ordering::Relaxed));
+    pub(super) fn open(&self, ip: IpAddr, voice: Arc<Voice>, numbering: Numbering) -> io::Result<Port> {
         let socket = RtpSocket::bind(ip)?;
         let address = socket.address()?;
+        let id = StreamId(self.next.fetch_add(1, Ordering::Relaxed));
         let heard = Arc::new(AtomicU64::new(0));
-        // A phase of its own for every stream, spread by the golden ratio within the step between two packets.
-        let turns = (id.0 as f64 * 0.618_033_988_749_895).fract() / tone.packets_per_cycle() as f64;
-        let tone = Tone { phase: tone.phase + turns, ..tone };
-        let stream = Stream::new(socket, numbering, tone, heard.clone());
+        let stream = Stream::new(id, socket, numbering, voice, heard.clone());
         self.command(Command::Open(id, Box::new(stream)));
         Ok(Port { id, address, heard })
     }
 
     pub(super) fn aim(&self, stream: StreamId, remote: SocketAddr, law: Law, events: Option<u8>) {
         self.command(Command::Aim(stream, Aim { remote, law, events }));
+    }
+
+    /// Ends sending and listening, and keeps what was heard.
+    pub fn stop(&self, stream: StreamId) {
+        self.command(Command::Stop(stream));
     }
 
     pub(super) fn close(&self, stream: StreamId) {
@@ -117,7 +119,6 @@ impl Media {
 struct Ticker {
     inbox: Receiver<Command>,
     streams: Vec<Option<Box<Stream>>>,
-    book: Book,
     late: Arc<AtomicU64>,
     /// Keeps the kernel stamping from the first call on.
     _stamps: RtpSocket,
@@ -157,9 +158,9 @@ impl Ticker {
             let Some(Some(stream)) = self.streams.get_mut(id) else { return };
             match stream.receive(scratch) {
                 Some(Some((payload, came_ns))) => {
-                    let arrival = self.recognise(&payload, came_ns);
+                    let origin = self.origin(&payload, came_ns);
                     if let Some(Some(stream)) = self.streams.get_mut(id) {
-                        stream.note(arrival);
+                        stream.note(origin);
                     }
                 }
                 Some(None) => {}
@@ -168,11 +169,9 @@ impl Ticker {
         }
     }
 
-    fn recognise(&self, payload: &[u8; 160], came_ns: u64) -> Option<Arrival> {
-        let &(source, place) = self.book.get(payload)?;
-        let (number, sent_ns) = self.streams.get(source.0)?.as_ref()?.last_sent(place)?;
-        let latency_us = u32::try_from(came_ns.saturating_sub(sent_ns) / 1_000).unwrap_or(u32::MAX);
-        Some(Arrival { source, number, latency_us })
+    fn origin(&self, payload: &Payload, came_ns: u64) -> Option<Origin> {
+        let mark = Mark::of(payload)?;
+        self.streams.get(usize::from(mark.stream))?.as_ref()?.origin(mark.number, payload, came_ns)
     }
 
     fn obey(&mut self) -> Obeyed {
@@ -193,7 +192,7 @@ impl Ticker {
             }
             Command::Aim(id, aim) => {
                 if let Some(Some(stream)) = self.streams.get_mut(id.0) {
-                    stream.aim(id, aim, &mut self.book);
+                    stream.aim(aim);
                 }
             }
             Command::Talk(id, talks) => {
@@ -207,9 +206,14 @@ impl Ticker {
                     let _ = reply.send(stream.recording());
                 }
             }
+            Command::Stop(id) => {
+                if let Some(Some(stream)) = self.streams.get_mut(id.0) {
+                    stream.stop();
+                }
+            }
             Command::Close(id) => {
-                if let Some(stream) = self.streams.get_mut(id.0).and_then(Option::take) {
-                    stream.leave(&mut self.book);
+                if let Some(stream) = self.streams.get_mut(id.0) {
+                    *stream = None;
                 }
             }
         }

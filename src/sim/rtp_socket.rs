@@ -2,18 +2,21 @@
 //!
 //! The kernel's stamp is what makes the latency figures honest: a reader that comes late, on a machine that is busy
 //! with both far ends and the bridge, reads the same time as one that waited. The kernel begins to stamp a moment after
-//! the first socket asked for it, so one such socket is opened early and kept. `unsafe` is confined to this file.
+//! the first socket asked for it, so one such socket is opened early and kept.
 
-use std::io;
-use std::mem;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::cmsg_space;
+use nix::sys::socket::sockopt::ReceiveTimestampns;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
+use nix::sys::time::TimeSpec;
 
 /// Nanoseconds since the Unix epoch, on the clock of the kernel's stamps.
 #[must_use]
-pub fn wall_ns() -> u64 {
+pub(super) fn wall_ns() -> u64 {
     let past = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(past.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -39,21 +42,7 @@ impl RtpSocket {
             }
         };
         socket.set_nonblocking(true)?;
-        let on: libc::c_int = 1;
-        // SAFETY: the descriptor is open for as long as `socket` lives, and the option's value is an int that
-        // outlives the call, passed with its own size.
-        let outcome = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_TIMESTAMPNS,
-                ptr::from_ref(&on).cast(),
-                mem::size_of_val(&on) as libc::socklen_t,
-            )
-        };
-        if outcome != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        setsockopt(&socket, ReceiveTimestampns, &true)?;
         Ok(Self { socket })
     }
 
@@ -69,32 +58,22 @@ impl RtpSocket {
 
     /// Takes one datagram, if there is one: its length, and when the kernel queued it, in ns since the epoch.
     pub(super) fn receive(&self, packet: &mut [u8]) -> Option<(usize, u64)> {
-        let mut control = Control([0; 8]);
-        let mut slice = libc::iovec { iov_base: packet.as_mut_ptr().cast(), iov_len: packet.len() };
-        // SAFETY: all zeroes is a valid msghdr: null pointers with zero lengths.
-        let mut header: libc::msghdr = unsafe { mem::zeroed() };
-        header.msg_iov = &raw mut slice;
-        header.msg_iovlen = 1;
-        header.msg_control = control.0.as_mut_ptr().cast();
-        header.msg_controllen = mem::size_of_val(&control.0) as _;
-        // SAFETY: the header points at `packet` and `control`, both exclusively borrowed here and of the lengths given.
-        let length = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
-        let length = usize::try_from(length).ok()?;
-        Some((length, control.stamp().unwrap_or_else(wall_ns)))
+        let mut control = cmsg_space!(TimeSpec);
+        let mut slices = [IoSliceMut::new(packet)];
+        let descriptor = self.socket.as_raw_fd();
+        let message =
+            recvmsg::<()>(descriptor, &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT).ok()?;
+        let stamp = message.cmsgs().ok()?.find_map(|control| match control {
+            ControlMessageOwned::ScmTimestampns(at) => Some(nanoseconds(at)),
+            _ => None,
+        });
+        Some((message.bytes, stamp.unwrap_or_else(wall_ns)))
     }
 }
 
-/// Room for one control message with a timespec, as 64-bit words: two of header, two of time, and slack.
-struct Control([u64; 8]);
-
-impl Control {
-    /// The stamp, if the first control message is one: word 1 holds level and type, words 2 and 3 the time.
-    fn stamp(&self) -> Option<u64> {
-        let [length, kind, seconds, nanos, ..] = self.0;
-        let expected = u64::from(libc::SOL_SOCKET as u32) | u64::from(libc::SCM_TIMESTAMPNS as u32) << 32;
-        let kind = if cfg!(target_endian = "big") { kind.rotate_left(32) } else { kind };
-        (length == 32 && kind == expected).then(|| seconds * 1_000_000_000 + nanos)
-    }
+fn nanoseconds(at: TimeSpec) -> u64 {
+    u64::try_from(at.tv_sec()).unwrap_or_default() * 1_000_000_000
+        + u64::try_from(at.tv_nsec()).unwrap_or_default()
 }
 
 const ATTEMPTS: usize = 64;

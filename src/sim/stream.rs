@@ -1,10 +1,9 @@
 //! One far end's audio of one call: what it sends, packet by packet, and what it hears (RFC 3550, RFC 3551).
 //!
-//! A tone repeats only after [`Tone::packets_per_cycle`] packets and every stream has a phase of its own, so the 160
-//! bytes of a payload say whose packet it is and which one: no marker has to ride along, and audio of another call is
-//! noticed even though it has the right frequency.
+//! Every packet of a tone bears a mark, so it is known wherever it comes out, even in another call, and its octets
+//! can be compared with those that were sent. Sequence numbers and timestamps are not relied upon: a bridge may write
+//! its own.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rtp_rs::{RtpPacketBuilder, RtpReader};
 
 use crate::sim::g711::Law;
+use crate::sim::mark::{Mark, Payload};
 use crate::sim::rtp_socket::{RtpSocket, wall_ns};
 use crate::sim::tone::{PACKET, Tone};
 
@@ -19,11 +19,33 @@ use crate::sim::tone::{PACKET, Tone};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId(pub usize);
 
-/// The 160 octets of one packet.
-pub(super) type Payload = [u8; PACKET];
+/// A tone, encoded in both laws for as many packets as it takes to repeat; all streams of an end share it.
+#[derive(Debug)]
+pub(super) struct Voice {
+    mu: Vec<Payload>,
+    a: Vec<Payload>,
+}
 
-/// Whose packet a payload is, and its place in the cycle.
-pub(super) type Book = HashMap<Payload, (StreamId, usize)>;
+impl Voice {
+    pub(super) fn new(tone: &Tone) -> Self {
+        let encode = |law: Law| {
+            let octet = |packet, n| law.encode(tone.sample(packet * PACKET + n));
+            (0..tone.packets_per_cycle()).map(|packet| std::array::from_fn(|n| octet(packet, n))).collect()
+        };
+        Self { mu: encode(Law::Mu), a: encode(Law::A) }
+    }
+
+    /// Packet `number` of stream `id`, with its mark.
+    fn packet(&self, law: Law, id: StreamId, number: u64) -> Payload {
+        let cycle = match law {
+            Law::Mu => &self.mu,
+            Law::A => &self.a,
+        };
+        let mut payload = cycle[(number % cycle.len() as u64) as usize];
+        Mark { stream: id.0 as u16, number: number as u16 }.put(&mut payload);
+        payload
+    }
+}
 
 /// How a far end numbers its packets.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +71,13 @@ pub struct Arrival {
     pub latency_us: u32,
 }
 
+/// Where a packet came from, and whether all of it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) arrival: Arrival,
+    pub(super) intact: bool,
+}
+
 /// All that one stream heard and sent.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
@@ -58,8 +87,10 @@ pub struct Recording {
     pub sent: u64,
     /// Packets received with the agreed payload type.
     pub received: u64,
-    /// Of these, such as no far end ever sent: silence, or audio that was changed on the way.
+    /// Of these, those without a mark: silence, or audio that was made anew on the way.
     pub unrecognised: u64,
+    /// Of these, those whose mark is right but not all their octets.
+    pub altered: u64,
     /// Datagrams that were no RTP, or of a payload type that was not agreed.
     pub strange: u64,
     /// telephone-event packets.
@@ -72,22 +103,25 @@ pub struct Recording {
     pub last_ns: Option<u64>,
     /// See `first_ns`.
     pub first_sent_ns: Option<u64>,
+    /// When this was taken.
+    pub taken_ns: u64,
     /// One second of what was heard, from 200 ms after the first packet; holes are packets that never came.
     pub window: Vec<Option<Payload>>,
 }
 
 /// The sending and the listening half.
 pub(super) struct Stream {
+    id: StreamId,
     socket: RtpSocket,
     numbering: Numbering,
-    tone: Tone,
+    voice: Arc<Voice>,
     aim: Option<Aim>,
-    cycle: Vec<Payload>,
-    /// When the packet at each place of the cycle was last sent.
-    sent_ns: Vec<u64>,
+    /// When the last packets of the tone were sent, by their number modulo [`REMEMBERED`].
+    sent_ns: [u64; REMEMBERED],
     /// Packets of the tone sent.
     tone_packets: u64,
     talks: bool,
+    stopped: bool,
     window_start: Option<u32>,
     recording: Recording,
     /// Shared with the call, which hangs up when it stands still.
@@ -104,42 +138,39 @@ pub(super) struct Aim {
 }
 
 impl Stream {
-    pub(super) fn new(socket: RtpSocket, numbering: Numbering, tone: Tone, heard: Arc<AtomicU64>) -> Self {
-        let recording = Recording { window: vec![None; WINDOW], ..Recording::default() };
+    pub(super) fn new(
+        id: StreamId,
+        socket: RtpSocket,
+        numbering: Numbering,
+        voice: Arc<Voice>,
+        heard: Arc<AtomicU64>,
+    ) -> Self {
+        let recording = Recording { window: vec![None; PAYLOADS_PER_WINDOW], ..Recording::default() };
         Self {
+            id,
             socket,
             numbering,
-            tone,
+            voice,
             aim: None,
-            cycle: Vec::new(),
-            sent_ns: Vec::new(),
+            sent_ns: [0; REMEMBERED],
             tone_packets: 0,
             talks: true,
+            stopped: false,
             window_start: None,
             recording,
             heard,
         }
     }
 
-    /// Takes a (new) destination; the first one fixes the law, and with it the packets, which go into `book`.
-    pub(super) fn aim(&mut self, id: StreamId, aim: Aim, book: &mut Book) {
-        if self.recording.law.is_none() {
-            let octet = |packet, n| aim.law.encode(self.tone.sample(packet * PACKET + n));
-            self.cycle = (0..self.tone.packets_per_cycle())
-                .map(|packet| std::array::from_fn(|n| octet(packet, n)))
-                .collect();
-            self.sent_ns = vec![0; self.cycle.len()];
-            self.recording.law = Some(aim.law);
-            book.extend(self.cycle.iter().enumerate().map(|(place, payload)| (*payload, (id, place))));
-        }
-        self.aim = Some(aim);
+    /// Takes a (new) destination; the first one fixes the law.
+    pub(super) fn aim(&mut self, aim: Aim) {
+        let law = *self.recording.law.get_or_insert(aim.law);
+        self.aim = Some(Aim { law, ..aim });
     }
 
-    /// Takes its packets out of the book.
-    pub(super) fn leave(&self, book: &mut Book) {
-        for payload in &self.cycle {
-            book.remove(payload);
-        }
+    /// Ends sending and listening for good.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// Tone, or silence.
@@ -149,10 +180,11 @@ impl Stream {
 
     /// Sends the packet that is due.
     pub(super) fn send(&mut self, scratch: &mut [u8]) {
-        let (Some(aim), false) = (self.aim, self.cycle.is_empty()) else { return };
-        let place = (self.tone_packets % self.cycle.len() as u64) as usize;
-        let silence = [aim.law.silence(); PACKET];
-        let payload = if self.talks { &self.cycle[place] } else { &silence };
+        let (Some(aim), false) = (self.aim, self.stopped) else { return };
+        let payload = match self.talks {
+            true => self.voice.packet(aim.law, self.id, self.tone_packets),
+            false => [aim.law.silence(); PACKET],
+        };
         let first = self.recording.sent == 0;
         let built = RtpPacketBuilder::new()
             .payload_type(aim.law.payload_type())
@@ -160,12 +192,12 @@ impl Stream {
             .sequence(self.numbering.sequence.into())
             .timestamp(self.numbering.timestamp)
             .ssrc(self.numbering.ssrc)
-            .payload(payload)
+            .payload(&payload)
             .build_into(scratch);
         let Ok(length) = built else { return };
         let now = wall_ns();
         if self.talks {
-            self.sent_ns[place] = now;
+            self.sent_ns[self.tone_packets as usize % REMEMBERED] = now;
             self.tone_packets += 1;
         }
         self.numbering.sequence = self.numbering.sequence.wrapping_add(1);
@@ -179,6 +211,9 @@ impl Stream {
     /// Takes one datagram, if there is one, as (payload, when it came); `None` when the socket is empty.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Option<Option<(Payload, u64)>> {
         let (length, came_ns) = self.socket.receive(scratch)?;
+        if self.stopped {
+            return Some(None);
+        }
         Some(self.hear(&scratch[..length], came_ns).map(|payload| (payload, came_ns)))
     }
 
@@ -213,32 +248,51 @@ impl Stream {
         }
     }
 
-    /// Notes a payload that came as packet `place` of `source`, or as nobody's.
-    pub(super) fn note(&mut self, recognised: Option<Arrival>) {
-        match recognised {
-            Some(arrival) => self.recording.arrivals.push(arrival),
+    /// Notes a payload that came, by what its sender knows of it.
+    pub(super) fn note(&mut self, origin: Option<Origin>) {
+        match origin {
+            Some(Origin { arrival, intact }) => {
+                self.recording.arrivals.push(arrival);
+                self.recording.altered += u64::from(!intact);
+            }
             None => self.recording.unrecognised += 1,
         }
     }
 
-    /// Which packet at `place` of the cycle was the last to leave, and when.
-    pub(super) fn last_sent(&self, place: usize) -> Option<(u64, u64)> {
-        let cycle = self.cycle.len() as u64;
+    /// What this stream knows of a payload that bears its mark with `number` and came out somewhere at `came_ns`.
+    pub(super) fn origin(&self, number: u16, payload: &Payload, came_ns: u64) -> Option<Origin> {
         let last = self.tone_packets.checked_sub(1)?;
-        let number = last.checked_sub((last + cycle - place as u64) % cycle)?;
-        Some((number, *self.sent_ns.get(place)?))
+        let age = u64::from((last as u16).wrapping_sub(number));
+        let number = last.checked_sub(age)?;
+        let law = self.recording.law?;
+        let latency_us = match age {
+            age if age < REMEMBERED as u64 => {
+                came_ns.saturating_sub(self.sent_ns[number as usize % REMEMBERED]) / 1_000
+            }
+            _ => u64::from(u32::MAX),
+        };
+        Some(Origin {
+            arrival: Arrival {
+                source: self.id,
+                number,
+                latency_us: u32::try_from(latency_us).unwrap_or(u32::MAX),
+            },
+            intact: self.voice.packet(law, self.id, number) == *payload,
+        })
     }
 
     /// What was heard up to now.
     pub(super) fn recording(&self) -> Recording {
-        self.recording.clone()
+        Recording { taken_ns: wall_ns(), ..self.recording.clone() }
     }
 }
 
 /// Packets of the window: one second.
-pub(super) const WINDOW: usize = 50;
+pub(super) const PAYLOADS_PER_WINDOW: usize = 50;
 /// Packets before the window.
 const SETTLE: usize = 10;
+/// Five seconds: a packet that is older when it comes has no latency but "too long".
+const REMEMBERED: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -246,8 +300,8 @@ mod tests {
     use std::net::Ipv4Addr;
 
     #[test]
-    fn a_packet_is_known_by_its_bytes_and_numbered_past_the_cycle() {
-        let (mut sender, mut listener, mut book) = pair();
+    fn a_packet_is_known_by_its_mark_and_compared_with_what_was_sent() {
+        let (mut sender, mut listener) = pair();
         let mut scratch = [0; 512];
         for _ in 0..60 {
             sender.send(&mut scratch);
@@ -258,17 +312,32 @@ mod tests {
             last = heard;
         }
 
-        let (source, place) = book.remove(&last.unwrap().0).unwrap();
-        assert_eq!((source, place), (StreamId(7), 9));
-        assert_eq!(sender.last_sent(place).map(|(number, _)| number), Some(59));
-        assert_eq!(sender.last_sent(10).map(|(number, _)| number), Some(10));
+        let (payload, came_ns) = last.unwrap();
+        let mark = Mark::of(&payload).unwrap();
+        let origin = sender.origin(mark.number, &payload, came_ns).unwrap();
+        assert_eq!((origin.arrival.source, origin.arrival.number, origin.intact), (StreamId(7), 59, true));
+        assert!(origin.arrival.latency_us < 20_000);
+        let mut altered = payload;
+        altered[150] ^= 1;
+        assert!(!sender.origin(mark.number, &altered, came_ns).unwrap().intact);
         assert_eq!(listener.recording().received, 60);
         assert!(listener.recording().window.iter().all(Option::is_some));
     }
 
     #[test]
+    fn a_number_that_was_never_sent_is_nobodys() {
+        let (mut sender, _) = pair();
+        let payload = [0; PACKET];
+
+        assert_eq!(sender.origin(0, &payload, 0), None);
+        sender.aim(Aim { remote: sender.socket.address().unwrap(), law: Law::A, events: None });
+        sender.send(&mut [0; 512]);
+        assert_eq!(sender.origin(1, &payload, 0), None);
+    }
+
+    #[test]
     fn another_payload_type_is_strange() {
-        let (mut sender, mut listener, _) = pair();
+        let (mut sender, mut listener) = pair();
         let mut scratch = [0; 512];
         listener.aim = listener.aim.map(|aim| Aim { law: Law::A, ..aim });
         sender.send(&mut scratch);
@@ -279,19 +348,20 @@ mod tests {
         assert_eq!(listener.recording().strange, 1);
     }
 
-    fn pair() -> (Stream, Stream, Book) {
-        let open = |hertz| {
+    fn pair() -> (Stream, Stream) {
+        let open = |id, hertz| {
             let socket = RtpSocket::bind(Ipv4Addr::LOCALHOST.into()).unwrap();
             let numbering =
                 Numbering { ssrc: 1, sequence: u16::MAX, timestamp: u32::MAX - 500, marks_first: true };
-            Stream::new(socket, numbering, Tone { hertz, dbov: -13.0, phase: 0.25 }, Arc::default())
+            let voice = Arc::new(Voice::new(&Tone { hertz, dbov: -13.0 }));
+            Stream::new(StreamId(id), socket, numbering, voice, Arc::default())
         };
-        let (mut sender, mut listener, mut book) = (open(1009), open(443), Book::new());
+        let (mut sender, mut listener) = (open(7, 1009), open(8, 443));
         let toward =
             |stream: &Stream| Aim { remote: stream.socket.address().unwrap(), law: Law::Mu, events: None };
         let (there, back) = (toward(&listener), toward(&sender));
-        sender.aim(StreamId(7), there, &mut book);
-        listener.aim(StreamId(8), back, &mut book);
-        (sender, listener, book)
+        sender.aim(there);
+        listener.aim(back);
+        (sender, listener)
     }
 }

@@ -16,8 +16,6 @@ pub struct Tone {
     pub hertz: u32,
     /// Level in dBov.
     pub dbov: f64,
-    /// Phase of the first sample, in turns: two calls with different phases send different bytes.
-    pub phase: f64,
 }
 
 impl Tone {
@@ -25,11 +23,11 @@ impl Tone {
     #[must_use]
     pub fn sample(&self, n: usize) -> i16 {
         let peak = FULL_SCALE * 10_f64.powf(self.dbov / 20.0) * std::f64::consts::SQRT_2;
-        let turns = self.phase + (n % RATE) as f64 * f64::from(self.hertz) / RATE as f64;
+        let turns = (n % RATE) as f64 * f64::from(self.hertz) / RATE as f64;
         (peak * (turns * TAU).sin()).round() as i16
     }
 
-    /// After how many packets the samples repeat; below that, a packet's bytes tell which one it is.
+    /// After how many packets the samples repeat.
     #[must_use]
     pub fn packets_per_cycle(&self) -> usize {
         let samples = RATE / gcd(self.hertz as usize, RATE);
@@ -271,7 +269,7 @@ mod tests {
         assert!((1..cycle).all(|later| packet(3) != packet(3 + later)));
     }
 
-    const TONE: Tone = Tone { hertz: 1009, dbov: -13.0, phase: 0.1 };
+    const TONE: Tone = Tone { hertz: 1009, dbov: -13.0 };
 
     fn through(law: Law, tone: Tone, packets: usize) -> Vec<Option<[i16; PACKET]>> {
         (0..packets)
