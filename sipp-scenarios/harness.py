@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -172,9 +171,6 @@ class Sipp:
     def messages(self):
         file = self.folder / f"{self.name}.msg"
         return list(read_messages(file.read_bytes().decode(errors="replace"))) if file.exists() else []
-
-    def sent(self, method):
-        return [message for message in self.messages() if message.sent and message.is_request(method)]
 
     def got(self, method):
         """Requests, retransmissions included."""
