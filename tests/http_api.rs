@@ -222,6 +222,15 @@ fn beyond_loopback_nothing_is_served_without_a_token() {
 }
 
 #[test]
+fn an_empty_token_is_no_token() {
+    let (shared, _commands) = shared();
+
+    let error = api::start("127.0.0.1:0".parse().unwrap(), Some(String::new()), shared).unwrap_err();
+
+    assert!(matches!(error, StartError::EmptyToken) && error.to_string().contains("random"), "{error}");
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let bridge = Bridge::start(None);
     let (shared, _commands) = shared();

@@ -64,6 +64,11 @@ pub enum StartError {
         /// The configured address.
         listen: SocketAddr,
     },
+    /// An empty token would let everybody in who sends none.
+    #[error(
+        "[http].token is empty; set it to a long random text, or take the key out to serve this machine alone"
+    )]
+    EmptyToken,
     /// No thread or no event loop to serve on.
     #[error("starting the HTTP thread: {0}")]
     Thread(io::Error),
@@ -85,6 +90,9 @@ pub struct Api {
 ///
 /// See [`StartError`]; nothing is left running.
 pub fn start(listen: SocketAddr, token: Option<String>, shared: Shared) -> Result<Api, StartError> {
+    if token.as_ref().is_some_and(String::is_empty) {
+        return Err(StartError::EmptyToken);
+    }
     if token.is_none() && !listen.ip().is_loopback() {
         return Err(StartError::Unprotected { listen });
     }

@@ -182,7 +182,7 @@ pub enum PacketResult {
     Dropped,
 }
 
-/// A handle for every metric that signalling moves; each metric's name and meaning stand in [`describe`].
+/// A handle for every metric that signalling moves; what each counts is in its HELP line at /metrics.
 #[derive(Debug)]
 pub struct Counters {
     /// Calls that have begun and not ended.
