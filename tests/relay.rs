@@ -2,6 +2,7 @@
 //!
 //! Each test has a loopback address of its own, so that all can use the same ports at once. Waiting is for packets to
 //! cross the kernel and for the latch's real-time rules; nothing is asserted on how fast.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};

@@ -7,7 +7,7 @@ use crate::id::PeerId;
 use crate::routing::{Plan, Refusal, Rotation, Routes};
 use crate::sdp::negotiate::{self, NegotiationError};
 use crate::sdp::session::{SdpError, Session};
-use crate::sip::headers::Name;
+use crate::sip::headers::{HeaderError, Name};
 use crate::sip::message::Message;
 
 /// Why an INVITE does not become a call; each variant is one response.
@@ -34,6 +34,9 @@ pub enum Refused {
     /// The session description cannot be used.
     #[error("{0}")]
     Unusable(#[from] NegotiationError),
+    /// A header that its dialog needs cannot be used.
+    #[error("{0}")]
+    Header(#[from] HeaderError),
     /// Routing refuses it.
     #[error("{0}")]
     Route(#[from] Refusal),
@@ -51,6 +54,7 @@ impl Refused {
             Self::Extension(_) => 420,
             Self::ContentType(_) | Self::ContentEncoding => 415,
             Self::NoOffer | Self::Unreadable(_) | Self::Unusable(_) => 488,
+            Self::Header(error) => error.status(),
             Self::Route(refusal) => refusal.status(),
         }
     }
@@ -65,7 +69,7 @@ impl Refused {
             Self::ContentEncoding => Some((Name::Accept, "application/sdp".into())),
             Self::NoOffer | Self::Unreadable(_) => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
-            Self::TooManyHops | Self::Route(_) => None,
+            Self::TooManyHops | Self::Header(_) | Self::Route(_) => None,
         }
     }
 
@@ -74,6 +78,7 @@ impl Refused {
     pub fn reason_phrase(&self) -> String {
         match self {
             Self::Route(refusal) => refusal.to_string(),
+            Self::Header(error) => error.to_string(),
             _ => String::new(),
         }
     }

@@ -5,18 +5,19 @@
 
 use bytes::Bytes;
 
-use crate::id::{ClientTx, LegId};
+use crate::id::{CallId, ClientTx};
 use crate::rtp::leg::{LegMedia, Side};
 use crate::sdp::negotiate::{self, Accepted};
 use crate::sdp::session::{Audio, Direction as Flowing, Session};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
+use crate::sip::headers::HeaderError;
 use crate::sip::message::{Message, Method};
 
 use super::attempt::Progress;
 use super::contract::{Action, Cx, Input, Offered};
 use super::failure::{Failure, tries_next_target};
-use super::record::{Direction, EndedBy};
+use super::record::EndedBy;
 use super::{Call, State, audio};
 
 impl Call {
@@ -310,12 +311,16 @@ impl Call {
     }
 
     /// Begins a call from an admitted INVITE: 100 at once, then the first target.
-    pub fn start(id: crate::id::CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Option<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Names the header that no dialog can be formed with; nothing was sent.
+    pub fn start(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
         let mut call = Self::new(id, offered, offer, cx)?;
         call.caller.trying(cx);
         cx.out.push(Action::Show(call.view()));
         call.next_target(cx);
-        Some(call)
+        Ok(call)
     }
 }
 

@@ -87,7 +87,8 @@ impl Call {
         let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
         local.offer(&codecs, dtmf);
         let tag = cx.ids.tag(self.id, leg);
-        let identity = Identity { call_id: cx.ids.call_id(), from: self.from_header(&hop, &tag), cseq: 1 };
+        let identity =
+            Identity { call_id: cx.ids.call_id(), from: self.caller_identity(&hop, &tag), cseq: 1 };
         let mut attempt = Attempt {
             leg,
             peer,
@@ -170,7 +171,7 @@ impl Call {
     }
 
     /// From toward the callee, at our own address: the other leg's must not show, and peers match trunks by it.
-    fn from_header(&self, hop: &Hop, tag: &str) -> String {
+    fn caller_identity(&self, hop: &Hop, tag: &str) -> String {
         let host = host_of(&hop.sent_by).trim_matches(['[', ']']);
         let host = host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Ip);
         let mut from = self.plan.from_header(host, None);

@@ -9,7 +9,7 @@
 //!
 //! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call needs to
 //! know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A call that is
-//! [`State::Over`] has written its record but stays while anything of it is on the wire: an abandoned INVITE may
+//! over has written its record but stays while anything of it is on the wire: an abandoned INVITE may
 //! still be answered with 200, and that callee must get its ACK and BYE.
 
 pub mod admit;
@@ -39,6 +39,7 @@ use crate::routing::Plan;
 use crate::rtp::leg::Reserved;
 use crate::sdp::session::{Audio, Session};
 use crate::sip::dialog::Dialog;
+use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
 
@@ -180,11 +181,11 @@ impl Call {
         }
     }
 
-    /// A call from an admitted INVITE whose `offer` was checked; `None` when its dialog cannot be formed.
-    fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Option<Self> {
+    /// A call from an admitted INVITE whose `offer` was checked.
+    fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
         let Offered { invite, tx, flow, peer, sent_by, plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
-        let dialog = Dialog::uas(&invite, &tag).ok()?;
+        let dialog = Dialog::uas(&invite, &tag)?;
         let direction = if plan.callee == plan.retell { Direction::ToRetell } else { Direction::ToTrunk };
         let names = Names {
             trunk: cx.routes.peer(plan.trunk).name.clone(),
@@ -206,7 +207,7 @@ impl Call {
             code: 0,
             open: Vec::new(),
         };
-        Some(Self {
+        Ok(Self {
             id,
             direction,
             state: State::Resolving,

@@ -1,6 +1,10 @@
-//! What is written about a call when it has ended, and what the API shows while it lives (CONTRACT: records, /v1/calls).
-use crate::id::CallId;
+//! What is written about a call when it has ended, and what the API shows while it lives (call records and `/v1/calls`).
+//!
+//! Times are milliseconds since the Unix epoch here; whoever writes them makes them RFC 3339.
+
 use serde::Serialize;
+
+use crate::id::CallId;
 
 /// Which way a call goes through the bridge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize)]
@@ -24,49 +28,79 @@ pub enum EndedBy {
     Trunkline,
 }
 
-/// One call record; times are milliseconds since the Unix epoch and written as RFC 3339 by the store.
+/// One call record.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Record {
+    /// Ours, for logs and the API.
     pub id: CallId,
+    /// Which way it went.
     pub direction: Direction,
+    /// The caller as the callee saw it.
     pub from: String,
+    /// The number that was called, as the callee saw it.
     pub to: String,
+    /// Configured name of the trunk.
     pub trunk: String,
+    /// Configured name of the `[[retell]]`.
     pub retell: String,
+    /// When the INVITE came.
     pub started_ms: i64,
+    /// When the 200 left; `None` when it never did.
     pub answered_ms: Option<i64>,
+    /// When the first side ended it.
     pub ended_ms: i64,
+    /// Whose doing that was.
     pub ended_by: EndedBy,
+    /// 200 when answered, else the final status the caller got.
     pub sip_code: u16,
+    /// One plain sentence.
     pub reason: String,
+    /// The caller's, then one for every attempt, in order.
     pub legs: Vec<LegRecord>,
 }
 
 /// One leg of a record.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct LegRecord {
+    /// Its Call-ID.
     pub call_id: String,
+    /// Configured name of its peer.
     pub peer: String,
+    /// Where its messages went: `host:port`.
     pub remote: String,
+    /// Its final status; 0 when none came.
     pub sip_code: u16,
+    /// Name of the agreed codec.
     pub codec: Option<String>,
+    /// RTP packets to this peer.
     pub packets_sent: u64,
+    /// RTP packets from this peer.
     pub packets_received: u64,
+    /// Gaps in its sequence numbers (RFC 3550 A.3).
     pub packets_lost: u64,
+    /// Interarrival jitter (RFC 3550 A.8), in milliseconds.
     pub jitter_ms: f64,
 }
 
 /// A live call as `/v1/calls` shows it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct View {
+    /// Ours.
     pub id: CallId,
+    /// Which way it goes.
     pub direction: Direction,
     /// `trying`, `ringing`, `answered` or `ending`.
     pub state: &'static str,
+    /// The caller as the callee sees it.
     pub from: String,
+    /// The number that was called, as the callee sees it.
     pub to: String,
+    /// Configured name of the trunk.
     pub trunk: String,
+    /// Configured name of the `[[retell]]`.
     pub retell: String,
+    /// When the INVITE came.
     pub started_ms: i64,
+    /// When the 200 left; `None` before.
     pub answered_ms: Option<i64>,
 }

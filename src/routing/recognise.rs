@@ -138,6 +138,12 @@ impl Routes {
         self.peer(peer).allows(source.to_canonical())
     }
 
+    /// Whether some peer allows both addresses.
+    #[must_use]
+    pub fn are_of_one_peer(&self, one: IpAddr, other: IpAddr) -> bool {
+        self.peers().iter().any(|peer| self.allows(peer.id, one) && self.allows(peer.id, other))
+    }
+
     /// Step 1: the trunk with the longest range around `source`; of several the one that `[[numbers]]` gives
     /// for the dialled number, else the first in the file.
     fn trunk_at(&self, source: IpAddr, dialled: &str, trace: &mut Trace<'_>) -> Option<&Peer> {

@@ -11,15 +11,16 @@ use crate::call::{Call, Cx, Offered};
 use crate::id::{PeerId, ServerTx};
 use crate::routing::{Kind, Plan, Recognition};
 use crate::sdp::session::Session;
-use crate::sip::auth::{Credentials, Verdict, username_of};
+use crate::sip::auth::{Credentials, Verdict};
 use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::transaction::Incoming;
 
 use super::bridge::{Bridge, Entry};
+use super::counters::Rejection;
 use super::dispatch::is_our_loop;
-use super::telemetry::{Redact, Rejection};
+use super::telemetry::Redact;
 use super::world::World;
 
 impl<W: World> Bridge<W> {
@@ -29,7 +30,10 @@ impl<W: World> Bridge<W> {
         let source = flow.remote.ip();
         let known = self.routes.knows(source);
         if matches!(method, Method::Ack) || (method == Method::Options && !known) {
-            return if known { () } else { self.on_stranger(flow) };
+            if !known {
+                self.on_stranger(flow);
+            }
+            return;
         }
         let recognition = if matches!(method, Method::Options | Method::Cancel) && known {
             None
@@ -113,7 +117,7 @@ impl<W: World> Bridge<W> {
         expected: Option<PeerId>,
     ) -> Option<PeerId> {
         let since_start = self.now.saturating_duration_since(self.started);
-        let Some(username) = username_of(request) else {
+        let Some(username) = self.verifier.username_of(request) else {
             self.challenge(request, tx, flow, since_start, false);
             return None;
         };
@@ -157,23 +161,20 @@ impl<W: World> Bridge<W> {
             self.metrics.counters.rejected(Rejection::Loop);
             return self.answer(invite, tx, flow, 482, "", &[]);
         }
-        match admit(invite, peer, &self.routes, &mut self.rotation) {
-            Ok((plan, offer)) => {
-                let offered =
-                    Offered { invite: invite.clone(), tx, flow, peer, sent_by: local.sent_by, plan };
-                self.begin(offered, offer);
-            }
-            Err(refused) => {
-                let host = local.ip.to_string();
-                let hints: Vec<_> = refused.hint(&host).into_iter().collect();
-                self.metrics.counters.rejected(rejection(&refused));
-                self.answer(invite, tx, flow, refused.status(), &refused.reason_phrase(), &hints);
-                self.record_refusal(invite, flow, peer, &refused);
-            }
+        let admitted = admit(invite, peer, &self.routes, &mut self.rotation);
+        let begun = admitted.and_then(|(plan, offer)| {
+            let sent_by = local.sent_by;
+            self.begin(Offered { invite: invite.detached(), tx, flow, peer, sent_by, plan }, offer)
+        });
+        if let Err(refused) = begun {
+            let hints: Vec<_> = refused.hint(&local.ip.to_string()).into_iter().collect();
+            self.metrics.counters.rejected(rejection(&refused));
+            self.answer(invite, tx, flow, refused.status(), &refused.reason_phrase(), &hints);
+            self.record_refusal(invite, flow, peer, &refused);
         }
     }
 
-    fn begin(&mut self, offered: Offered, offer: Session) {
+    fn begin(&mut self, offered: Offered, offer: Session) -> Result<(), Refused> {
         let id = self.ids.call();
         let tx = offered.tx;
         let span = span(id, &offered.plan);
@@ -187,14 +188,15 @@ impl<W: World> Bridge<W> {
             settings: &self.settings,
             out: &mut out,
         };
-        let Some(call) = span.in_scope(|| Call::start(id, offered, offer, &mut cx)) else { return };
+        let call = span.in_scope(|| Call::start(id, offered, offer, &mut cx))?;
         self.invites.insert(tx, id);
-        self.active += 1;
+        self.set_active(self.active + 1);
         self.calls.insert(id, Entry { call: Box::new(call), routes, span, scheduled: None });
         self.working = true;
         self.carry_out(id, &mut out);
         self.working = false;
         self.work();
+        Ok(())
     }
 
     /// A call that never was still shows in the records, with the sentence that the peer was told.
@@ -253,6 +255,7 @@ fn span(id: crate::id::CallId, plan: &Plan) -> tracing::Span {
 fn rejection(refused: &Refused) -> Rejection {
     match refused {
         Refused::TooManyHops => Rejection::Hops,
+        Refused::Header(_) => Rejection::Malformed,
         Refused::Extension(_) => Rejection::Extension,
         Refused::ContentType(_)
         | Refused::ContentEncoding

@@ -17,10 +17,10 @@ use crate::sip::auth::{Algorithm, Verifier};
 use crate::sip::message::Limits;
 use crate::sip::transaction::{Action as TableAction, Table};
 
+use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
 use super::effects::{LargeRequest, Unreachable};
 use super::strangers::Strangers;
-use super::telemetry::{self, Metrics};
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -127,7 +127,7 @@ impl<W: World> Bridge<W> {
             ids,
             settings,
             limits,
-            metrics: telemetry::metrics(),
+            metrics: counters::metrics(),
             strangers: Strangers::default(),
             no_tcp: Unreachable::default(),
             inbox: VecDeque::new(),
@@ -207,6 +207,11 @@ impl<W: World> Bridge<W> {
     /// Forgets what has lapsed; to be called every second or so.
     pub fn upkeep(&mut self) {
         self.no_tcp.forget(self.now);
+    }
+
+    pub(super) fn set_active(&mut self, active: usize) {
+        self.active = active;
+        self.metrics.counters.calls_active.set(counters::as_gauge(active));
     }
 
     /// What stands.

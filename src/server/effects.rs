@@ -21,7 +21,8 @@ use crate::sip::uri::Uri;
 use crate::transport::resolve::{self, Targets};
 
 use super::bridge::{Bridge, Client};
-use super::telemetry::{Redact, Way};
+use super::counters::Way;
+use super::telemetry::Redact;
 use super::world::World;
 
 /// A look-up that was finished elsewhere, and what waits for it.
@@ -174,7 +175,7 @@ impl<W: World> Bridge<W> {
         }
         self.world.release(id);
         self.world.hide(id);
-        self.active = self.active.saturating_sub(1);
+        self.set_active(self.active.saturating_sub(1));
         let counters = &self.metrics.counters;
         counters.ended(&record);
         if let Some(answered) = record.answered_ms {

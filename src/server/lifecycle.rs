@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::config::Loaded;
+use crate::config::{Loaded, process_environment};
+
+use crate::media::raise_file_limit;
 
 use super::bridge::Bridge;
 use super::running::{Assembled, assemble};
@@ -64,8 +66,10 @@ pub fn run(loaded: Loaded, file: PathBuf) -> Result<(), RunError> {
         .enable_all()
         .build()
         .map_err(|error| RunError::System(error.to_string()))?;
+    let files = raise_file_limit();
+    tracing::debug!(before = files.soft_before, now = files.now, "limit of open files");
     runtime.block_on(async {
-        let source = Source { file, environment: std::env::vars().collect() };
+        let source = Source { file, environment: process_environment() };
         let Assembled { server, queues, control, api: _api } = assemble(loaded.config, Some(source)).await?;
         watch_signals(control).map_err(|error| RunError::System(error.to_string()))?;
         server.run(queues).await;

@@ -12,6 +12,7 @@
 mod admission;
 mod bridge;
 pub mod config;
+pub mod counters;
 mod deadlines;
 mod dispatch;
 mod effects;

@@ -14,8 +14,8 @@ use crate::sip::nat::response_destination;
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
 
 use super::bridge::Bridge;
+use super::counters::{Rejection, Way};
 use super::dispatch::{Owner, owner};
-use super::telemetry::{Rejection, Way};
 use super::world::World;
 
 impl<W: World> Bridge<W> {
@@ -57,6 +57,9 @@ impl<W: World> Bridge<W> {
 
     /// A retransmission, an ACK to a refusal, or a CANCEL of a standing INVITE.
     fn on_known_transaction(&mut self, message: &Message, flow: Flow) {
+        if message.method() == Some(Method::Cancel) && !self.may_cancel(message, &flow) {
+            return self.on_foreign_dialog(message, flow);
+        }
         let flow = self.response_flow(message, flow);
         let incoming = self.table.on_request(message, flow, self.now, &mut self.table_out);
         self.carry_out_table(Some(flow));
@@ -67,6 +70,14 @@ impl<W: World> Bridge<W> {
             }
             Incoming::Absorbed | Incoming::Ack => {}
         }
+    }
+
+    /// Whether `cancel` comes by the connection of its INVITE, from the same address or from another of that peer.
+    fn may_cancel(&self, cancel: &Message, flow: &Flow) -> bool {
+        let Some(invite) = self.table.flow_of(cancel) else { return true };
+        let is_same = flow.remote.ip() == invite.remote.ip()
+            || (flow.connection.is_some() && flow.connection == invite.connection);
+        is_same || self.routes.are_of_one_peer(flow.remote.ip(), invite.remote.ip())
     }
 
     fn on_cancel(&mut self, message: &Message, cancel: ServerTx, invite: ServerTx, flow: Flow) {

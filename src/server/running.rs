@@ -21,10 +21,10 @@ use crate::store::Records;
 use crate::transport::Transports;
 
 use super::bridge::{Bridge, Parts};
+use super::counters;
 use super::lifecycle::RunError;
 use super::live::Live;
 use super::signalling::{Control, MediaEvents, Queues, Server, Source};
-use super::telemetry;
 
 /// A bridge that is ready to run.
 pub(super) struct Assembled {
@@ -37,7 +37,7 @@ pub(super) struct Assembled {
 /// Opens every listener and file that `config` names.
 pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<Assembled, RunError> {
     let system = |error: &dyn std::fmt::Display| RunError::System(error.to_string());
-    let metrics = telemetry::metrics();
+    let metrics = counters::metrics();
     let seed = clock::seed().map_err(|error| system(&error))?;
     let ids = Ids::new(seed, INSTANCE);
     let routes = Routes::compile(&config.routing, &|secret| secret.reveal())?;
@@ -50,6 +50,12 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     }
     let engine =
         Engine::start(&media_config, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
+    let capacity = engine.capacity();
+    if capacity.bounded_by_files() {
+        tracing::warn!("{capacity}");
+    } else {
+        tracing::info!("{capacity}");
+    }
     let folder = source.as_ref().and_then(|source| source.file.parent()).unwrap_or(Path::new("."));
     let records = Records::open(&config.records, folder)?;
     let views = Arc::new(DashMap::new());

@@ -14,10 +14,10 @@ use crate::id::ClientTx;
 use crate::transport::Event;
 
 use super::bridge::Bridge;
+use super::counters::{Rejection, as_gauge};
 use super::effects::Resolved;
 use super::lifecycle::Drain;
 use super::live::Live;
-use super::telemetry::Rejection;
 
 /// The bridge with its sockets, and what belongs to the process around it.
 pub(super) struct Server {
@@ -137,18 +137,12 @@ impl Server {
 
     /// What is due every second: figures that others count, and tables that forget.
     fn upkeep(&mut self) {
-        let counters = &self.bridge.metrics.counters;
-        let (active, streams) = (self.bridge.standing().active, self.bridge.world.engine.streams_active());
-        counters.calls_active.set(as_gauge(active));
-        counters.media_streams_active.set(as_gauge(streams));
+        let (counters, engine) = (&self.bridge.metrics.counters, &self.bridge.world.engine);
+        counters.media_streams_active.set(as_gauge(engine.streams_active()));
+        counters.packets(&engine.packet_totals());
         self.bridge.metrics.run_upkeep();
         self.bridge.upkeep();
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^52")]
-fn as_gauge(count: usize) -> f64 {
-    count as f64
 }
 
 /// Events taken from the transports at once, about.

@@ -2,7 +2,7 @@
 //! RFC 3261 §17 and nothing else.
 //!
 //! They share no code with the product on purpose: they read lines and split at spaces.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -139,8 +139,7 @@ impl Caller {
 
     fn request(
         &self,
-        method: &str,
-        uri: &str,
+        (method, uri): (&str, &str),
         branch: &str,
         call_id: &str,
         to: &str,
@@ -167,7 +166,7 @@ impl Caller {
             self.script.headers,
             sdp.len()
         );
-        let invite = self.request("INVITE", &uri, &branch, &call_id, &format!("<{uri}>"), 1, &rest);
+        let invite = self.request(("INVITE", &uri), &branch, &call_id, &format!("<{uri}>"), 1, &rest);
         self.sent.push((self.address, BRIDGE, invite.clone()));
         let leg = CallerLeg {
             invite: Some(Repeat::new(invite, BRIDGE, now)),
@@ -206,7 +205,7 @@ impl Caller {
                 if !self.script.never_acks {
                     let branch = format!("z9hG4bKa{call_id}");
                     let ack =
-                        self.request("ACK", &target, &branch, call_id, &to, 1, "Content-Length: 0\r\n\r\n");
+                        self.request(("ACK", &target), &branch, call_id, &to, 1, "Content-Length: 0\r\n\r\n");
                     self.sent.push((self.address, BRIDGE, ack));
                 }
             }
@@ -215,7 +214,7 @@ impl Caller {
                 leg.cancel_at = None;
                 leg.end.get_or_insert(End::Refused(code));
                 let branch = leg.branch.clone();
-                let ack = self.request("ACK", &uri, &branch, call_id, &to, 1, "Content-Length: 0\r\n\r\n");
+                let ack = self.request(("ACK", &uri), &branch, call_id, &to, 1, "Content-Length: 0\r\n\r\n");
                 self.sent.push((self.address, BRIDGE, ack));
             }
         }
@@ -298,8 +297,7 @@ impl Agent for Caller {
             if let Some(branch) = cancel {
                 let uri = format!("sip:{}@{BRIDGE}", self.script.dialled);
                 let text = self.request(
-                    "CANCEL",
-                    &uri,
+                    ("CANCEL", &uri),
                     &branch,
                     &id,
                     &format!("<{uri}>"),
@@ -311,7 +309,7 @@ impl Agent for Caller {
             }
             if let Some((target, to)) = bye {
                 let branch = format!("z9hG4bKb{id}");
-                let text = self.request("BYE", &target, &branch, &id, &to, 2, "Content-Length: 0\r\n\r\n");
+                let text = self.request(("BYE", &target), &branch, &id, &to, 2, "Content-Length: 0\r\n\r\n");
                 self.sent.push((self.address, BRIDGE, text.clone()));
                 self.legs.get_mut(&id).unwrap().bye = Some(Repeat::new(text, BRIDGE, now));
             }

@@ -2,7 +2,7 @@
 //! bridge in the middle, scripted user agents around it.
 //!
 //! Time jumps to whoever's deadline is next, so a minute of ringing costs nothing and nothing sleeps.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -56,6 +56,17 @@ pub(crate) struct Network {
     pub(crate) from_bridge: Vec<(Duration, SocketAddr, String)>,
     /// Every message that the bridge sent.
     pub(crate) emitted: Vec<Bytes>,
+    /// Every message that it received.
+    pub(crate) heard: Vec<Heard>,
+}
+
+/// A message on its way into the bridge.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    /// Since the start.
+    pub(crate) after: Duration,
+    pub(crate) flow: Flow,
+    pub(crate) bytes: Bytes,
 }
 
 struct Datagram {
@@ -88,6 +99,7 @@ impl Network {
             sequence: 0,
             from_bridge: Vec::new(),
             emitted: Vec::new(),
+            heard: Vec::new(),
         }
     }
 
@@ -137,6 +149,7 @@ impl Network {
         if to == BRIDGE {
             let flow =
                 Flow { transport: Transport::Udp, listener: ListenerId(0), remote: from, connection: None };
+            self.heard.push(Heard { after: self.now - self.start, flow, bytes: bytes.clone() });
             self.bridge.on_message(bytes, flow);
         } else if let Some(agent) = self.agents.iter_mut().find(|agent| agent.address() == to) {
             agent.on_message(&String::from_utf8_lossy(&bytes), from, self.now - self.start);
@@ -152,11 +165,7 @@ impl Network {
             self.emitted.push(bytes.clone());
             self.put(BRIDGE, flow.remote, bytes);
         }
-        let sent: Vec<_> = self
-            .agents
-            .iter_mut()
-            .flat_map(|agent| agent.take_sent().into_iter().map(|(from, to, text)| (from, to, text)))
-            .collect();
+        let sent: Vec<_> = self.agents.iter_mut().flat_map(|agent| agent.take_sent()).collect();
         for (from, to, text) in sent {
             self.put(from, to, Bytes::from(text));
         }

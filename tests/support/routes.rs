@@ -1,6 +1,6 @@
 //! Routes and INVITEs for the tests of routing: a small configuration to start from, and messages with just
 //! what matters.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use bytes::Bytes;
 use trunkline::config::reader::{Secret, SecretSource};
@@ -68,6 +68,11 @@ pub(crate) fn named(routes: &Routes, name: &str) -> PeerId {
 /// `sip:<host>;transport=tcp`
 pub(crate) fn uri(host: &str) -> Uri {
     Uri::sip(None, Host::Name(host.to_owned()), None).with_param("transport", Some("tcp"))
+}
+
+/// `sip:<host>`
+pub(crate) fn address(host: &str) -> Uri {
+    Uri::sip(None, host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Ip), None)
 }
 
 /// An INVITE with this From value, Request-URI and further header lines.

@@ -142,7 +142,7 @@ impl Call {
         let (Some(local), Some((codec, _))) = (local, agreed) else { return Err(Refused::NoOffer) };
         let codec = negotiate::matching(audio, codec)?;
         let sdp = local.answer(offer, codec, audio.dtmf, negotiate::mirrored(audio.direction));
-        let held = audio.direction != Direction::SendRecv || audio.rtp.ip().is_unspecified();
+        let held = audio.direction != Direction::SendRecv;
         let side = Self::side(leg);
         cx.out.push(Action::SetLeg(side, leg_media(audio, codec.payload_type, audio.dtmf)));
         cx.out.push(Action::SetHeld(side, held));

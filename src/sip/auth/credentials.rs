@@ -23,12 +23,6 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The user name of the first digest credentials in Authorization or Proxy-Authorization, before any check.
-#[must_use]
-pub fn username_of(request: &Message) -> Option<String> {
-    presented(request).find_map(|params| params.value("username").map(str::to_owned))
-}
-
 /// Every set of digest credentials a request presents; malformed ones are left out.
 pub(super) fn presented(request: &Message) -> impl Iterator<Item = Params> {
     request

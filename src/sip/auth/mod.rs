@@ -11,7 +11,7 @@ mod replay;
 mod uac;
 mod verifier;
 
-pub use credentials::{Credentials, username_of};
+pub use credentials::Credentials;
 pub use digest::{Algorithm, Qop};
 pub use uac::{Challenge, authorization, challenge_of};
 pub use verifier::{Verdict, Verifier};
