@@ -158,7 +158,7 @@ pub(super) fn with_headers(response: ResponseBuilder, headers: &[(Vec<u8>, Vec<u
 }
 
 /// The content type of every body we send.
-pub(super) const SDP: &str = "application/sdp";
+pub const SDP: &str = "application/sdp";
 
 /// The methods we take part in.
 pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO";

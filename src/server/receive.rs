@@ -9,7 +9,7 @@ use crate::call::Input;
 use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
 use crate::sip::flow::Flow;
-use crate::sip::message::{Message, Method};
+use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::response_destination;
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
 
@@ -23,7 +23,7 @@ impl<W: World> Bridge<W> {
     pub fn on_message(&mut self, bytes: Bytes, flow: Flow) {
         let message = match Message::parse(bytes, &self.limits) {
             Ok(message) => message,
-            Err(failure) => return self.on_malformed(failure.salvage, &failure.error.to_string(), flow),
+            Err(failure) => return self.on_malformed(failure, flow),
         };
         let method = message.method().or_else(|| message.cseq().ok().map(|cseq| cseq.method));
         self.metrics.counters.message(flow.transport, Way::In, method.unwrap_or(Method::Other(b"")));
@@ -41,8 +41,8 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// A message that cannot be read whole: 400 to whoever we know, nothing to others.
-    fn on_malformed(&mut self, salvage: Option<Message>, error: &str, flow: Flow) {
+    /// A message that cannot be read whole: told so if we know the sender, not answered otherwise.
+    fn on_malformed(&mut self, ParseFailure { error, salvage }: ParseFailure, flow: Flow) {
         self.metrics.counters.message(flow.transport, Way::In, Method::Other(b""));
         if !self.routes.knows(flow.remote.ip()) {
             return self.on_stranger(flow);
@@ -51,7 +51,7 @@ impl<W: World> Bridge<W> {
         tracing::warn!(remote = %flow.remote, %error, "message cannot be read");
         let Some(request) = salvage.filter(Message::is_request) else { return };
         if request.method() != Some(Method::Ack) {
-            self.answer_statelessly(&request, flow, 400, error);
+            self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
     }
 
@@ -104,7 +104,7 @@ impl<W: World> Bridge<W> {
         let force = entry.call.peer(leg).is_some_and(|peer| entry.routes.peer(peer).force_rport);
         if let Err(error) = message.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
-            return self.answer_statelessly(&message, flow, 400, &error.to_string());
+            return self.answer_statelessly(&message, flow, error.status(), &error.to_string());
         }
         let back = self.response_flow_as(&message, flow, force);
         match self.table.on_request(&message, back, self.now, &mut self.table_out) {
