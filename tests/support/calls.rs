@@ -101,6 +101,23 @@ pub(crate) fn run(way: Way, caller: CallerScript, callee: CalleeScript) -> Netwo
     network
 }
 
+/// Says `text` from the address of agent `who`, and gives what that agent got within 100 ms.
+pub(crate) fn ask(network: &mut Network, who: usize, text: &str) -> Vec<String> {
+    let before = network.messages(who).len();
+    let here = network.agents[who].address();
+    network.say(here, text);
+    network.run(Duration::from_millis(100));
+    network.messages(who)[before..].to_vec()
+}
+
+/// The one final response that `text` gets.
+pub(crate) fn answer_to(network: &mut Network, who: usize, text: &str) -> String {
+    let got = ask(network, who, text);
+    let finals: Vec<_> = got.iter().filter(|text| status(text).is_some_and(|code| code >= 200)).collect();
+    assert_eq!(finals.len(), 1, "{got:#?}");
+    finals[0].clone()
+}
+
 /// Lets everything that is going on come to its end; nothing may be left then, and nothing malformed may have left.
 pub(crate) fn finish(network: &mut Network) {
     network.run(Duration::from_secs(600));

@@ -201,8 +201,8 @@ impl Faults<'_> {
                 format!("{name} differs from the request's"),
             );
         }
-        self.to_of(request, code);
-        self.vias_of(request, to);
+        self.check_to(request, code);
+        self.check_vias(request, to);
         let opens_dialog = self.method() == "INVITE" && (101..300).contains(&code);
         if opens_dialog {
             self.contact();
@@ -212,7 +212,7 @@ impl Faults<'_> {
         }
     }
 
-    fn to_of(&mut self, request: &str, code: u16) {
+    fn check_to(&mut self, request: &str, code: u16) {
         let (asked, told) = (header(request, "To").unwrap_or_default(), self.value("To"));
         let added = told.strip_prefix(asked);
         let is_right = match added {
@@ -223,7 +223,7 @@ impl Faults<'_> {
         self.note(is_right, format!("To {told} for {asked}"));
     }
 
-    fn vias_of(&mut self, request: &str, to: SocketAddr) {
+    fn check_vias(&mut self, request: &str, to: SocketAddr) {
         let vias = |text| headers(text).filter(|(name, _)| *name == "Via").map(|(_, value)| value);
         let (asked, told): (Vec<_>, Vec<_>) = (vias(request).collect(), vias(self.text).collect());
         self.note(asked.get(1..) == told.get(1..), "the lower Vias are not the request's");

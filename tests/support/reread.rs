@@ -64,7 +64,10 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "no methods of one's own",
         why: "fourteen methods are known, and no others",
-        explains: |it| it.field == "message" && it.ours.starts_with("PING "),
+        explains: |it| {
+            let is_named = it.field == "CSeq" && it.rsips == "None" && !it.ours.contains("None");
+            is_named || (it.field == "message" && it.ours.starts_with("PING "))
+        },
     },
     Fault {
         name: "text only",

@@ -8,6 +8,7 @@ mod callee;
 mod caller;
 mod dialog;
 mod repeat;
+mod request;
 mod text;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub(crate) use by_hand::ByHand;
 pub(crate) use callee::{Callee, CalleeScript, Step};
 pub(crate) use caller::{Caller, CallerScript};
 pub(crate) use dialog::DialogSide;
+pub(crate) use request::Request;
 pub(crate) use text::{NO_BODY, SDP, answer, header, headers, param, status, tag, uri_in, with_body};
 
 use super::network::BRIDGE;
