@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     /// The INVITE as it was sent last; dropped with its transaction.
     pub(super) invite: Option<Draft>,
     pub(super) progress: Progress,
+    /// Dialogs that provisional responses opened, until one is answered: a fork has one each.
+    pub(super) early: Vec<Dialog>,
     /// The dialog of whoever answered first.
     pub(super) dialog: Option<Dialog>,
     /// Our `host:port` toward it.
@@ -122,6 +124,41 @@ impl Attempt {
         Message::parse(draft.with_via(Transport::Udp, &self.hop.sent_by, "z9hG4bK0"), &Limits::default()).ok()
     }
 
+    /// Opens the early dialog of a provisional response, unless it stands (RFC 3261 §12.1.2).
+    pub(super) fn open_early(&mut self, response: &Message) {
+        let tag = response.to_tag().unwrap_or_default();
+        let stands = self.early.iter().any(|dialog| dialog.remote_tag().as_bytes() == tag);
+        if tag.is_empty() || stands || self.early.len() >= MAX_FORKS {
+            return;
+        }
+        let dialog = self.invite_message().and_then(|invite| Dialog::uac(&invite, response).ok());
+        self.early.extend(dialog);
+    }
+
+    /// The dialog of whoever sent the 2xx `response`: its early one confirmed, or a new one.
+    pub(super) fn confirm(&mut self, response: &Message) -> Option<Dialog> {
+        let tag = response.to_tag().unwrap_or_default();
+        let early = std::mem::take(&mut self.early);
+        let early = early.into_iter().find(|dialog| dialog.remote_tag().as_bytes() == tag);
+        let Some(mut dialog) = early else { return Dialog::uac(&self.invite_message()?, response).ok() };
+        dialog.confirm(response);
+        Some(dialog)
+    }
+
+    /// Whether `request` belongs to one of its dialogs.
+    pub(super) fn matches(&self, request: &Message) -> bool {
+        self.dialog.iter().chain(&self.early).any(|dialog| dialog.matches(request))
+    }
+
+    /// The dialog of `request`, while requests inside it are still answered.
+    pub(super) fn dialog_of(&mut self, request: &Message) -> Option<&mut Dialog> {
+        match self.progress {
+            Progress::Pending { .. } => self.early.iter_mut().find(|dialog| dialog.matches(request)),
+            Progress::Answered => self.dialog.as_mut(),
+            Progress::Abandoned | Progress::Closed => None,
+        }
+    }
+
     /// Where a request inside `dialog` goes.
     pub(super) fn destination(&self, dialog: &Dialog) -> Destination {
         match self.flow {
@@ -143,3 +180,6 @@ pub(super) struct Extra<'a> {
     pub(super) sdp: &'a [u8],
     pub(super) authorization: Option<(Name, String)>,
 }
+
+/// More dialogs of one INVITE than this are not kept, early or answered: no fork is that wide.
+pub(super) const MAX_FORKS: usize = 16;

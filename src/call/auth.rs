@@ -20,6 +20,7 @@ impl Call {
         }
         let mut attempt = self.attempts.swap_remove(index);
         attempt.identity.cseq += 1;
+        attempt.early.clear();
         let authorization = attempt.credentials(Method::Invite, &attempt.target.to_string(), cx);
         self.send_invite(&mut attempt, authorization, cx);
         self.attempts.push(attempt);

@@ -14,7 +14,7 @@ use crate::sip::flow::Flow;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::{Message, Method};
 
-use super::attempt::Progress;
+use super::attempt::{MAX_FORKS, Progress};
 use super::contract::{Action, Cx, Input, Offered};
 use super::failure::{Failure, tries_next_target};
 use super::record::EndedBy;
@@ -80,6 +80,7 @@ impl Call {
             100 | 199 => return,
             _ => attempt.progress = Progress::Pending { alerted: true },
         }
+        attempt.open_early(response);
         let early = self.take_early_media(index, code, response, cx);
         if code == 180 && self.caller.alerted {
             return;
@@ -156,8 +157,7 @@ impl Call {
         let attempt = &mut self.attempts[index];
         attempt.flow = Some(flow);
         attempt.code = response.status().unwrap_or(200);
-        let Some(dialog) = attempt.invite_message().and_then(|invite| Dialog::uac(&invite, response).ok())
-        else {
+        let Some(dialog) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
             let error = "its 200 has no usable Contact or tag";
             return self.fail(Failure::bad_answer(&callee, error, self.direction), cx);
@@ -346,6 +346,3 @@ pub(super) fn leg_media(audio: &Audio, audio_payload_type: u8, dtmf_payload_type
 fn phrase(response: &Message) -> String {
     String::from_utf8_lossy(response.reason()).into_owned()
 }
-
-/// More 2xx of one INVITE than this are not answered: no fork is that wide.
-const MAX_FORKS: usize = 16;

@@ -98,6 +98,7 @@ impl Call {
             tx: cx.ids.client_tx(),
             invite: None,
             progress: Progress::Pending { alerted: false },
+            early: Vec::new(),
             dialog: None,
             flow: None,
             local,

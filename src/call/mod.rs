@@ -139,9 +139,7 @@ impl Call {
         if leg == LegId::CALLER {
             self.caller.dialog.matches(request)
         } else {
-            self.attempt(leg)
-                .and_then(|attempt| attempt.dialog.as_ref())
-                .is_some_and(|dialog| dialog.matches(request))
+            self.attempt(leg).is_some_and(|attempt| attempt.matches(request))
         }
     }
 
