@@ -101,6 +101,71 @@ pub(crate) fn run(way: Way, caller: CallerScript, callee: CalleeScript) -> Netwo
     network
 }
 
+/// A call whose two ends the test speaks for, once it is up: agents 0 and 1, and what their requests need.
+pub(crate) struct ByHandCall {
+    pub(crate) network: Network,
+    /// The caller's and the callee's.
+    pub(crate) sides: [DialogSide; 2],
+    /// The answers that the caller and we got.
+    pub(crate) answers: [String; 2],
+}
+
+impl ByHandCall {
+    /// Answered and acknowledged.
+    pub(crate) fn answered(way: Way) -> Self {
+        let mut call = Self::unacknowledged(way);
+        let ack = call.sides[CALLER].ack();
+        call.say(CALLER, &ack);
+        call
+    }
+
+    /// The caller has our 200, but did not acknowledge it yet.
+    pub(crate) fn unacknowledged(way: Way) -> Self {
+        let (mut network, invite) = Self::invited(way);
+        let received = network.received(CALLEE, "INVITE ")[0].to_owned();
+        let (here, there) = way.ends();
+        let contact = format!("Contact: <sip:hand@{there}>\r\n");
+        let ok = answer(&received, 200, "OK", "byhandtoo", &with_body(&contact, SDP));
+        network.say(there.parse().unwrap(), &ok);
+        network.run(Duration::from_millis(100));
+        let told = network.received(CALLER, "SIP/2.0 200 ")[0].to_owned();
+        let caller = DialogSide::of_caller(here.parse().unwrap(), &invite, &told);
+        let callee = DialogSide::of_callee(there.parse().unwrap(), &received, &ok);
+        Self { network, sides: [caller, callee], answers: [told, ok] }
+    }
+
+    /// The callee has our INVITE; the caller's is given back.
+    pub(crate) fn invited(way: Way) -> (Network, String) {
+        let (here, there) = way.ends();
+        let mut network = Network::new(way.routes(), 1, Weather::FAIR);
+        network.add(ByHand::new(here));
+        network.add(ByHand::new(there));
+        let invite = Request::invite(here).to_string();
+        network.say(here.parse().unwrap(), &invite);
+        network.run(Duration::from_millis(100));
+        (network, invite)
+    }
+
+    /// The one final response that the next request of `who` gets; `rest` is how it ends.
+    pub(crate) fn ask(&mut self, who: usize, method: &str, rest: &str) -> String {
+        let text = self.sides[who].request(method, rest);
+        answer_to(&mut self.network, who, &text)
+    }
+
+    /// Says `text` as `who` and gives what it gets within 100 ms.
+    pub(crate) fn say(&mut self, who: usize, text: &str) -> Vec<String> {
+        ask(&mut self.network, who, text)
+    }
+
+    /// The caller hangs up, and everything comes to its end.
+    pub(crate) fn hang_up(mut self) {
+        let bye = self.ask(CALLER, "BYE", NO_BODY);
+        assert_eq!(status(&bye), Some(200), "the call was still up");
+        finish(&mut self.network);
+        assert_eq!(self.network.agents[CALLEE].ends(), [End::Released]);
+    }
+}
+
 /// Says `text` from the address of agent `who`, and gives what that agent got within 100 ms.
 pub(crate) fn ask(network: &mut Network, who: usize, text: &str) -> Vec<String> {
     let before = network.messages(who).len();

@@ -65,7 +65,9 @@ pub(crate) const FAULTS: &[Fault] = &[
         name: "no methods of one's own",
         why: "fourteen methods are known, and no others",
         explains: |it| {
-            let is_named = it.field == "CSeq" && it.rsips == "None" && !it.ours.contains("None");
+            let method = it.ours.split([' ', '"']).nth(2).unwrap_or_default();
+            let is_named =
+                it.field == "CSeq" && it.rsips == "None" && method.parse::<rsip::Method>().is_err();
             is_named || (it.field == "message" && it.ours.starts_with("PING "))
         },
     },

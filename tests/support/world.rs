@@ -25,6 +25,8 @@ pub(crate) struct FakeWorld {
     pub(crate) records: Vec<Record>,
     /// What the relay was last told of each side.
     pub(crate) legs: HashMap<(CallId, Side), LegMedia>,
+    /// Sides that hold.
+    pub(crate) held: HashSet<(CallId, Side)>,
     /// Packets that seem to have come from callers.
     pub(crate) packets_from_caller: u64,
     pub(crate) closed: Vec<ConnectionId>,
@@ -77,7 +79,13 @@ impl World for FakeWorld {
 
     fn answered(&mut self, _call: CallId) {}
 
-    fn set_held(&mut self, _call: CallId, _side: Side, _held: bool) {}
+    fn set_held(&mut self, call: CallId, side: Side, held: bool) {
+        if held {
+            self.held.insert((call, side));
+        } else {
+            self.held.remove(&(call, side));
+        }
+    }
 
     fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
         let caller = LegStats { packets_received: self.packets_from_caller, ..LegStats::default() };
