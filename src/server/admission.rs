@@ -49,7 +49,7 @@ impl<W: World> Bridge<W> {
         }
         if let Err(error) = request.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
-            tracing::warn!(remote = %flow.remote, %error, "request refused");
+            self.complain_of_peer(flow.remote, &error, "request refused");
             return self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
         let back = self.response_flow(&request, flow);
@@ -149,7 +149,7 @@ impl<W: World> Bridge<W> {
             }
             (Verdict::Wrong | Verdict::Good, _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
-                tracing::warn!(source = %flow.remote, "unknown user or wrong password: 403");
+                self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
                 self.answer(request, tx, flow, 403, "", &[]);
                 None
             }

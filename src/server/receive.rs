@@ -3,14 +3,17 @@
 //! Retransmissions and responses are matched first, by what only we and the peer know. Everything else has to show who it
 //! is before any answer leaves: a stranger gets nothing, not even an error.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use crate::call::Input;
 use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
-use crate::sip::flow::Flow;
+use crate::sip::flow::{Flow, Transport};
 use crate::sip::message::{Message, Method, ParseFailure};
-use crate::sip::nat::response_destination;
+use crate::sip::nat::{response_destination, response_listener};
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
 
 use super::bridge::Bridge;
@@ -48,7 +51,7 @@ impl<W: World> Bridge<W> {
             return self.on_stranger(flow);
         }
         self.metrics.counters.rejected(Rejection::Malformed);
-        tracing::warn!(remote = %flow.remote, %error, "message cannot be read");
+        self.complain_of_peer(flow.remote, &error, "message cannot be read");
         let Some(request) = salvage.filter(Message::is_request) else { return };
         if request.method() != Some(Method::Ack) {
             self.answer_statelessly(&request, flow, error.status(), &error.to_string());
@@ -60,8 +63,8 @@ impl<W: World> Bridge<W> {
         if message.method() == Some(Method::Cancel) && !self.may_cancel(message, &flow) {
             return self.on_foreign_dialog(message, flow);
         }
-        let flow = self.response_flow(message, flow);
-        let incoming = self.table.on_request(message, flow, self.now, &mut self.table_out);
+        let back = self.response_flow(message, flow);
+        let incoming = self.table.on_request(message, back, self.now, &mut self.table_out);
         self.carry_out_table(Some(flow));
         match incoming {
             Incoming::Cancel { cancel, invite } => self.on_cancel(message, cancel, invite, flow),
@@ -131,13 +134,35 @@ impl<W: World> Bridge<W> {
 
     /// Nothing leaves for a stranger; a stream is closed.
     pub(super) fn on_stranger(&mut self, flow: Flow) {
-        self.metrics.counters.rejected(Rejection::Stranger);
         if let Some(connection) = flow.connection {
             self.world.close(connection);
         }
-        if self.strangers.is_news(flow.remote.ip(), self.now) {
-            let transport = flow.transport.via();
-            tracing::warn!(source = %flow.remote, transport, "message from an address that no peer allows; not answered");
+        self.complain_of_stranger(flow.remote, flow.transport);
+    }
+
+    /// A stream from `remote` broke the framing rules and was closed.
+    pub fn on_bad_framing(&mut self, remote: SocketAddr, error: &str) {
+        if !self.routes.knows(remote.ip()) {
+            return self.complain_of_stranger(remote, Transport::Tcp);
+        }
+        self.metrics.counters.rejected(Rejection::Framing);
+        self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+    }
+
+    fn complain_of_stranger(&mut self, source: SocketAddr, transport: Transport) {
+        self.metrics.counters.rejected(Rejection::Stranger);
+        if self.strangers.is_news(source.ip(), self.now) {
+            let transport = transport.via();
+            tracing::warn!(%source, transport, "message from an address that no peer allows; not answered");
+        }
+    }
+
+    /// The first in a minute stands in the log at WARN, the others at DEBUG.
+    pub(super) fn complain_of_peer(&mut self, remote: SocketAddr, error: impl Display, what: &'static str) {
+        if self.faulty.is_news(remote.ip(), self.now) {
+            tracing::warn!(%remote, %error, "{what}");
+        } else {
+            tracing::debug!(%remote, %error, "{what}");
         }
     }
 
@@ -153,9 +178,10 @@ impl<W: World> Bridge<W> {
 
     pub(super) fn response_flow_as(&self, request: &Message, flow: Flow, force_rport: bool) -> Flow {
         match request.top_via() {
-            Ok(via) if !flow.transport.is_reliable() => {
-                Flow { remote: response_destination(&via, flow.remote, force_rport), ..flow }
+            Ok(via) if flow.transport.is_reliable() => {
+                Flow { remote: response_listener(&via, flow.remote), ..flow }
             }
+            Ok(via) => Flow { remote: response_destination(&via, flow.remote, force_rport), ..flow },
             _ => flow,
         }
     }
