@@ -10,7 +10,6 @@ use crate::sdp::build::Local;
 use crate::sdp::codec::Payload;
 use crate::sdp::negotiate::{self, Accepted};
 use crate::sdp::session::Session;
-use crate::sip::auth::Challenge;
 use crate::sip::build::{Draft, RequestBuilder};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::{Flow, Transport};
@@ -18,8 +17,10 @@ use crate::sip::headers::Name;
 use crate::sip::message::{Limits, Message, Method};
 use crate::sip::uri::Uri;
 
+use super::auth::{Answers, Authorization, is_own_host, with_authorization};
 use super::caller::{ALLOW, SDP, contact};
 use super::contract::{Action, Cx, Destination, Hop};
+use super::goodbye::Goodbye;
 
 /// One attempt.
 #[derive(Debug)]
@@ -46,14 +47,16 @@ pub(super) struct Attempt {
     pub(super) offered: Vec<Payload>,
     /// What it took, from an early or the final answer.
     pub(super) accepted: Option<Accepted>,
-    pub(super) challenges: u8,
-    /// The last challenge answered, for requests inside the dialog.
-    pub(super) challenge: Option<Challenge>,
-    pub(super) nonce_count: u32,
+    /// The callee's challenges.
+    pub(super) answers: Answers,
+    /// The credentials of the last INVITE, for its ACK.
+    pub(super) authorization: Vec<Authorization>,
     /// The ACK to the 2xx that won, sent again for every repeat of it.
     pub(super) ack: Option<(ClientTx, Draft, Destination)>,
     /// Dialogs of other forks that answered too: their ACK, by the tag of the fork.
     pub(super) forks: Vec<(String, ClientTx, Draft, Destination)>,
+    /// The BYEs that are out.
+    pub(super) goodbyes: Vec<Goodbye>,
     /// Client transactions whose end is awaited.
     pub(super) open: Vec<ClientTx>,
     /// What it ended with, for the record: its final status, or what we made of its silence.
@@ -113,9 +116,7 @@ impl Attempt {
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
             .header(Name::Contact, contact(&self.hop.sent_by, self.hop.transport))
             .header(Name::Allow, ALLOW);
-        if let Some((name, value)) = &extra.authorization {
-            request = request.header(*name, value);
-        }
+        request = with_authorization(request, &self.authorization);
         for (name, value) in extra.headers {
             request = request.header_raw(name, value);
         }
@@ -173,6 +174,15 @@ impl Attempt {
         }
     }
 
+    /// The ACK to a 2xx in `dialog`: it repeats the credentials of its INVITE (RFC 3261 §22.1).
+    pub(super) fn ack(&self, dialog: &Dialog, cx: &Cx<'_>) -> Draft {
+        let known = self.hop.remote.ip();
+        let path = self.flow.map_or(known, |flow| flow.remote.ip());
+        let is_own = is_own_host(dialog.next_hop(), self.peer, known, path, cx.routes);
+        let authorization = if is_own { &self.authorization[..] } else { &[] };
+        with_authorization(dialog.ack(self.identity.cseq), authorization).no_body()
+    }
+
     /// Where a request inside `dialog` goes.
     pub(super) fn destination(&self, dialog: &Dialog) -> Destination {
         match self.flow {
@@ -192,7 +202,6 @@ pub(super) struct Extra<'a> {
     pub(super) max_forwards: u8,
     pub(super) headers: &'a [(Vec<u8>, Vec<u8>)],
     pub(super) sdp: &'a [u8],
-    pub(super) authorization: Option<(Name, String)>,
 }
 
 /// More dialogs of one INVITE than this are not kept, early or answered: no fork is that wide.

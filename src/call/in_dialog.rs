@@ -75,7 +75,7 @@ impl Call {
             let closing = closing.take();
             self.caller.progress = Progress::Confirmed;
             if let Some(closing) = closing {
-                self.bye_caller(&closing.headers, cx);
+                self.caller.bye(closing.headers, cx);
             }
         }
     }
@@ -109,7 +109,7 @@ impl Call {
         let State::Answered { attempt } = self.state else { return };
         let callee = &self.attempts[attempt];
         let headers = self.headers_toward(callee.peer, &callee.hop.sent_by, Some(bye), cx);
-        self.close_callee(attempt, &headers, cx);
+        self.close_callee(attempt, headers, cx);
         self.finish(EndedBy::Caller, 200, "the caller hung up".into(), cx);
     }
 

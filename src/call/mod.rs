@@ -22,6 +22,7 @@ mod contract;
 mod failover;
 mod failure;
 mod finish;
+mod goodbye;
 mod in_dialog;
 pub mod interwork;
 pub mod record;
@@ -203,6 +204,8 @@ impl Call {
             alerted: false,
             progress: caller::Progress::Pending,
             code: 0,
+            answers: auth::Answers::default(),
+            goodbye: None,
             open: Vec::new(),
         };
         Ok(Self {

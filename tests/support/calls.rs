@@ -7,6 +7,8 @@
 
 #[path = "agents/mod.rs"]
 pub(crate) mod agents;
+#[path = "digest.rs"]
+pub(crate) mod digest;
 #[path = "emitted.rs"]
 pub(crate) mod emitted;
 #[path = "network.rs"]

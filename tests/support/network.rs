@@ -128,6 +128,13 @@ impl Network {
         }
     }
 
+    /// As [`Self::run`], and this much time passes even if nothing happens in it.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run(time);
+        self.now = end;
+    }
+
     /// Puts a message to the bridge on the wire, as if `from` had sent it.
     pub(crate) fn say(&mut self, from: SocketAddr, text: &str) {
         self.put(from, BRIDGE, Bytes::copy_from_slice(text.as_bytes()));

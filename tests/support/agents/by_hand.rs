@@ -10,11 +10,17 @@ use super::{Agent, End, Outgoing, Phone};
 pub(crate) struct ByHand {
     phone: Phone,
     released: usize,
+    is_silent: bool,
 }
 
 impl ByHand {
     pub(crate) fn new(address: &str) -> Self {
-        Self { phone: Phone::new(address), released: 0 }
+        Self { phone: Phone::new(address), released: 0, is_silent: false }
+    }
+
+    /// One that does not even answer BYE.
+    pub(crate) fn silent(address: &str) -> Self {
+        Self { is_silent: true, ..Self::new(address) }
     }
 }
 
@@ -25,7 +31,7 @@ impl Agent for ByHand {
 
     fn on_message(&mut self, text: &str, from: SocketAddr, _now: Duration) {
         self.phone.messages.push(text.to_owned());
-        if text.starts_with("BYE ") {
+        if text.starts_with("BYE ") && !self.is_silent {
             self.released += 1;
             self.phone.send(from, answer(text, 200, "OK", "", NO_BODY));
         }

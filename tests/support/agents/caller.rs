@@ -26,6 +26,8 @@ pub(crate) struct CallerScript {
     pub(crate) headers: String,
     /// Extra header lines of the BYE.
     pub(crate) bye_headers: String,
+    /// The first BYEs it gets are answered with these: code, and header lines.
+    pub(crate) bye_challenges: Vec<(u16, String)>,
     pub(crate) max_forwards: String,
     pub(crate) dialled: String,
     pub(crate) sdp: String,
@@ -41,6 +43,7 @@ impl Default for CallerScript {
             acks_from: 1,
             headers: String::new(),
             bye_headers: String::new(),
+            bye_challenges: Vec::new(),
             max_forwards: "Max-Forwards: 70\r\n".into(),
             dialled: "+14155550100".into(),
             sdp: SDP.into(),
@@ -232,6 +235,10 @@ impl Caller {
     }
 
     fn on_bye(&mut self, call_id: &str, text: &str, from: SocketAddr) {
+        if !self.script.bye_challenges.is_empty() {
+            let (code, lines) = self.script.bye_challenges.remove(0);
+            return self.phone.send(from, answer(text, code, "Prove It", "", &with_body(&lines, "")));
+        }
         self.phone.send(from, answer(text, 200, "OK", "", NO_BODY));
         if let Some(leg) = self.legs.get_mut(call_id) {
             leg.bye_at = None;
