@@ -164,7 +164,7 @@ impl Call {
         attempt.code = response.status().unwrap_or(200);
         let Some(dialog) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
-            let error = "its 200 has no usable Contact or tag";
+            let error = "no dialog can be formed with it";
             return self.fail(Failure::bad_answer(&callee, error, self.direction), cx);
         };
         let to = attempt.destination(&dialog);
