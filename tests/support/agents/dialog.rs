@@ -62,7 +62,7 @@ impl DialogSide {
     pub(crate) fn numbered(&mut self, method: &str, cseq: u32, rest: &str) -> String {
         self.written += 1;
         let Self { here, call_id, local, remote, target, written, .. } = self;
-        let name = call_id.replace('@', "-");
+        let name = call_id.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
         format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bKh{name}-{written}\r\n\
              Max-Forwards: 70\r\nFrom: {local}\r\nTo: {remote}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
