@@ -3,13 +3,15 @@
 //! Retransmissions and responses are matched first, by what only we and the peer know. Everything else has to show who it
 //! is before any answer leaves: a stranger gets nothing, not even an error.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use crate::call::Input;
 use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
-use crate::sip::flow::Flow;
-use crate::sip::message::{Message, Method};
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::response_destination;
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
 
@@ -23,7 +25,7 @@ impl<W: World> Bridge<W> {
     pub fn on_message(&mut self, bytes: Bytes, flow: Flow) {
         let message = match Message::parse(bytes, &self.limits) {
             Ok(message) => message,
-            Err(failure) => return self.on_malformed(failure.salvage, &failure.error.to_string(), flow),
+            Err(failure) => return self.on_malformed(failure, flow),
         };
         let method = message.method().or_else(|| message.cseq().ok().map(|cseq| cseq.method));
         self.metrics.counters.message(flow.transport, Way::In, method.unwrap_or(Method::Other(b"")));
@@ -41,8 +43,9 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// A message that cannot be read whole: 400 to whoever we know, nothing to others.
-    fn on_malformed(&mut self, salvage: Option<Message>, error: &str, flow: Flow) {
+    /// A message that cannot be read whole: 400 (513 when it is too large) to whoever we know, nothing to others.
+    fn on_malformed(&mut self, failure: ParseFailure, flow: Flow) {
+        let ParseFailure { error, salvage } = failure;
         self.metrics.counters.message(flow.transport, Way::In, Method::Other(b""));
         if !self.routes.knows(flow.remote.ip()) {
             return self.on_stranger(flow);
@@ -51,13 +54,22 @@ impl<W: World> Bridge<W> {
         tracing::warn!(remote = %flow.remote, %error, "message cannot be read");
         let Some(request) = salvage.filter(Message::is_request) else { return };
         if request.method() != Some(Method::Ack) {
-            self.answer_statelessly(&request, flow, 400, error);
+            self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
+    }
+
+    /// A stream broke the framing rules of SIP and was closed.
+    pub(super) fn on_bad_framing(&mut self, remote: SocketAddr, error: &str) {
+        if !self.routes.knows(remote.ip()) {
+            return self.note_stranger(remote, Transport::Tcp);
+        }
+        self.metrics.counters.rejected(Rejection::Framing);
+        tracing::warn!(%remote, error, "stream closed: it broke the framing rules of SIP");
     }
 
     /// A retransmission, an ACK to a refusal, or a CANCEL of a standing INVITE.
     fn on_known_transaction(&mut self, message: &Message, flow: Flow) {
-        if message.method() == Some(Method::Cancel) && !self.may_cancel(message, &flow) {
+        if !self.is_of_its_peer(message, &flow) {
             return self.on_foreign_dialog(message, flow);
         }
         let flow = self.response_flow(message, flow);
@@ -72,12 +84,13 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// Whether `cancel` comes by the connection of its INVITE, from the same address or from another of that peer.
-    fn may_cancel(&self, cancel: &Message, flow: &Flow) -> bool {
-        let Some(invite) = self.table.flow_of(cancel) else { return true };
-        let is_same = flow.remote.ip() == invite.remote.ip()
-            || (flow.connection.is_some() && flow.connection == invite.connection);
-        is_same || self.routes.are_of_one_peer(flow.remote.ip(), invite.remote.ip())
+    /// Whether `request` comes by the connection of the transaction it belongs to, from the same address or from another
+    /// of that peer.
+    fn is_of_its_peer(&self, request: &Message, flow: &Flow) -> bool {
+        let Some(first) = self.table.flow_of(request) else { return true };
+        let is_same = flow.remote.ip() == first.remote.ip()
+            || (flow.connection.is_some() && flow.connection == first.connection);
+        is_same || self.routes.are_of_one_peer(flow.remote.ip(), first.remote.ip())
     }
 
     fn on_cancel(&mut self, message: &Message, cancel: ServerTx, invite: ServerTx, flow: Flow) {
@@ -96,6 +109,9 @@ impl<W: World> Bridge<W> {
             || entry.call.peer(leg).is_some_and(|peer| entry.routes.allows(peer, source));
         if !allowed {
             return self.on_foreign_dialog(&message, flow);
+        }
+        if let Some(connection) = flow.connection {
+            self.world.recognise(connection);
         }
         if message.method() == Some(Method::Ack) {
             self.inbox.push_back((id, Input::Ack { leg, message }));
@@ -131,13 +147,17 @@ impl<W: World> Bridge<W> {
 
     /// Nothing leaves for a stranger; a stream is closed.
     pub(super) fn on_stranger(&mut self, flow: Flow) {
-        self.metrics.counters.rejected(Rejection::Stranger);
         if let Some(connection) = flow.connection {
             self.world.close(connection);
         }
-        if self.strangers.is_news(flow.remote.ip(), self.now) {
-            let transport = flow.transport.via();
-            tracing::warn!(source = %flow.remote, transport, "message from an address that no peer allows; not answered");
+        self.note_stranger(flow.remote, flow.transport);
+    }
+
+    fn note_stranger(&mut self, source: SocketAddr, transport: Transport) {
+        self.metrics.counters.rejected(Rejection::Stranger);
+        if self.strangers.is_news(source.ip(), self.now) {
+            let transport = transport.via();
+            tracing::warn!(%source, transport, "message from an address that no peer allows; not answered");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::id::ClientTx;
 use crate::transport::Event;
 
 use super::bridge::Bridge;
-use super::counters::{Rejection, as_gauge};
+use super::counters::as_gauge;
 use super::effects::Resolved;
 use super::lifecycle::Drain;
 use super::live::Live;
@@ -112,10 +112,7 @@ impl Server {
                 self.bridge.on_send_failed(ClientTx(token), flow, &error)
             }
             Event::Closed { connection, remote } => tracing::debug!(?connection, %remote, "stream closed"),
-            Event::BadFraming { remote, error } => {
-                self.bridge.metrics.counters.rejected(Rejection::Framing);
-                tracing::warn!(%remote, %error, "stream closed: it broke the framing rules of SIP");
-            }
+            Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
         }
     }
 

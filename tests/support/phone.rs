@@ -45,10 +45,15 @@ impl Phone {
 
     /// The next message that comes in time.
     pub(crate) fn receive(&self, within: Duration) -> Option<String> {
+        self.receive_bytes(within).map(|message| String::from_utf8_lossy(&message).into_owned())
+    }
+
+    /// The same as it came.
+    pub(crate) fn receive_bytes(&self, within: Duration) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 65_536];
         let waits = self.socket.set_read_timeout(Some(within.max(Duration::from_millis(1))));
         match waits.and_then(|()| self.socket.recv(&mut buffer)) {
-            Ok(length) => Some(String::from_utf8_lossy(&buffer[..length]).into_owned()),
+            Ok(length) => Some(buffer[..length].to_vec()),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
             Err(error) => panic!("{error}"),
         }

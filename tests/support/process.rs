@@ -194,6 +194,11 @@ impl Process {
         self.log.lock().unwrap().clone()
     }
 
+    fn end_of_log(&self) -> Vec<String> {
+        let log = self.log();
+        log[log.len().saturating_sub(40)..].to_vec()
+    }
+
     /// Asks until there is an answer.
     pub(crate) fn eventually<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         let deadline = Instant::now() + SOON;
@@ -201,7 +206,11 @@ impl Process {
             if let Some(answer) = ask() {
                 return answer;
             }
-            assert!(Instant::now() < deadline, "{what}: not within {SOON:?}; log: {:#?}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "{what}: not within {SOON:?}; the end of the log: {:#?}",
+                self.end_of_log()
+            );
             thread::sleep(PAUSE);
         }
     }
@@ -218,7 +227,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "still running; log: {:#?}", self.log());
+            assert!(Instant::now() < deadline, "still running; the end of the log: {:#?}", self.end_of_log());
             thread::sleep(PAUSE);
         }
     }
