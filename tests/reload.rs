@@ -29,9 +29,10 @@ fn a_trunk_that_was_added_is_answered_from_then_on() {
 #[test]
 fn a_trunk_that_was_removed_is_a_stranger_but_its_calls_end_well() {
     let net = Net::new();
-    let config = net.config() + &Net::trunk_peer("second", net.ip(4));
-    let bridge = Process::start(net, &config);
+    let second = Net::trunk_peer("second", net.ip(4)).replace("\"]", &format!("\", \"{}\"]", net.ip(5)));
+    let bridge = Process::start(net, &(net.config() + &second));
     let (kept, removed) = (Phone::new(net.trunk(), net.sip()), Phone::new(net.ip(4), net.sip()));
+    let elsewhere = Phone::new(net.ip(5), net.sip());
     let retell = Phone::new(net.retell(), net.sip());
     let call = Call::place(&removed, &retell, "+14155550100");
     let (ringing, offered) = ring(&removed, &retell, "+14155550101");
@@ -43,7 +44,9 @@ fn a_trunk_that_was_removed_is_a_stranger_but_its_calls_end_well() {
     hears_the_bridge(&kept);
     assert_eq!(removed.heard(), [""; 0], "it is a stranger to whatever is new");
     call.exchange_audio(1);
-    call.hang_up();
+    elsewhere.send(call.bye());
+    elsewhere.expect("SIP/2.0 200 ");
+    retell.answer(&retell.expect("BYE "), "200 OK");
     removed.send(cancel(&ringing));
     assert!(header(&removed.expect("SIP/2.0 200 "), "CSeq").ends_with(" CANCEL"));
     removed.send(follow_up(&ringing, &removed.expect("SIP/2.0 487 "), "ACK", 1));
