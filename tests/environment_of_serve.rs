@@ -1,4 +1,4 @@
-//! A running `serve` and its environment: `.env` and the process's variables reach it, and no secret ever leaves it.
+//! A running `serve` and its environment: `.env` and the process's variables reach it, and no secret leaves it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/digest.rs"]
@@ -121,4 +121,5 @@ const RETELL_PASSWORD: &str = "s3cret-of-retell";
 const TRUNK_PASSWORD: &str = "s3cret-of-the-trunk";
 const TOKEN: &str = "s3cret-token";
 const OTHER_TOKEN: &str = "0ther-token";
-const TRUNK_CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"carrier.example\", nonce=\"f84f1cec41e6cbe5aea9c8e88d359\", qop=\"auth\", algorithm=MD5";
+const TRUNK_CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"carrier.example\", qop=\"auth\", \
+    nonce=\"f84f1cec41e6cbe5aea9c8e88d359\", algorithm=MD5";

@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read again, takes effect for new calls whole or not at all, and touches no call in progress.
+//! SIGHUP: the configuration is read again, takes effect for new calls whole or not at all, and touches no other.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/digest.rs"]

@@ -216,11 +216,12 @@ fn a_withheld_caller_is_anonymous_in_from() {
 }
 
 #[test]
-fn privacy_that_came_with_the_call_withholds_the_caller_both_ways() {
+fn only_privacy_of_the_user_withholds_the_caller_and_both_ways() {
     for (privacy, withheld) in [
-        ("id", true),
-        ("ID;critical", true),
         ("header; user", true),
+        ("USER", true),
+        ("id", false),
+        ("ID;critical", false),
         ("none", false),
         ("session", false),
         ("identity", false),

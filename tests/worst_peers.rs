@@ -1,7 +1,8 @@
-//! A recognised peer at its worst: every message of the torture table and thousands of mutated ones, while good calls run.
+//! A recognised peer at its worst: every message of the torture table and thousands of mutated ones, while good
+//! calls run.
 //!
-//! The process lives, good calls succeed, what it keeps does not grow, and nothing malformed leaves: the callee reads every
-//! message it gets line by line, and so does the attacker.
+//! The process lives, good calls succeed, what it keeps does not grow, and nothing malformed leaves: the callee reads
+//! every message it gets line by line, and so does the attacker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]
@@ -146,7 +147,7 @@ fn expect_ok(phone: &Phone, request: &str) -> String {
     }
 }
 
-/// The other leg: answers good calls as they should be, plays tricks of its own on the others, and reads everything twice.
+/// The other leg: answers good calls as they should be, and plays tricks of its own on the others.
 struct Callee {
     media: UdpSocket,
     stops: Arc<AtomicBool>,

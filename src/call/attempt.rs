@@ -8,7 +8,8 @@ use std::time::Instant;
 use crate::id::{ClientTx, LegId, PeerId};
 use crate::sdp::build::Local;
 use crate::sdp::codec::Payload;
-use crate::sdp::negotiate::Accepted;
+use crate::sdp::negotiate::{self, Accepted};
+use crate::sdp::session::Session;
 use crate::sip::auth::Challenge;
 use crate::sip::build::{Draft, RequestBuilder};
 use crate::sip::dialog::Dialog;
@@ -40,7 +41,7 @@ pub(super) struct Attempt {
     pub(super) flow: Option<Flow>,
     pub(super) local: Local,
     /// What we offered.
-    pub(super) offered: (Vec<Payload>, Option<u8>),
+    pub(super) offered: Vec<Payload>,
     /// What it took, from an early or the final answer.
     pub(super) accepted: Option<Accepted>,
     pub(super) challenges: u8,
@@ -82,6 +83,19 @@ pub(super) enum Progress {
 }
 
 impl Attempt {
+    /// What the callee took: the session description of its 2xx, or of an earlier 18x when the 2xx has none.
+    pub(super) fn accept(&mut self, response: &Message) -> Result<Accepted, String> {
+        let body = response.body();
+        if body.is_empty() {
+            return self.accepted.clone().ok_or_else(|| "there is none".to_owned());
+        }
+        let answer = Session::parse(&body).map_err(|error| error.to_string())?;
+        let accepted = negotiate::accepted(&answer, &self.offered, Some(TELEPHONE_EVENT))
+            .map_err(|error| error.to_string())?;
+        self.accepted = Some(accepted.clone());
+        Ok(accepted)
+    }
+
     /// Whether nothing of it is left on the wire.
     pub(super) fn is_gone(&self) -> bool {
         self.open.is_empty() && matches!(self.progress, Progress::Abandoned | Progress::Closed)
@@ -143,3 +157,6 @@ pub(super) struct Extra<'a> {
     pub(super) sdp: &'a [u8],
     pub(super) authorization: Option<(Name, String)>,
 }
+
+/// The payload type under which we offer telephone events; what LiveKit expects.
+pub(super) const TELEPHONE_EVENT: u8 = 101;

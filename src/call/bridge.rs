@@ -104,15 +104,17 @@ impl Call {
             return None;
         }
         let attempt = &mut self.attempts[index];
-        let answer = Session::parse(&response.body()).ok()?;
-        let accepted = negotiate::accepted(&answer, &attempt.offered.0, attempt.offered.1).ok()?;
-        attempt.accepted = Some(accepted.clone());
+        let accepted = attempt.accept(response).ok()?;
         self.connect_media(&accepted, cx).ok()
     }
 
     /// Relays between the legs as `accepted` by the callee; returns the answer to the caller.
     fn connect_media(&mut self, accepted: &Accepted, cx: &mut Cx<'_>) -> Result<Bytes, String> {
         let caller = &mut self.caller;
+        let (_, reserved) = self.reserved.ok_or("no media ports")?;
+        if accepted.audio.rtp.is_ipv4() != reserved.callee.is_ipv4() {
+            return Err(format!("its address {} is not of our family", accepted.audio.rtp.ip()));
+        }
         let offer = audio(&caller.offer).ok_or("the caller's offer has no audio")?;
         let codec = negotiate::matching(offer, accepted.codec).map_err(|error| error.to_string())?;
         let local = caller.local.as_mut().ok_or("no media ports")?;

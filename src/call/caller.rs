@@ -3,7 +3,7 @@
 //! We are the UAS here. A BYE of ours has to wait until the caller's ACK has come (RFC 3261 §15), so an end that
 //! falls between 200 and ACK is kept in [`Closing`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
@@ -17,6 +17,7 @@ use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::Message;
 
+use super::audio;
 use super::contract::{Action, Cx};
 
 /// The caller's leg.
@@ -78,6 +79,16 @@ impl Caller {
     /// Whether nothing is left to be sent or awaited.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.progress, Progress::Closed) && self.open.is_empty()
+    }
+
+    /// The address that decides where its media is received: the one its messages come from, unless its session
+    /// description is of the other family.
+    pub(super) fn media_address(&self) -> IpAddr {
+        let source = self.source.ip().to_canonical();
+        match audio(&self.offer).map(|audio| audio.rtp.ip()) {
+            Some(wanted) if wanted.is_ipv4() != source.is_ipv4() => wanted,
+            _ => source,
+        }
     }
 
     /// Begins a response to the INVITE.
@@ -158,7 +169,7 @@ pub(super) fn with_headers(response: ResponseBuilder, headers: &[(Vec<u8>, Vec<u
 }
 
 /// The content type of every body we send.
-pub(super) const SDP: &str = "application/sdp";
+pub const SDP: &str = "application/sdp";
 
 /// The methods we take part in.
 pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO";

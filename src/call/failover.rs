@@ -12,7 +12,7 @@ use crate::sdp::negotiate;
 use crate::sip::headers::Name;
 use crate::sip::uri::Host;
 
-use super::attempt::{Attempt, Extra, Identity, Progress};
+use super::attempt::{Attempt, Extra, Identity, Progress, TELEPHONE_EVENT};
 use super::contract::{Action, Cx, Hop};
 use super::failure::Failure;
 use super::{Call, State, audio};
@@ -50,7 +50,7 @@ impl Call {
         if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
             return self.invite(hop, cx);
         }
-        cx.out.push(Action::ReserveMedia { caller: self.caller.source.ip(), callee });
+        cx.out.push(Action::ReserveMedia { caller: self.caller.media_address(), callee });
         self.hops.push_front(hop);
     }
 
@@ -83,9 +83,8 @@ impl Call {
             Kind::Retell => negotiate::codecs_for_retell(offer),
             Kind::Trunk => negotiate::codecs_for_trunk(offer),
         };
-        let dtmf = offer.dtmf.map(|_| TELEPHONE_EVENT);
         let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
-        local.offer(&codecs, dtmf);
+        local.offer(&codecs, Some(TELEPHONE_EVENT));
         let tag = cx.ids.tag(self.id, leg);
         let identity =
             Identity { call_id: cx.ids.call_id(), from: self.caller_identity(&hop, &tag), cseq: 1 };
@@ -101,7 +100,7 @@ impl Call {
             dialog: None,
             flow: None,
             local,
-            offered: (codecs, dtmf),
+            offered: codecs,
             accepted: None,
             challenges: 0,
             challenge: None,
@@ -190,6 +189,3 @@ pub(super) fn host_of(sent_by: &str) -> &str {
 
 /// More addresses of one target than this are not tried: the caller would wait for minutes.
 const MAX_ADDRESSES: usize = 8;
-
-/// The payload type under which we offer telephone events; what LiveKit expects.
-const TELEPHONE_EVENT: u8 = 101;

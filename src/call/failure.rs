@@ -1,4 +1,4 @@
-//! Which code the caller gets when the callee was not reached (CONTRACT §3, row "failure").
+//! Which code the caller gets when the callee was not reached.
 //!
 //! Retell's codes mean something else than they say: its 486 is "no agent came", not "busy", so toward a trunk it must
 //! not be 486. A carrier's code is passed as it is, because Retell derives its disconnection reason from it.

@@ -1,10 +1,5 @@
 //! The end of a call: its record, written once, and what remains after it.
 
-use crate::sdp::negotiate::Accepted;
-use crate::sdp::session::Session;
-use crate::sip::message::Message;
-
-use super::attempt::Attempt;
 use super::contract::{Action, Cx};
 use super::record::{EndedBy, LegRecord, Record};
 use super::{Call, State};
@@ -57,20 +52,5 @@ impl Call {
             ..LegRecord::default()
         });
         std::iter::once(caller).chain(attempts).collect()
-    }
-}
-
-impl Attempt {
-    /// What the callee took: the session description of its 2xx, or of an earlier 18x when the 2xx has none.
-    pub(super) fn accept(&mut self, response: &Message) -> Result<Accepted, String> {
-        let body = response.body();
-        if body.is_empty() {
-            return self.accepted.clone().ok_or_else(|| "it has none".to_owned());
-        }
-        let answer = Session::parse(&body).map_err(|error| error.to_string())?;
-        let accepted = crate::sdp::negotiate::accepted(&answer, &self.offered.0, self.offered.1)
-            .map_err(|error| error.to_string())?;
-        self.accepted = Some(accepted.clone());
-        Ok(accepted)
     }
 }

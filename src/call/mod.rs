@@ -28,7 +28,7 @@ pub mod record;
 mod timers;
 pub mod timestamp;
 
-pub use caller::ALLOW;
+pub use caller::{ALLOW, SDP};
 pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;

@@ -7,7 +7,7 @@
 //!
 //! | | `caller_ids` | `caller_id` | neither |
 //! |---|---|---|---|
-//! | `caller_id = "anonymous"`, or Privacy `id`, `user` or `header` came with it | withheld | withheld | withheld |
+//! | `caller_id = "anonymous"`, or `Privacy: user` came with it | withheld | withheld | withheld |
 //! | foreign, `foreign_caller = "keep"` | given | given | given |
 //! | foreign, `foreign_caller = "diversion"` | given, the next one diverts | given, it diverts | given |
 //! | foreign with `"replace"`, or ours | the next one | it | given |
@@ -121,7 +121,7 @@ impl Given {
     /// Toward Retell the caller is shown as it came.
     pub(super) fn toward_retell(self, trace: &mut Trace<'_>) -> Caller {
         if self.private {
-            return Caller::withheld("Privacy came with the call", trace);
+            return Caller::withheld("Privacy: user came with the call", trace);
         }
         trace.note("from", || (self.number.clone(), "the caller, toward Retell".to_owned()));
         self.shown(None)
@@ -140,7 +140,7 @@ impl Given {
             return Caller::withheld("caller_id = \"anonymous\" of the trunk", trace);
         }
         if self.private {
-            return Caller::withheld("Privacy came with the call", trace);
+            return Caller::withheld("Privacy: user came with the call", trace);
         }
         let is_kept = policy.foreign != ForeignCaller::Replace && self.is_foreign(trunk, numbers);
         if is_kept && policy.foreign == ForeignCaller::Keep {
@@ -231,12 +231,13 @@ pub(super) fn original_clid(invite: &Message) -> Option<String> {
     is_clean.then(|| text.to_owned())
 }
 
-/// Whether Privacy asks to hide who calls: `id` (RFC 3325 §9.3), `user` or `header` (RFC 3323 §4.2).
+/// Whether Privacy asks to hide who calls in From: `user` (RFC 3323 §4.2).
+///
+/// `id` is passed on and changes nothing here: it keeps P-Asserted-Identity from the callee (RFC 3325 §9.3), and From is
+/// what its sender chose to show. `header` and `session` ask for what a back-to-back user agent does to every call.
 pub(super) fn wants_privacy(invite: &Message) -> bool {
     invite.elements(Name::Privacy).any(|element| {
-        element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).any(|token| {
-            [b"id".as_slice(), b"user", b"header"].iter().any(|hiding| token.eq_ignore_ascii_case(hiding))
-        })
+        element.split(|byte| *byte == b';').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"user"))
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::call::admit::{Refused, admit};
 use crate::call::record::{Direction, EndedBy, LegRecord, Record};
-use crate::call::{Call, Cx, Offered};
+use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
 use crate::routing::{Kind, Plan, Recognition};
 use crate::sdp::session::Session;
@@ -49,7 +49,7 @@ impl<W: World> Bridge<W> {
         }
         if let Err(error) = request.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
-            tracing::warn!(remote = %flow.remote, %error, "request refused");
+            self.complain_of_peer(flow.remote, &error, "request refused");
             return self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
         let back = self.response_flow(&request, flow);
@@ -77,8 +77,7 @@ impl<W: World> Bridge<W> {
         let draining = self.draining;
         let peer = match recognition {
             None => {
-                let code = if draining { 503 } else { 200 };
-                return self.answer(request, tx, flow, code, "", &[(Name::Allow, ALLOW.into())]);
+                return self.on_options(request, tx, flow);
             }
             Some(Recognition::Peer(peer)) => peer,
             Some(Recognition::ChallengeAs(peer)) => match self.authenticate(request, tx, flow, Some(peer)) {
@@ -106,6 +105,15 @@ impl<W: World> Bridge<W> {
                 self.answer(request, tx, flow, 405, "", &[(Name::Allow, ALLOW.into())]);
             }
         }
+    }
+
+    /// Whoever probes us learns what we take (RFC 3261 §11.2), or that they should look elsewhere.
+    fn on_options(&mut self, request: &Message, tx: ServerTx, flow: Flow) {
+        if self.draining {
+            return self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
+        }
+        let capabilities = [(Name::Allow, ALLOW.into()), (Name::Accept, SDP.into())];
+        self.answer(request, tx, flow, 200, "", &capabilities);
     }
 
     /// The peer that `request` proves to be; an answer was sent when it does not. `expected` is who it must be.
@@ -141,7 +149,7 @@ impl<W: World> Bridge<W> {
             }
             (Verdict::Wrong | Verdict::Good, _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
-                tracing::warn!(source = %flow.remote, "unknown user or wrong password: 403");
+                self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
                 self.answer(request, tx, flow, 403, "", &[]);
                 None
             }
@@ -266,7 +274,5 @@ fn rejection(refused: &Refused) -> Rejection {
         Refused::Route(_) => Rejection::Rule,
     }
 }
-
-use crate::call::ALLOW;
 
 const RETRY_AFTER_DRAIN: &str = "30";

@@ -17,7 +17,7 @@ use crate::sip::uri::Uri;
 use crate::store::Records;
 use crate::transport::{Local, Transports, resolve};
 
-use super::effects::{Resolved, Waiting};
+use super::requests::{Resolved, Waiting};
 use super::world::World;
 
 /// What the process has.
@@ -45,6 +45,10 @@ impl World for Live {
 
     fn recognise(&mut self, connection: ConnectionId) {
         self.transports.recognise(connection);
+    }
+
+    fn stands(&self, connection: ConnectionId) -> bool {
+        self.transports.stands(connection)
     }
 
     fn close(&mut self, connection: ConnectionId) {

@@ -3,6 +3,7 @@
 //! Retransmissions and responses are matched first, by what only we and the peer know. Everything else has to show who it
 //! is before any answer leaves: a stranger gets nothing, not even an error.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::message::{Message, Method, ParseFailure};
-use crate::sip::nat::response_destination;
+use crate::sip::nat::{response_destination, response_listener};
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
 
 use super::bridge::Bridge;
@@ -43,28 +44,18 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// A message that cannot be read whole: 400 (513 when it is too large) to whoever we know, nothing to others.
-    fn on_malformed(&mut self, failure: ParseFailure, flow: Flow) {
-        let ParseFailure { error, salvage } = failure;
+    /// A message that cannot be read whole: told so if we know the sender, not answered otherwise.
+    fn on_malformed(&mut self, ParseFailure { error, salvage }: ParseFailure, flow: Flow) {
         self.metrics.counters.message(flow.transport, Way::In, Method::Other(b""));
         if !self.routes.knows(flow.remote.ip()) {
             return self.on_stranger(flow);
         }
         self.metrics.counters.rejected(Rejection::Malformed);
-        tracing::warn!(remote = %flow.remote, %error, "message cannot be read");
+        self.complain_of_peer(flow.remote, &error, "message cannot be read");
         let Some(request) = salvage.filter(Message::is_request) else { return };
         if request.method() != Some(Method::Ack) {
             self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
-    }
-
-    /// A stream broke the framing rules of SIP and was closed.
-    pub(super) fn on_bad_framing(&mut self, remote: SocketAddr, error: &str) {
-        if !self.routes.knows(remote.ip()) {
-            return self.note_stranger(remote, Transport::Tcp);
-        }
-        self.metrics.counters.rejected(Rejection::Framing);
-        tracing::warn!(%remote, error, "stream closed: it broke the framing rules of SIP");
     }
 
     /// A retransmission, an ACK to a refusal, or a CANCEL of a standing INVITE.
@@ -72,8 +63,8 @@ impl<W: World> Bridge<W> {
         if !self.is_of_its_peer(message, &flow) {
             return self.on_foreign_dialog(message, flow);
         }
-        let flow = self.response_flow(message, flow);
-        let incoming = self.table.on_request(message, flow, self.now, &mut self.table_out);
+        let back = self.response_flow(message, flow);
+        let incoming = self.table.on_request(message, back, self.now, &mut self.table_out);
         self.carry_out_table(Some(flow));
         match incoming {
             Incoming::Cancel { cancel, invite } => self.on_cancel(message, cancel, invite, flow),
@@ -84,8 +75,8 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// Whether `request` comes by the connection of the transaction it belongs to, from the same address or from another
-    /// of that peer.
+    /// Whether `request` comes by the connection of the transaction it belongs to, from the same address or from
+    /// another of that peer.
     fn is_of_its_peer(&self, request: &Message, flow: &Flow) -> bool {
         let Some(first) = self.table.flow_of(request) else { return true };
         let is_same = flow.remote.ip() == first.remote.ip()
@@ -120,7 +111,7 @@ impl<W: World> Bridge<W> {
         let force = entry.call.peer(leg).is_some_and(|peer| entry.routes.peer(peer).force_rport);
         if let Err(error) = message.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
-            return self.answer_statelessly(&message, flow, 400, &error.to_string());
+            return self.answer_statelessly(&message, flow, error.status(), &error.to_string());
         }
         let back = self.response_flow_as(&message, flow, force);
         match self.table.on_request(&message, back, self.now, &mut self.table_out) {
@@ -150,14 +141,32 @@ impl<W: World> Bridge<W> {
         if let Some(connection) = flow.connection {
             self.world.close(connection);
         }
-        self.note_stranger(flow.remote, flow.transport);
+        self.complain_of_stranger(flow.remote, flow.transport);
     }
 
-    fn note_stranger(&mut self, source: SocketAddr, transport: Transport) {
+    /// A stream from `remote` broke the framing rules and was closed.
+    pub fn on_bad_framing(&mut self, remote: SocketAddr, error: &str) {
+        if !self.routes.knows(remote.ip()) {
+            return self.complain_of_stranger(remote, Transport::Tcp);
+        }
+        self.metrics.counters.rejected(Rejection::Framing);
+        self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+    }
+
+    fn complain_of_stranger(&mut self, source: SocketAddr, transport: Transport) {
         self.metrics.counters.rejected(Rejection::Stranger);
         if self.strangers.is_news(source.ip(), self.now) {
             let transport = transport.via();
             tracing::warn!(%source, transport, "message from an address that no peer allows; not answered");
+        }
+    }
+
+    /// The first in a minute stands in the log at WARN, the others at DEBUG.
+    pub(super) fn complain_of_peer(&mut self, remote: SocketAddr, error: impl Display, what: &'static str) {
+        if self.faulty.is_news(remote.ip(), self.now) {
+            tracing::warn!(%remote, %error, "{what}");
+        } else {
+            tracing::debug!(%remote, %error, "{what}");
         }
     }
 
@@ -173,9 +182,10 @@ impl<W: World> Bridge<W> {
 
     pub(super) fn response_flow_as(&self, request: &Message, flow: Flow, force_rport: bool) -> Flow {
         match request.top_via() {
-            Ok(via) if !flow.transport.is_reliable() => {
-                Flow { remote: response_destination(&via, flow.remote, force_rport), ..flow }
+            Ok(via) if flow.transport.is_reliable() => {
+                Flow { remote: response_listener(&via, flow.remote), ..flow }
             }
+            Ok(via) => Flow { remote: response_destination(&via, flow.remote, force_rport), ..flow },
             _ => flow,
         }
     }

@@ -15,9 +15,9 @@ use crate::transport::Event;
 
 use super::bridge::Bridge;
 use super::counters::as_gauge;
-use super::effects::Resolved;
 use super::lifecycle::Drain;
 use super::live::Live;
+use super::requests::Resolved;
 
 /// The bridge with its sockets, and what belongs to the process around it.
 pub(super) struct Server {

@@ -20,6 +20,13 @@ pub fn response_destination(via: &Via, source: SocketAddr, force_rport: bool) ->
     SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))
 }
 
+/// Where a new connection for responses is opened when the one that the request came by from `source` has ended
+/// (RFC 3261 §18.2.2): the port of sent-by, at the source's address.
+#[must_use]
+pub fn response_listener(via: &Via, source: SocketAddr) -> SocketAddr {
+    SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))
+}
+
 const DEFAULT_PORT: u16 = 5_060;
 
 #[cfg(test)]

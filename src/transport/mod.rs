@@ -170,6 +170,12 @@ impl Transports {
         }
     }
 
+    /// Whether that stream is still up.
+    #[must_use]
+    pub fn stands(&self, connection: ConnectionId) -> bool {
+        self.pool.contains(connection)
+    }
+
     /// The other side is a peer of ours: call it before anything is sent to a connection that came in. From here on its
     /// pings are answered (RFC 5626 §3.5.1), and it is neither counted against its source nor closed after a minute.
     pub fn recognise(&mut self, connection: ConnectionId) {
@@ -222,7 +228,9 @@ impl Transports {
                     events.push(Event::SendFailed { token, flow, error });
                 }
             }
-            Report::Accepted { listener, stream, remote } => self.pool.accept(listener, stream, remote),
+            Report::Accepted { listener, stream, remote } => {
+                self.pool.accept(listener, stream, remote, events);
+            }
             Report::Ended { connection, ended } => self.end(connection, &ended, events),
             Report::Unreachable(report) => {
                 if let Some(Some(listener)) = self.udp.get_mut(usize::from(report.listener.0)) {

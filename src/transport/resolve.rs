@@ -18,6 +18,8 @@ pub struct Targets {
     pub addresses: Vec<SocketAddr>,
     /// By what.
     pub transport: Transport,
+    /// Whether the URI named the transport; it is RFC 3263's choice otherwise.
+    pub is_named: bool,
 }
 
 /// Why a URI leads nowhere.
@@ -44,7 +46,7 @@ pub fn literal(uri: &Uri) -> Option<Result<Targets, ResolveError>> {
     match &uri.host {
         Host::Ip(address) => {
             let addresses = vec![SocketAddr::new(address.to_canonical(), port(uri))];
-            Some(Ok(Targets { addresses, transport }))
+            Some(Ok(Targets { addresses, transport, is_named: uri.transport().is_some() }))
         }
         Host::Name(_) => None,
     }
@@ -70,7 +72,7 @@ pub async fn resolve(uri: &Uri) -> Result<Targets, ResolveError> {
     if addresses.is_empty() {
         Err(ResolveError::NoAddress(name))
     } else {
-        Ok(Targets { addresses, transport })
+        Ok(Targets { addresses, transport, is_named: uri.transport().is_some() })
     }
 }
 

@@ -217,6 +217,10 @@ impl World for FakeWorld {
 
     fn recognise(&mut self, _connection: ConnectionId) {}
 
+    fn stands(&self, _connection: ConnectionId) -> bool {
+        true
+    }
+
     fn close(&mut self, connection: ConnectionId) {
         self.closed.push(connection);
     }

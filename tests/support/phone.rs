@@ -1,7 +1,7 @@
 //! A far end on real sockets: SIP over UDP as plain text, and one RTP socket.
 //!
-//! It reads lines and splits at colons, and shares no code with the product on purpose. It repeats nothing: loopback loses
-//! nothing, and what the bridge repeats is skipped by whoever waits for something else.
+//! It reads lines and splits at colons, and shares no code with the product on purpose. It repeats nothing: loopback
+//! loses nothing, and what the bridge repeats is skipped by whoever waits for something else.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::cell::Cell;

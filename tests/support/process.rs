@@ -1,7 +1,8 @@
-//! A running `trunkline serve`: the real binary on loopback addresses of its own, with its log, its HTTP side and its signals.
+//! A running `trunkline serve`: the real binary on loopback addresses of its own, with its log, HTTP and signals.
 //!
-//! Every instance has a network of its own within 127.0.0.0/8, made of this process's number, so that tests run side by
-//! side on the same well-known ports. Nothing here sleeps for luck: whatever is waited for is asked again until a deadline.
+//! Every instance has a network of its own within 127.0.0.0/8, made of this process's number, so that tests run side
+//! by side on the same well-known ports. Nothing here sleeps for luck: whatever is waited for is asked for again until
+//! a deadline.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::fs;
