@@ -9,7 +9,7 @@ mod calls;
 
 use std::time::Duration;
 
-use calls::digest::{Login, challenge, field};
+use calls::digest::{Login, field};
 use calls::{
     ByHand, CALLEE, CALLER, Callee, CalleeScript, Caller, CallerScript, End, Network, RETELL, RETELL_2,
     Request, Step, TRUNK, Way, Weather, answer, answer_to, ask, finish, header, headers, param, routes, run,
@@ -430,6 +430,11 @@ fn ours(way: Way, method: &str, request: &str, count: u32, name: &str) -> bool {
     let uri = request.split(' ').nth(1).unwrap();
     let login = Login { username, password: "secret", method, uri, count };
     header(request, name).is_some_and(|value| login.is_answered_by(value))
+}
+
+/// The one challenge of a 401.
+fn challenge(response: &str) -> &str {
+    header(response, "WWW-Authenticate").unwrap()
 }
 
 fn branch(text: &str) -> &str {
