@@ -52,14 +52,14 @@ fn ringing_is_told_once_also_after_a_183_and_other_18x_as_they_come() {
 }
 
 #[test]
-fn the_callees_phrase_and_passed_headers_go_with_its_18x() {
+fn passed_headers_go_with_an_18x_and_the_callees_phrase_does_not() {
     let step = Step::new(100, 182, "Three Before You").with_headers("X-Place: 3\r\nServer: theirs\r\n");
 
     let network =
         run(Way::ToTrunk, CallerScript::default(), CalleeScript::saying([step, Step::new(500, 200, "OK")]));
 
     let told = network.received(CALLER, "SIP/2.0 182 ")[0];
-    assert!(told.starts_with("SIP/2.0 182 Three Before You\r\n"), "{told}");
+    assert!(told.starts_with("SIP/2.0 182 Queued\r\n"), "{told}");
     assert_eq!((header(told, "X-Place"), header(told, "Server")), (Some("3"), None));
 }
 

@@ -13,7 +13,7 @@ use crate::sdp::codec::Payload;
 use crate::sdp::session::Session;
 use crate::sip::build::ResponseBuilder;
 use crate::sip::dialog::{AnswerRepeat, Dialog};
-use crate::sip::flow::Flow;
+use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::Message;
 
@@ -29,6 +29,8 @@ pub(super) struct Caller {
     /// Its INVITE; kept for the headers of what we answer and for the rules that read it.
     pub(super) invite: Message,
     pub(super) tx: ServerTx,
+    /// What its INVITE came by: `sent_by` is that transport's listener.
+    pub(super) transport: Transport,
     /// The path its last request came by.
     pub(super) flow: Flow,
     /// Where its INVITE came from: what `received` and `rport` of our responses say.
@@ -112,13 +114,12 @@ impl Caller {
     pub(super) fn progress(
         &mut self,
         code: u16,
-        reason: &str,
         headers: &[(Vec<u8>, Vec<u8>)],
         body: Option<&Bytes>,
         cx: &mut Cx<'_>,
     ) {
         let mut response =
-            with_headers(self.response(code, reason).header(Name::Contact, self.contact()), headers);
+            with_headers(self.response(code, "").header(Name::Contact, self.contact()), headers);
         let bytes = match body {
             Some(body) => response.body(SDP, body),
             None => {
@@ -156,7 +157,7 @@ impl Caller {
 
     /// `<sip:host:port;transport=tcp>`: where the caller's requests inside the dialog go.
     pub(super) fn contact(&self) -> String {
-        contact(&self.sent_by, self.flow.transport)
+        contact(&self.sent_by, self.transport)
     }
 }
 

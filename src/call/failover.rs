@@ -50,6 +50,7 @@ impl Call {
         if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
             return self.invite(hop, cx);
         }
+        self.state = State::Resolving;
         cx.out.push(Action::ReserveMedia { caller: self.caller.media_address(), callee });
         self.hops.push_front(hop);
     }
@@ -112,8 +113,7 @@ impl Call {
             code: 0,
         };
         self.send_invite(&mut attempt, cx);
-        let is_last = self.hops.is_empty() && self.targets.is_empty();
-        let silent_until = Some(Attempt::silent_until(is_last, cx));
+        let silent_until = Some(Attempt::silent_until(self.is_last_target(), cx));
         self.answer_by = cx.routes.peer(peer).answer_timeout.map(|timeout| cx.now + timeout);
         self.attempts.push(attempt);
         self.state = State::Calling { attempt: self.attempts.len() - 1, silent_until };
@@ -151,6 +151,11 @@ impl Call {
         }
         cx.out.push(Action::ClearLeg(Side::Callee));
         self.next_target(cx);
+    }
+
+    /// Whether nobody is left to be tried after the current attempt.
+    pub(super) fn is_last_target(&self) -> bool {
+        self.hops.is_empty() && self.targets.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.

@@ -28,8 +28,12 @@ impl Call {
         cx: &mut Cx<'_>,
     ) {
         let Some(method) = request.method() else { return };
+        let crosses_ours = method == Method::Bye && self.has_said_bye(leg);
         let order = match self.dialog_mut(leg, request) {
             Some(dialog) => dialog.on_request(request),
+            None if crosses_ours => {
+                return respond(request, tx, flow, 200, &[], cx);
+            }
             None => return respond(request, tx, flow, 481, &[], cx),
         };
         match order {
@@ -77,6 +81,14 @@ impl Call {
             if let Some(closing) = closing {
                 self.caller.bye(closing.headers, cx);
             }
+        }
+    }
+
+    /// Whether a BYE of ours is on its way to `leg`; one that crosses it is right, too (RFC 5407 §3).
+    fn has_said_bye(&self, leg: LegId) -> bool {
+        match self.attempt(leg) {
+            Some(callee) => !callee.goodbyes.is_empty(),
+            None => self.caller.goodbye.is_some(),
         }
     }
 

@@ -12,11 +12,12 @@ use crate::call::Input;
 use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
 use crate::sip::flow::{Flow, Transport};
+use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::{response_destination, response_listener};
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, Entry};
 use super::counters::{Rejection, Way};
 use super::dispatch::{Owner, owner};
 use super::world::World;
@@ -37,7 +38,7 @@ impl<W: World> Bridge<W> {
                 self.carry_out_table(Some(flow));
             }
             Owner::Stray => {}
-            _ if self.table.matches(&message) => self.on_known_transaction(&message, flow),
+            _ if self.table.matches(&message) => self.on_known_transaction(message, flow),
             Owner::Dialog(call, leg) => self.on_dialog_request(call, leg, message, flow),
             Owner::ForeignDialog => self.on_foreign_dialog(&message, flow),
             Owner::New => self.on_new_request(message, flow),
@@ -59,19 +60,27 @@ impl<W: World> Bridge<W> {
     }
 
     /// A retransmission, an ACK to a refusal, or a CANCEL of a standing INVITE.
-    fn on_known_transaction(&mut self, message: &Message, flow: Flow) {
-        if !self.is_of_its_peer(message, &flow) {
-            return self.on_foreign_dialog(message, flow);
+    fn on_known_transaction(&mut self, message: Message, flow: Flow) {
+        if !self.is_of_its_peer(&message, &flow) {
+            return self.on_foreign_dialog(&message, flow);
         }
-        let back = self.response_flow(message, flow);
-        let incoming = self.table.on_request(message, back, self.now, &mut self.table_out);
+        let back = self.response_flow(&message, flow);
+        let incoming = self.table.on_request(&message, back, self.now, &mut self.table_out);
         self.carry_out_table(Some(flow));
         match incoming {
-            Incoming::Cancel { cancel, invite } => self.on_cancel(message, cancel, invite, flow),
+            Incoming::Cancel { cancel, invite } => self.on_cancel(&message, cancel, invite, flow),
             Incoming::New(tx) | Incoming::CancelUnknown(tx) | Incoming::Merged(tx) => {
-                self.answer(message, tx, flow, 481, "", &[]);
+                self.answer(&message, tx, flow, 481, "", &[]);
             }
-            Incoming::Absorbed | Incoming::Ack => {}
+            Incoming::Ack => self.on_ack_of_answer(message, flow),
+            Incoming::Absorbed => {}
+        }
+    }
+
+    /// The ACK to a 2xx from a user agent that gave it the branch of its INVITE, as RFC 2543 had it.
+    fn on_ack_of_answer(&mut self, ack: Message, flow: Flow) {
+        if let Owner::Dialog(call, leg) = owner(&ack, &self.ids) {
+            self.on_dialog_request(call, leg, ack, flow);
         }
     }
 
@@ -85,8 +94,11 @@ impl<W: World> Bridge<W> {
     }
 
     fn on_cancel(&mut self, message: &Message, cancel: ServerTx, invite: ServerTx, flow: Flow) {
-        self.answer(message, cancel, flow, 200, "", &[]);
-        if let Some(&call) = self.invites.get(&invite) {
+        let call = self.invites.get(&invite).copied();
+        // The tag of the INVITE's own responses (RFC 3261 §9.2).
+        let tag = call.and_then(|call| Some(self.calls.get(&call)?.call.caller_tag().to_owned()));
+        self.answer_as(message, cancel, flow, 200, tag);
+        if let Some(call) = call {
             self.inbox.push_back((call, Input::Cancelled(message.clone())));
             self.work();
         }
@@ -136,7 +148,7 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// Nothing leaves for a stranger; a stream is closed.
+    /// Nothing leaves for a stranger; a stream is closed, unless somebody was recognised on it.
     pub(super) fn on_stranger(&mut self, flow: Flow) {
         if let Some(connection) = flow.connection {
             self.world.close(connection);
@@ -151,6 +163,17 @@ impl<W: World> Bridge<W> {
         }
         self.metrics.counters.rejected(Rejection::Framing);
         self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+    }
+
+    /// A stream to `remote` broke: an INVITE that went by it and was not answered yet is lost.
+    pub fn on_stream_broken(&mut self, remote: SocketAddr) {
+        let waiting = |entry: &Entry| entry.call.waits_by_stream(remote);
+        let lost: Vec<_> = self.calls.iter().filter_map(|(&id, entry)| Some((id, waiting(entry)?))).collect();
+        for (call, tx) in lost {
+            self.inbox.push_back((call, Input::TransportFailed(tx)));
+            self.table.on_transport_failed(TransactionOwner::Client(tx), self.now, &mut self.table_out);
+            self.carry_out_table(None);
+        }
     }
 
     fn complain_of_stranger(&mut self, source: SocketAddr, transport: Transport) {
@@ -190,6 +213,15 @@ impl<W: World> Bridge<W> {
         }
     }
 
+    /// Answers by transaction `tx` without further headers, under `tag` if there is one.
+    fn answer_as(&mut self, request: &Message, tx: ServerTx, flow: Flow, code: u16, tag: Option<String>) {
+        let tag = tag.unwrap_or_else(|| format!("{:016x}", self.ids.random()));
+        let response = ResponseBuilder::new(request, code, "", Some(&tag), flow.remote).no_body();
+        self.metrics.counters.response(code);
+        self.table.respond(tx, code, response, self.now, &mut self.table_out);
+        self.carry_out_table(Some(flow));
+    }
+
     /// Answers by transaction `tx`.
     pub(super) fn answer(
         &mut self,
@@ -198,7 +230,7 @@ impl<W: World> Bridge<W> {
         flow: Flow,
         code: u16,
         reason: &str,
-        headers: &[(crate::sip::headers::Name, String)],
+        headers: &[(Name, String)],
     ) {
         let tag = (code > 100).then(|| format!("{:016x}", self.ids.random()));
         let response = ResponseBuilder::new(request, code, reason, tag.as_deref(), flow.remote);
@@ -210,8 +242,22 @@ impl<W: World> Bridge<W> {
 
     /// Answers without keeping anything (RFC 3261 §8.2.7).
     pub(super) fn answer_statelessly(&mut self, request: &Message, flow: Flow, code: u16, reason: &str) {
+        self.answer_statelessly_with(request, flow, code, reason, &[]);
+    }
+
+    /// The same with headers.
+    pub(super) fn answer_statelessly_with(
+        &mut self,
+        request: &Message,
+        flow: Flow,
+        code: u16,
+        reason: &str,
+        headers: &[(Name, String)],
+    ) {
         let tag = format!("{:016x}", self.ids.random());
-        let bytes = ResponseBuilder::new(request, code, reason, Some(&tag), flow.remote).no_body();
+        let response = ResponseBuilder::new(request, code, reason, Some(&tag), flow.remote);
+        let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
+        let bytes = response.no_body();
         let back = self.response_flow(request, flow);
         self.metrics.counters.response(code);
         self.send(&back, bytes, TransactionOwner::Nobody, None);

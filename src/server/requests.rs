@@ -150,7 +150,6 @@ impl<W: World> Bridge<W> {
             && self.world.local(Transport::Tcp, hop.remote).is_some();
         let transport = if by_tcp { Transport::Tcp } else { hop.transport };
         let Some(local) = self.world.local(transport, hop.remote) else {
-            self.clients.insert(tx, Client { call, large: None });
             self.inbox.push_back((call, Input::TransportFailed(tx)));
             self.inbox.push_back((call, Input::ClientGone(tx)));
             return;
@@ -234,7 +233,8 @@ fn in_dialog(
     let Some(targets) = targets else { return back };
     let same_host = targets.addresses.iter().find(|address| address.ip() == flow.remote.ip());
     let Some(&remote) = same_host.or(targets.addresses.first()) else { return back };
-    if is_private(remote.ip()) && !is_private(flow.remote.ip()) {
+    let ip = remote.ip();
+    if ip.is_unspecified() || ip.is_multicast() || (is_private(ip) && !is_private(flow.remote.ip())) {
         return back;
     }
     let transport = if same_host.is_some() && !targets.is_named { flow.transport } else { targets.transport };
@@ -273,6 +273,8 @@ mod tests {
             ("sip:192.0.2.1:5070;transport=udp", "tcp 192.0.2.1:1024", true, "udp 192.0.2.1:5070"),
             ("sip:192.0.2.9:5070", "tcp 192.0.2.1:1024", true, "udp 192.0.2.9:5070"),
             ("sip:10.0.0.1:5070", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
+            ("sip:0.0.0.0:5070", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
+            ("sip:224.0.1.75", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
             ("tel:+14155550100", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
         ] {
             let targets = resolve::literal(&Uri::parse(uri.as_bytes()).unwrap()).unwrap().ok();

@@ -111,7 +111,12 @@ impl Server {
             Event::SendFailed { token, flow, error } => {
                 self.bridge.on_send_failed(ClientTx(token), flow, &error)
             }
-            Event::Closed { connection, remote } => tracing::debug!(?connection, %remote, "stream closed"),
+            Event::Closed { connection, remote, broken } => {
+                tracing::debug!(?connection, %remote, broken, "stream closed");
+                if broken {
+                    self.bridge.on_stream_broken(remote);
+                }
+            }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
         }
     }

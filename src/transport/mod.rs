@@ -57,6 +57,8 @@ pub enum Event {
         connection: ConnectionId,
         /// Its other end.
         remote: SocketAddr,
+        /// It was reset or lost, not closed in order: what was on its way did not arrive.
+        broken: bool,
     },
     /// The stream broke the framing rules and was closed; [`Event::Closed`] follows.
     BadFraming {
@@ -182,10 +184,12 @@ impl Transports {
         self.pool.recognise(connection);
     }
 
-    /// Closes a stream (a stranger's). Nothing of it comes as an event any more, except what was not sent; what the
-    /// last batch still holds of it is the caller's to drop.
+    /// Closes a stranger's stream; one that was recognised stays. Nothing of it comes as an event any more, except what
+    /// was not sent; what the last batch still holds of it is the caller's to drop.
     pub fn close(&mut self, connection: ConnectionId) {
-        self.pool.remove(connection, &Ended::Closed, &mut self.pending);
+        if !self.pool.is_recognised(connection) {
+            self.pool.remove(connection, &Ended::Closed, &mut self.pending);
+        }
     }
 
     /// Waits for at least one event, then appends as many as are there (bounded batch). Cancel-safe.
@@ -271,7 +275,7 @@ impl Transports {
             events.push(Event::BadFraming { remote: link.remote, error: ended.to_string() });
         }
         if link.is_standing() {
-            events.push(Event::Closed { connection, remote: link.remote });
+            events.push(Event::Closed { connection, remote: link.remote, broken: ended.is_broken() });
         }
     }
 

@@ -125,6 +125,11 @@ impl Pool {
         }
     }
 
+    /// Whether a peer was recognised on it, or we opened it.
+    pub(super) fn is_recognised(&self, connection: ConnectionId) -> bool {
+        self.connections.get(&connection).is_some_and(|connection| connection.link.is_recognised())
+    }
+
     /// Forgets a connection and ends its task; what it had not sent fails for the reason `ended`.
     pub(super) fn remove(
         &mut self,

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::call::admit::{Refused, offer_of};
-use crate::call::bridge::leg_media;
+use crate::call::callee::leg_media;
 use crate::call::caller::{ALLOW, Progress, SDP, contact};
 use crate::call::contract::{Action, Cx};
 use crate::call::failover::host_of;
@@ -140,6 +140,7 @@ impl Call {
             (Some(&mut attempt.local), agreed)
         };
         let (Some(local), Some((codec, _))) = (local, agreed) else { return Err(Refused::NoOffer) };
+        negotiate::same_family(audio, local.rtp.ip())?;
         let codec = negotiate::matching(audio, codec)?;
         let sdp = local.answer(offer, codec, audio.dtmf, negotiate::mirrored(audio.direction));
         let held = audio.direction != Direction::SendRecv;
@@ -166,9 +167,16 @@ impl Call {
         self.attempt(leg).map_or(&self.caller.sent_by, |attempt| &attempt.hop.sent_by)
     }
 
+    fn contact(&self, leg: LegId) -> String {
+        match self.attempt(leg) {
+            Some(attempt) => contact(&attempt.hop.sent_by, attempt.hop.transport),
+            None => self.caller.contact(),
+        }
+    }
+
     fn ok(&self, leg: LegId, request: &Message, flow: Flow) -> ResponseBuilder {
         ResponseBuilder::new(request, 200, "", None, flow.remote)
-            .header(Name::Contact, contact(self.sent_by(leg), flow.transport))
+            .header(Name::Contact, self.contact(leg))
             .header(Name::Allow, ALLOW)
     }
 
