@@ -13,7 +13,7 @@ use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::transaction::Owner;
 use crate::sip::uri::Uri;
-use crate::transport::resolve::{self, Targets};
+use crate::transport::resolve::{self, Target, Targets};
 
 use super::bridge::{Bridge, Client};
 use super::world::World;
@@ -199,9 +199,8 @@ impl<W: World> Bridge<W> {
     }
 
     fn hops(&mut self, targets: &Targets) -> Vec<Hop> {
-        let transport = targets.transport;
-        let mut hops = Vec::with_capacity(targets.addresses.len());
-        for &remote in &targets.addresses {
+        let mut hops = Vec::with_capacity(targets.targets.len());
+        for &Target { transport, address: remote } in &targets.targets {
             if let Some(local) = self.world.local(transport, remote) {
                 hops.push(Hop { remote, transport, sent_by: local.sent_by });
             }
@@ -231,16 +230,19 @@ fn in_dialog(
 ) -> (SocketAddr, Transport, Option<ConnectionId>) {
     let back = (flow.remote, flow.transport, flow.connection);
     let Some(targets) = targets else { return back };
-    let same_host = targets.addresses.iter().find(|address| address.ip() == flow.remote.ip());
-    let Some(&remote) = same_host.or(targets.addresses.first()) else { return back };
-    if is_private(remote.ip()) && !is_private(flow.remote.ip()) {
+    let is_same_host = |target: &&Target| target.address.ip() == flow.remote.ip();
+    let same_host = || targets.targets.iter().filter(is_same_host);
+    let same_way = same_host().find(|target| target.transport == flow.transport);
+    let same_host = same_way.or_else(|| same_host().next());
+    let Some(&Target { transport, address }) = same_host.or(targets.targets.first()) else { return back };
+    if is_private(address.ip()) && !is_private(flow.remote.ip()) {
         return back;
     }
-    let transport = if same_host.is_some() && !targets.is_named { flow.transport } else { targets.transport };
+    let transport = if same_host.is_some() && !targets.is_named { flow.transport } else { transport };
     if same_host.is_some() && transport == flow.transport && stands {
         return back;
     }
-    (remote, transport, None)
+    (address, transport, None)
 }
 
 /// Whether packets from the public Internet cannot reach `ip`.
@@ -294,6 +296,23 @@ mod tests {
             let by = connection.map(|id| format!(" #{}", id.0)).unwrap_or_default();
             assert_eq!(format!("{} {remote}{by}", transport.param()), expected, "{uri} after {from}");
         }
+    }
+
+    #[test]
+    fn of_several_targets_at_the_peers_host_the_one_by_its_own_transport_is_taken() {
+        let target = |transport, address: &str| Target { transport, address: address.parse().unwrap() };
+        let targets = Targets {
+            targets: vec![
+                target(Transport::Tcp, "192.0.2.9:5060"),
+                target(Transport::Tcp, "192.0.2.1:5060"),
+                target(Transport::Udp, "192.0.2.1:5080"),
+            ],
+            is_named: false,
+        };
+
+        let (remote, transport, _) = in_dialog(Some(&targets), flow("udp 192.0.2.1:1024"), false);
+
+        assert_eq!(format!("{} {remote}", transport.param()), "udp 192.0.2.1:5080");
     }
 
     fn flow(path: &str) -> Flow {
