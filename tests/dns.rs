@@ -121,8 +121,10 @@ async fn what_no_listener_reaches_is_left_out() {
 
     let targets = look_up_by(&resolver, "sip:carrier.example").await.unwrap();
     let v6 = look_up_by(&resolver, "sip:v6.example;transport=tcp").await;
+    let mixed = resolver_with(server.address, &["tcp 127.0.0.1:5060", "udp [::1]:5060"]);
 
     assert_eq!(targets, ["tcp 192.0.2.1:5080"]);
+    assert_eq!(look_up_by(&mixed, "sip:carrier.example").await.unwrap(), ["udp [2001:db8::1]:5070"]);
     assert_eq!(v6, Err(ResolveError::NoAddress("v6.example".to_owned())));
 }
 
