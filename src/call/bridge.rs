@@ -12,9 +12,9 @@ use crate::sdp::session::{Audio, Direction as Flowing, Session};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::headers::HeaderError;
-use crate::sip::message::{Message, Method};
+use crate::sip::message::Message;
 
-use super::attempt::Progress;
+use super::attempt::{MAX_FORKS, Progress};
 use super::contract::{Action, Cx, Input, Offered};
 use super::failure::{Failure, tries_next_target};
 use super::record::EndedBy;
@@ -44,13 +44,16 @@ impl Call {
         let Some(code) = response.status() else { return };
         let Some(index) = self.attempts.iter().position(|attempt| attempt.open.contains(&tx)) else {
             if code >= 200 {
-                self.caller.open.retain(|&open| open != tx);
+                self.caller.on_response(tx, &response, flow, cx);
             }
             return;
         };
         let attempt = &mut self.attempts[index];
         if attempt.tx != tx {
-            return self.on_response_in_dialog(index, tx, code, &response, cx);
+            if code >= 200 {
+                attempt.on_response(tx, &response, flow, cx);
+            }
+            return;
         }
         match (attempt.progress, code) {
             (_, 200..=299) => self.on_success(index, &response, flow, cx),
@@ -80,6 +83,7 @@ impl Call {
             100 | 199 => return,
             _ => attempt.progress = Progress::Pending { alerted: true },
         }
+        attempt.open_early(response);
         let early = self.take_early_media(index, code, response, cx);
         if code == 180 && self.caller.alerted {
             return;
@@ -158,16 +162,16 @@ impl Call {
         let attempt = &mut self.attempts[index];
         attempt.flow = Some(flow);
         attempt.code = response.status().unwrap_or(200);
-        let Some(dialog) = attempt.invite_message().and_then(|invite| Dialog::uac(&invite, response).ok())
-        else {
+        let Some(dialog) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
-            let error = "its 200 has no usable Contact or tag";
+            let error = "no dialog can be formed with it";
             return self.fail(Failure::bad_answer(&callee, error, self.direction), cx);
         };
         let to = attempt.destination(&dialog);
-        let ack = attempt.with_credentials(dialog.ack(attempt.identity.cseq), Method::Ack, cx).no_body();
+        let ack = attempt.ack(&dialog, cx);
         let tx = cx.ids.client_tx();
         cx.out.push(Action::Ack { tx, peer: attempt.peer, draft: ack.clone(), to: to.clone() });
+        attempt.answers.accept();
         attempt.ack = Some((tx, ack, to));
         attempt.dialog = Some(dialog);
         attempt.progress = Progress::Answered;
@@ -176,7 +180,7 @@ impl Call {
         let sdp = match connected {
             Ok(sdp) => sdp,
             Err(error) => {
-                self.close_callee(index, &[], cx);
+                self.close_callee(index, Vec::new(), cx);
                 return self.fail(Failure::bad_answer(&callee, &error, self.direction), cx);
             }
         };
@@ -196,17 +200,14 @@ impl Call {
             return;
         }
         let invite = attempt.invite_message();
-        let Some(mut dialog) = invite.and_then(|invite| Dialog::uac(&invite, response).ok()) else { return };
+        let Some(dialog) = invite.and_then(|invite| Dialog::uac(&invite, response).ok()) else { return };
         attempt.flow.get_or_insert(flow);
         let to = attempt.destination(&dialog);
-        let ack = attempt.with_credentials(dialog.ack(attempt.identity.cseq), Method::Ack, cx).no_body();
+        let ack = attempt.ack(&dialog, cx);
         let ack_tx = cx.ids.client_tx();
         cx.out.push(Action::Ack { tx: ack_tx, peer: attempt.peer, draft: ack.clone(), to: to.clone() });
-        let bye = attempt.with_credentials(dialog.request(Method::Bye), Method::Bye, cx).no_body();
-        let tx = cx.ids.client_tx();
-        attempt.open.push(tx);
-        attempt.forks.push((dialog.remote_tag().to_owned(), ack_tx, ack, to.clone()));
-        cx.out.push(Action::Request { tx, leg: attempt.leg, peer: attempt.peer, draft: bye, to });
+        attempt.forks.push((dialog.remote_tag().to_owned(), ack_tx, ack, to));
+        attempt.bye(dialog, Vec::new(), cx);
     }
 
     fn on_refusal(&mut self, index: usize, code: u16, response: Message, cx: &mut Cx<'_>) {
@@ -291,7 +292,7 @@ impl Call {
         };
         let reason = format!("no audio came from {} for the silence time-out", cx.routes.peer(peer).name);
         self.close_caller(Vec::new(), cx);
-        self.close_callee(attempt, &[], cx);
+        self.close_callee(attempt, Vec::new(), cx);
         self.finish(EndedBy::Trunkline, 200, reason, cx);
     }
 
@@ -306,7 +307,7 @@ impl Call {
             }
             State::Answered { attempt } => {
                 self.close_caller(Vec::new(), cx);
-                self.close_callee(attempt, &[], cx);
+                self.close_callee(attempt, Vec::new(), cx);
                 self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
             }
         }
@@ -348,6 +349,3 @@ pub(super) fn leg_media(audio: &Audio, audio_payload_type: u8, dtmf_payload_type
 fn phrase(response: &Message) -> String {
     String::from_utf8_lossy(response.reason()).into_owned()
 }
-
-/// More 2xx of one INVITE than this are not answered: no fork is that wide.
-const MAX_FORKS: usize = 16;

@@ -18,7 +18,9 @@ use crate::sip::headers::Name;
 use crate::sip::message::Message;
 
 use super::audio;
+use super::auth::Answers;
 use super::contract::{Action, Cx};
+use super::goodbye::{Goodbye, Passed};
 
 /// The caller's leg.
 #[derive(Debug)]
@@ -43,6 +45,10 @@ pub(super) struct Caller {
     pub(super) progress: Progress,
     /// Code of the final response it got.
     pub(super) code: u16,
+    /// Its challenges.
+    pub(super) answers: Answers,
+    /// The BYE that is out.
+    pub(super) goodbye: Option<Goodbye>,
     /// Client transactions (BYE) whose end is awaited.
     pub(super) open: Vec<ClientTx>,
 }
@@ -72,7 +78,7 @@ pub(super) enum Progress {
 /// A BYE that waits for the ACK: the headers that it will carry.
 #[derive(Debug)]
 pub(super) struct Closing {
-    pub(super) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) headers: Passed,
 }
 
 impl Caller {

@@ -9,10 +9,10 @@ use crate::routing::Kind;
 use crate::rtp::leg::Side;
 use crate::sdp::build::Local;
 use crate::sdp::negotiate;
-use crate::sip::headers::Name;
 use crate::sip::uri::Host;
 
 use super::attempt::{Attempt, Extra, Identity, Progress, TELEPHONE_EVENT};
+use super::auth::Answers;
 use super::contract::{Action, Cx, Hop};
 use super::failure::Failure;
 use super::{Call, State, audio};
@@ -97,20 +97,21 @@ impl Call {
             tx: cx.ids.client_tx(),
             invite: None,
             progress: Progress::Pending { alerted: false },
+            early: Vec::new(),
             dialog: None,
             flow: None,
             local,
             offered: codecs,
             accepted: None,
-            challenges: 0,
-            challenge: None,
-            nonce_count: 0,
+            answers: Answers::default(),
+            authorization: Vec::new(),
             ack: None,
             forks: Vec::new(),
+            goodbyes: Vec::new(),
             open: Vec::new(),
             code: 0,
         };
-        self.send_invite(&mut attempt, None, cx);
+        self.send_invite(&mut attempt, cx);
         let is_last = self.hops.is_empty() && self.targets.is_empty();
         let silent_until = Some(Attempt::silent_until(is_last, cx));
         self.answer_by = cx.routes.peer(peer).answer_timeout.map(|timeout| cx.now + timeout);
@@ -119,12 +120,7 @@ impl Call {
     }
 
     /// Sends the INVITE of `attempt` as its identity stands, with credentials when it was challenged.
-    pub(super) fn send_invite(
-        &self,
-        attempt: &mut Attempt,
-        authorization: Option<(Name, String)>,
-        cx: &mut Cx<'_>,
-    ) {
+    pub(super) fn send_invite(&self, attempt: &mut Attempt, cx: &mut Cx<'_>) {
         let headers = self.headers_toward(attempt.peer, &attempt.hop.sent_by, Some(&self.caller.invite), cx);
         let sdp = attempt.local.last().unwrap_or_default();
         let received = self.caller.invite.max_forwards().ok().flatten();
@@ -132,7 +128,6 @@ impl Call {
             max_forwards: received.map_or(70, |hops| hops.saturating_sub(1)),
             headers: &headers,
             sdp: &sdp,
-            authorization,
         };
         attempt.send_invite(&extra, cx);
     }

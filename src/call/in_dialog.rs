@@ -11,6 +11,7 @@ use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 
+use super::admit::supports_required;
 use super::attempt;
 use super::caller::{ALLOW, Progress};
 use super::contract::{Action, Cx};
@@ -27,7 +28,7 @@ impl Call {
         cx: &mut Cx<'_>,
     ) {
         let Some(method) = request.method() else { return };
-        let order = match self.dialog_mut(leg) {
+        let order = match self.dialog_mut(leg, request) {
             Some(dialog) => dialog.on_request(request),
             None => return respond(request, tx, flow, 481, &[], cx),
         };
@@ -35,6 +36,9 @@ impl Call {
             Ok(CSeqOrder::Next) => {}
             Ok(CSeqOrder::Old) => return respond(request, tx, flow, 500, &[], cx),
             Err(_) => return respond(request, tx, flow, 400, &[], cx),
+        }
+        if let Err(refused) = supports_required(request) {
+            return self.refuse(leg, tx, request, flow, &refused, cx);
         }
         self.moved(leg, flow);
         match method {
@@ -71,12 +75,17 @@ impl Call {
             let closing = closing.take();
             self.caller.progress = Progress::Confirmed;
             if let Some(closing) = closing {
-                self.bye_caller(&closing.headers, cx);
+                self.caller.bye(closing.headers, cx);
             }
         }
     }
 
+    /// A callee must not say BYE in an early dialog (RFC 3261 §15); its INVITE is still ours to end.
     fn on_bye(&mut self, leg: LegId, tx: ServerTx, bye: &Message, flow: Flow, cx: &mut Cx<'_>) {
+        let early = |callee: &attempt::Attempt| matches!(callee.progress, attempt::Progress::Pending { .. });
+        if self.attempt(leg).is_some_and(early) {
+            return respond(bye, tx, flow, 481, &[], cx);
+        }
         respond(bye, tx, flow, 200, &[], cx);
         if leg == LegId::CALLER {
             self.on_bye_from_caller(bye, cx);
@@ -100,7 +109,7 @@ impl Call {
         let State::Answered { attempt } = self.state else { return };
         let callee = &self.attempts[attempt];
         let headers = self.headers_toward(callee.peer, &callee.hop.sent_by, Some(bye), cx);
-        self.close_callee(attempt, &headers, cx);
+        self.close_callee(attempt, headers, cx);
         self.finish(EndedBy::Caller, 200, "the caller hung up".into(), cx);
     }
 
@@ -116,14 +125,17 @@ impl Call {
         self.finish(EndedBy::Callee, 200, "the callee hung up".into(), cx);
     }
 
-    /// The dialog of `leg`, while requests inside it are still answered.
-    pub(super) fn dialog_mut(&mut self, leg: LegId) -> Option<&mut crate::sip::dialog::Dialog> {
+    /// The dialog of `leg` that `request` belongs to, while requests inside it are still answered.
+    pub(super) fn dialog_mut(
+        &mut self,
+        leg: LegId,
+        request: &Message,
+    ) -> Option<&mut crate::sip::dialog::Dialog> {
         if leg == LegId::CALLER {
             let open = !matches!(self.caller.progress, Progress::Closed);
             return open.then_some(&mut self.caller.dialog);
         }
-        let attempt = self.attempt_mut(leg)?;
-        if attempt.progress == attempt::Progress::Answered { attempt.dialog.as_mut() } else { None }
+        self.attempt_mut(leg)?.dialog_of(request)
     }
 
     /// Remembers the path of the newest request of `leg`: a stream may have been opened anew.

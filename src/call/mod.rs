@@ -22,6 +22,7 @@ mod contract;
 mod failover;
 mod failure;
 mod finish;
+mod goodbye;
 mod in_dialog;
 pub mod interwork;
 pub mod record;
@@ -139,9 +140,7 @@ impl Call {
         if leg == LegId::CALLER {
             self.caller.dialog.matches(request)
         } else {
-            self.attempt(leg)
-                .and_then(|attempt| attempt.dialog.as_ref())
-                .is_some_and(|dialog| dialog.matches(request))
+            self.attempt(leg).is_some_and(|attempt| attempt.matches(request))
         }
     }
 
@@ -205,6 +204,8 @@ impl Call {
             alerted: false,
             progress: caller::Progress::Pending,
             code: 0,
+            answers: auth::Answers::default(),
+            goodbye: None,
             open: Vec::new(),
         };
         Ok(Self {

@@ -88,7 +88,7 @@ impl Call {
     pub(super) fn end_answered(&mut self, reason: &str, cx: &mut Cx<'_>) {
         if let State::Answered { attempt } = self.state {
             self.close_caller(Vec::new(), cx);
-            self.close_callee(attempt, &[], cx);
+            self.close_callee(attempt, Vec::new(), cx);
             self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
         }
     }

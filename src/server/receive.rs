@@ -60,7 +60,7 @@ impl<W: World> Bridge<W> {
 
     /// A retransmission, an ACK to a refusal, or a CANCEL of a standing INVITE.
     fn on_known_transaction(&mut self, message: &Message, flow: Flow) {
-        if message.method() == Some(Method::Cancel) && !self.may_cancel(message, &flow) {
+        if !self.is_of_its_peer(message, &flow) {
             return self.on_foreign_dialog(message, flow);
         }
         let back = self.response_flow(message, flow);
@@ -75,12 +75,13 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// Whether `cancel` comes by the connection of its INVITE, from the same address or from another of that peer.
-    fn may_cancel(&self, cancel: &Message, flow: &Flow) -> bool {
-        let Some(invite) = self.table.flow_of(cancel) else { return true };
-        let is_same = flow.remote.ip() == invite.remote.ip()
-            || (flow.connection.is_some() && flow.connection == invite.connection);
-        is_same || self.routes.are_of_one_peer(flow.remote.ip(), invite.remote.ip())
+    /// Whether `request` comes by the connection of the transaction it belongs to, from the same address or from
+    /// another of that peer.
+    fn is_of_its_peer(&self, request: &Message, flow: &Flow) -> bool {
+        let Some(first) = self.table.flow_of(request) else { return true };
+        let is_same = flow.remote.ip() == first.remote.ip()
+            || (flow.connection.is_some() && flow.connection == first.connection);
+        is_same || self.routes.are_of_one_peer(flow.remote.ip(), first.remote.ip())
     }
 
     fn on_cancel(&mut self, message: &Message, cancel: ServerTx, invite: ServerTx, flow: Flow) {
@@ -99,6 +100,9 @@ impl<W: World> Bridge<W> {
             || entry.call.peer(leg).is_some_and(|peer| entry.routes.allows(peer, source));
         if !allowed {
             return self.on_foreign_dialog(&message, flow);
+        }
+        if let Some(connection) = flow.connection {
+            self.world.recognise(connection);
         }
         if message.method() == Some(Method::Ack) {
             self.inbox.push_back((id, Input::Ack { leg, message }));

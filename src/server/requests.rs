@@ -4,13 +4,14 @@
 //! reached: see [`in_dialog`].
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::call::{Destination, Hop, Input};
 use crate::id::{CallId, ClientTx, PeerId};
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Flow, Transport};
+use crate::sip::nat::is_private;
 use crate::sip::transaction::Owner;
 use crate::sip::uri::Uri;
 use crate::transport::resolve::{self, Target, Targets};
@@ -243,19 +244,6 @@ fn in_dialog(
         return back;
     }
     (address, transport, None)
-}
-
-/// Whether packets from the public Internet cannot reach `ip`.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
-        }
-    }
 }
 
 /// A request longer than this goes by TCP (RFC 3261 §18.1.1).
