@@ -14,7 +14,7 @@ use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::nat::is_private;
 use crate::sip::transaction::Owner;
 use crate::sip::uri::Uri;
-use crate::transport::resolve::{self, Targets};
+use crate::transport::resolve::{self, Target, Targets};
 
 use super::bridge::{Bridge, Client};
 use super::world::World;
@@ -199,9 +199,8 @@ impl<W: World> Bridge<W> {
     }
 
     fn hops(&mut self, targets: &Targets) -> Vec<Hop> {
-        let transport = targets.transport;
-        let mut hops = Vec::with_capacity(targets.addresses.len());
-        for &remote in &targets.addresses {
+        let mut hops = Vec::with_capacity(targets.targets.len());
+        for &Target { transport, address: remote } in &targets.targets {
             if let Some(local) = self.world.local(transport, remote) {
                 hops.push(Hop { remote, transport, sent_by: local.sent_by });
             }
@@ -222,8 +221,9 @@ impl<W: World> Bridge<W> {
 /// - A target that the peer's own side of a NAT can't be reached by, or that cannot be looked up: back along the flow.
 /// - A URI at the address its messages come from that names no transport means the one it speaks, though
 ///   RFC 3263 §4.1 has it be UDP: many user agents leave `transport=tcp` out of their Contact.
-/// - A standing connection to the same address is used (RFC 3261 §18). One that ended is not dialled again: its other
-///   end was a port of the moment; the target's is where the peer listens.
+/// - A standing connection to the same address is used (RFC 3261 §18), and to a private one too: a host with two networks
+///   writes the address of either. One that ended is not dialled again: its other end was a port of the moment; the
+///   target's is where the peer listens.
 fn in_dialog(
     targets: Option<&Targets>,
     flow: Flow,
@@ -231,17 +231,21 @@ fn in_dialog(
 ) -> (SocketAddr, Transport, Option<ConnectionId>) {
     let back = (flow.remote, flow.transport, flow.connection);
     let Some(targets) = targets else { return back };
-    let same_host = targets.addresses.iter().find(|address| address.ip() == flow.remote.ip());
-    let Some(&remote) = same_host.or(targets.addresses.first()) else { return back };
-    let ip = remote.ip();
+    let is_same_host = |target: &&Target| target.address.ip() == flow.remote.ip();
+    let same_host = || targets.targets.iter().filter(is_same_host);
+    let same_way = same_host().find(|target| target.transport == flow.transport);
+    let same_host = same_way.or_else(|| same_host().next());
+    let Some(&Target { transport, address }) = same_host.or(targets.targets.first()) else { return back };
+    let ip = address.ip();
     if ip.is_unspecified() || ip.is_multicast() || (is_private(ip) && !is_private(flow.remote.ip())) {
         return back;
     }
-    let transport = if same_host.is_some() && !targets.is_named { flow.transport } else { targets.transport };
-    if same_host.is_some() && transport == flow.transport && stands {
+    let may_be_same = same_host.is_some() || (stands && is_private(ip));
+    let transport = if may_be_same && !targets.is_named { flow.transport } else { transport };
+    if may_be_same && transport == flow.transport && stands {
         return back;
     }
-    (remote, transport, None)
+    (address, transport, None)
 }
 
 /// A request longer than this goes by TCP (RFC 3261 §18.1.1).
@@ -275,6 +279,10 @@ mod tests {
             ("sip:10.0.0.1:5070", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
             ("sip:0.0.0.0:5070", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
             ("sip:224.0.1.75", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
+            ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", true, "tcp 10.0.0.1:1024 #7"),
+            ("sip:10.0.0.9:5070;transport=tcp", "tcp 127.0.0.1:1024", true, "tcp 127.0.0.1:1024 #7"),
+            ("sip:10.0.0.9:5070;transport=udp", "tcp 10.0.0.1:1024", true, "udp 10.0.0.9:5070"),
+            ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", false, "udp 10.0.0.9:5070"),
             ("tel:+14155550100", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
         ] {
             let targets = resolve::literal(&Uri::parse(uri.as_bytes()).unwrap()).unwrap().ok();
@@ -284,6 +292,23 @@ mod tests {
             let by = connection.map(|id| format!(" #{}", id.0)).unwrap_or_default();
             assert_eq!(format!("{} {remote}{by}", transport.param()), expected, "{uri} after {from}");
         }
+    }
+
+    #[test]
+    fn of_several_targets_at_the_peers_host_the_one_by_its_own_transport_is_taken() {
+        let target = |transport, address: &str| Target { transport, address: address.parse().unwrap() };
+        let targets = Targets {
+            targets: vec![
+                target(Transport::Tcp, "192.0.2.9:5060"),
+                target(Transport::Tcp, "192.0.2.1:5060"),
+                target(Transport::Udp, "192.0.2.1:5080"),
+            ],
+            is_named: false,
+        };
+
+        let (remote, transport, _) = in_dialog(Some(&targets), flow("udp 192.0.2.1:1024"), false);
+
+        assert_eq!(format!("{} {remote}", transport.param()), "udp 192.0.2.1:5080");
     }
 
     fn flow(path: &str) -> Flow {
