@@ -141,7 +141,7 @@ fn a_name_server_is_named_by_its_address() {
     assert_eq!(
         with_peers("[dns]\nservers = [\"192.0.2.53\", \"[2001:db8::53]:5353\", \"ns.example\"]\n"),
         [
-            "2:47: \"ns.example\" is no IP address; write the address of a name server, such as \"192.0.2.53\" \
+            "2:49: \"ns.example\" is no IP address; write the address of a name server, such as \"192.0.2.53\" \
              or \"192.0.2.53:5353\""
         ]
     );
