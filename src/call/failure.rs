@@ -3,6 +3,7 @@
 //! Retell's codes mean something else than they say: its 486 is "no agent came", not "busy", so toward a trunk it must
 //! not be 486. A carrier's code is passed as it is, because Retell derives its disconnection reason from it.
 
+use crate::routing::limits::Full;
 use crate::sip::message::Message;
 
 use super::record::{Direction, EndedBy};
@@ -78,6 +79,11 @@ impl Failure {
     /// No media ports.
     pub(super) fn no_media(reason: String) -> Self {
         Self { retry_after: Some(5), ..Self::ours(503, &reason) }
+    }
+
+    /// The callee takes no more calls for now.
+    pub(super) fn full(full: &Full) -> Self {
+        Self { retry_after: Some(full.retry_after_s()), ..Self::ours(503, &full.to_string()) }
     }
 
     /// Ended by us, with `code` for the caller.

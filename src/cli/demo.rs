@@ -135,6 +135,9 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
 
 fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
     PeerConfig {
+        max_calls: 0,
+        calls_per_second: 0,
+        queue_s: 5,
         name: name.to_owned(),
         uris: vec![uri],
         allow: vec![allow.into()],
