@@ -55,15 +55,7 @@ fn allocations_of_a_media_thread() -> u64 {
     let addresses = [0, 1].map(|end: usize| ends[end].local_addr().unwrap());
     let reserved = engine.reserve(CallId(1), addresses[0].ip(), addresses[1].ip()).unwrap();
     for (side, remote) in [Side::Caller, Side::Callee].into_iter().zip(addresses) {
-        let media = LegMedia {
-            remote,
-            remote_rtcp: remote,
-            audio_payload_type: 0,
-            dtmf_payload_type: None,
-            sends: true,
-            receives: true,
-        };
-        engine.set_leg(CallId(1), side, media);
+        engine.set_leg(CallId(1), side, LegMedia::new(remote, 0));
     }
     engine.answered(CallId(1));
     let (mut datagram, mut arrived) = (packet(), [0; 400]);

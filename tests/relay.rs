@@ -442,7 +442,7 @@ impl Peer {
 fn engine(address: &str, ports: [u16; 2], silence_timeout_s: u32) -> (Engine, Receiver<Event>) {
     let (sender, events) = mpsc::channel();
     let sender = Mutex::new(sender);
-    let config = Config { listen: vec![ip(address)], advertise: vec![], ports, silence_timeout_s };
+    let config = Config { listen: vec![ip(address)], ports, silence_timeout_s, ..Config::default() };
     let report = move |event| sender.lock().unwrap().send(event).unwrap_or_default();
     (Engine::start(&config, Arc::new(report)).unwrap(), events)
 }
@@ -462,8 +462,7 @@ fn collect_for(events: &Receiver<Event>, span: Duration) -> Vec<Event> {
 }
 
 fn media(remote: SocketAddr, (audio_payload_type, dtmf_payload_type): (u8, Option<u8>)) -> LegMedia {
-    let remote_rtcp = above(remote);
-    LegMedia { remote, remote_rtcp, audio_payload_type, dtmf_payload_type, sends: true, receives: true }
+    LegMedia { dtmf_payload_type, ..LegMedia::new(remote, audio_payload_type) }
 }
 
 /// PCMU on both legs.

@@ -1,7 +1,7 @@
 //! The handle that signalling holds: reserves ports, says who is where, reads counters.
 //!
 //! All of it happens on the signalling thread, which is never made to wait: what a media thread must know is left in its
-//! mailbox, and what it counts is read from atomics. A call stays with one media thread from reservation to release.
+//! mailbox, and what it counts is read from atomics. Both legs of a call are with one media thread, and change it together.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,13 +15,14 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::address::{Addresses, Local};
 use super::counters::LegCounters;
 use super::forward::{Leg, Reason};
+use super::handle::{Handle, Setup};
 use super::latch::Signalled;
 use super::limits::Capacity;
 use super::mailbox::{Command, StreamId};
 use super::ports::{Pair, Ports};
+use super::socket::cpus;
 use super::stream::{Half, Stream};
-use super::worker::Handle;
-use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Side};
+use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Rtcp, Side};
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
@@ -70,8 +71,14 @@ impl Engine {
         let silence_timeout = Some(config.silence_timeout_s)
             .filter(|&seconds| seconds > 0)
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        let start = |n: usize| Handle::start(format!("media-{n}"), silence_timeout, Arc::clone(&events));
+        let cpus = cpus()?;
+        let threads = match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads as usize,
+        };
+        let cpu = |n: usize| cpus.get(n % cpus.len().max(1)).copied().filter(|_| config.pin_threads);
+        let setup = Setup { silence_timeout, events };
+        let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
         let addresses = Addresses::new(config);
         Ok(Self {
             workers: (0..threads).map(start).collect::<io::Result<_>>()?,
@@ -108,10 +115,8 @@ impl Engine {
             [0, 1].map(|side| SocketAddr::new(locals[side].advertised, pairs[side].port));
         let reserved = Reserved { caller: caller_end, callee: callee_end };
         let counters = [Arc::<LegCounters>::default(), Arc::default()];
-        let halves = [0, 1].map(|side| {
-            let Pair { rtp, rtcp, .. } = pairs[side];
-            Half::new(self.leg(), Arc::clone(&counters[side]), rtp, rtcp)
-        });
+        let halves =
+            [0, 1].map(|side| Half::new(self.leg(), Arc::clone(&counters[side]), pairs[side].sockets));
         let worker = pairs[0].worker;
         let stream = self.workers[worker].open(Box::new(Stream::new(call, halves)));
         let described = [false; 2];
@@ -127,8 +132,13 @@ impl Engine {
         known.described[side as usize] = true;
         self.streams_active += usize::from(!both && known.described == [true; 2]);
         let signalled = Signalled::new(media.remote, known.peers[side as usize]);
-        let (id, at) = (known.stream, clock::now());
-        self.workers[known.worker].push(Command::Describe { id, side, signalled, media, at });
+        let (id, at, worker) = (known.stream, clock::now(), &mut self.workers[known.worker]);
+        if media.rtcp == Rtcp::Separate
+            && let Some(rtcp) = self.ports.open_rtcp(&mut known.pairs[side as usize], worker)
+        {
+            worker.push(Command::OpenRtcp { id, side, rtcp });
+        }
+        worker.push(Command::Describe { id, side, signalled, media, at });
     }
 
     /// Forgets who is at `side` (the next target is tried); its ports stay reserved, its counters begin at 0.
@@ -162,6 +172,29 @@ impl Engine {
     pub fn stats(&self, call: CallId) -> Option<[LegStats; 2]> {
         let [caller, callee] = &self.calls.get(&call)?.counters;
         Some([caller.snapshot(), callee.snapshot()])
+    }
+
+    /// How many media threads there are.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Moves both legs of `call` to another media thread, counted from 0; packets that arrive meanwhile wait in their
+    /// sockets. False if there is no such call or thread.
+    pub fn move_to_thread(&mut self, call: CallId, thread: usize) -> bool {
+        let Some(known) = self.calls.get_mut(&call).filter(|_| thread < self.workers.len()) else {
+            return false;
+        };
+        if let Ok([from, to]) = self.workers.get_disjoint_mut([known.worker, thread]) {
+            let sockets = known.pairs.map(|pair| pair.sockets);
+            let (stream, sockets) = from.move_to(to, known.stream, sockets);
+            (known.worker, known.stream) = (thread, stream);
+            for (pair, sockets) in known.pairs.iter_mut().zip(sockets) {
+                (pair.worker, pair.sockets) = (thread, sockets);
+            }
+        }
+        true
     }
 
     /// Ends the call's media; its ports go back to the pool.
@@ -206,10 +239,9 @@ impl Engine {
 
     /// A pair for each side, both of one media thread, the least busy one that has them.
     fn take_pairs(&mut self, [caller, callee]: [Local; 2], now: Instant) -> Option<[Pair; 2]> {
-        let mut order: [usize; MOST_THREADS] = std::array::from_fn(|n| n);
-        let order = order.get_mut(..self.workers.len())?;
+        let mut order: Vec<usize> = (0..self.workers.len()).collect();
         order.sort_by_key(|&n| self.workers[n].load());
-        order.iter().find_map(|&n| {
+        order.into_iter().find_map(|n| {
             let handle = &mut self.workers[n];
             let first = self.ports.take(caller.listen, n, handle, now)?;
             let second = self.ports.take(callee.listen, n, handle, now);
@@ -226,6 +258,3 @@ impl Engine {
         Leg::new(Position { ssrc: self.rng.random(), sequence, timestamp: self.rng.random() })
     }
 }
-
-/// Relay threads at most; each carries some thousand calls.
-const MOST_THREADS: usize = 2;

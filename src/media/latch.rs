@@ -105,6 +105,14 @@ impl Latch {
         self.lock.map_or_else(|| self.signalled.reachable(), |lock| Some(lock.source))
     }
 
+    /// The locked source, once there is nobody left who could take the lock from it while it speaks.
+    #[must_use]
+    pub fn settled(&self, now: Instant) -> Option<SocketAddr> {
+        let lock = self.lock?;
+        let young = if same(self.signalled.address, lock.source) { PROBATION } else { TAKE_BACK };
+        (now.saturating_duration_since(lock.since) >= young).then_some(lock.source)
+    }
+
     /// The call was answered at `now`.
     pub fn on_answer(&mut self, now: Instant) {
         self.watched_since = Some(now);
@@ -214,6 +222,8 @@ fn is_private(ip: IpAddr) -> bool {
 
 const SILENT_AFTER_ANSWER: Duration = Duration::from_millis(500);
 const TAKE_BACK: Duration = Duration::from_secs(5);
+/// How long the signalled address itself keeps the lock before it counts as settled.
+const PROBATION: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(2);
 /// Packets that prove a source which was not signalled.
 const PROOF: u8 = 3;
@@ -369,6 +379,22 @@ mod tests {
 
             assert_eq!(Latch::new(signalled).destination(), None, "{address}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_settled_after_a_second_or_once_it_can_not_be_taken_back() {
+        let mut signalled = Leg::signalled(PEER);
+        signalled.admits(PEER, 1, 500);
+        let mut other = Leg::stolen();
+
+        let settled = |leg: &mut Leg, ms| {
+            leg.pass(ms);
+            leg.latch.settled(leg.now).map(|source| source.to_string())
+        };
+
+        assert_eq!([settled(&mut signalled, 999), settled(&mut signalled, 1)], [None, Some(PEER.to_owned())]);
+        assert_eq!([settled(&mut other, 4_999), settled(&mut other, 1)], [None, Some(STRANGER.to_owned())]);
+        assert_eq!(settled(&mut Leg::signalled(PEER), 60_000), None);
     }
 
     struct Leg {

@@ -9,12 +9,15 @@ pub mod config;
 mod counters;
 mod engine;
 pub mod forward;
+mod handle;
 pub mod latch;
 mod limits;
+mod link;
 mod mailbox;
 mod ports;
 mod socket;
 mod stream;
+mod wheel;
 mod worker;
 
 use std::net::IpAddr;
@@ -23,7 +26,7 @@ pub use config::Config;
 pub use engine::{Engine, PacketTotals};
 pub use limits::{Capacity, FileLimit, raise_file_limit};
 
-pub use crate::rtp::leg::{LegMedia, Reserved, Side};
+pub use crate::rtp::leg::{LegMedia, Reserved, Rtcp, Side};
 
 use crate::id::CallId;
 

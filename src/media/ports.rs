@@ -1,8 +1,9 @@
 //! The pool of port pairs: RTP on an even port, RTCP on the next (RFC 3550 §11).
 //!
-//! A pair is opened when it is first needed, belongs to one media thread from then on, and is never closed: what a
+//! A pair is opened when it is first needed, belongs to one media thread at a time, and is never closed: what a
 //! former peer still sends is drained by that thread, and after two seconds of quarantine the pair that rested longest
-//! is used again. So a hand-over costs no system call, and the next call never sees the last one's packets.
+//! is used again. So a hand-over costs no system call, and the next call never sees the last one's packets. Its RTCP
+//! socket is opened for the first peer that has reports, since an idle socket costs the kernel as much as a busy one.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::mailbox::SocketId;
-use super::worker::Handle;
+use super::handle::Handle;
+use super::mailbox::{SideSockets, SocketId};
+use super::socket::stamp_arrivals;
 
 /// The pairs of every listening address.
 #[derive(Debug)]
@@ -29,8 +31,7 @@ pub(crate) struct Pair {
     pub(crate) worker: usize,
     /// The RTP port; RTCP is the one above.
     pub(crate) port: u16,
-    pub(crate) rtp: SocketId,
-    pub(crate) rtcp: SocketId,
+    pub(crate) sockets: SideSockets,
 }
 
 /// The pairs of one listening address.
@@ -75,11 +76,24 @@ impl Ports {
     ) -> Option<Pair> {
         let pool = self.pools.get_mut(listen)?;
         let pair = pool.rested(worker, now).or_else(|| {
-            let (port, rtp, rtcp) = pool.open(handle, now)?;
-            Some(Pair { listen, worker, port, rtp, rtcp })
+            let (port, rtp) = pool.open(handle, now)?;
+            Some(Pair { listen, worker, port, sockets: SideSockets { rtp, rtcp: None } })
         })?;
         pool.lent += 1;
         Some(pair)
+    }
+
+    /// The RTCP socket of `pair`, just opened; `None` if it was open, or can't be.
+    pub(crate) fn open_rtcp(&self, pair: &mut Pair, handle: &mut Handle) -> Option<SocketId> {
+        if pair.sockets.rtcp.is_some() {
+            return None;
+        }
+        let address = SocketAddr::new(self.pools.get(pair.listen)?.address, pair.port + 1);
+        match open(address).and_then(|socket| handle.adopt(socket)) {
+            Ok(rtcp) => pair.sockets.rtcp = Some(rtcp),
+            Err(error) => tracing::debug!(%error, %address, "RTCP port can't be opened"),
+        }
+        pair.sockets.rtcp
     }
 
     /// Takes back a pair that a call used.
@@ -124,16 +138,14 @@ impl Pool {
     }
 
     /// Opens the next pair that nobody else holds; refused ones go to the end of the row.
-    fn open(&mut self, handle: &mut Handle, now: Instant) -> Option<(u16, SocketId, SocketId)> {
+    fn open(&mut self, handle: &mut Handle, now: Instant) -> Option<(u16, SocketId)> {
         if self.refused_until.is_some_and(|until| now < until) {
             return None;
         }
         for _ in 0..self.unopened.len().min(ATTEMPTS) {
             let port = self.unopened.pop_front()?;
-            let opened = open_pair(self.address, port)
-                .and_then(|(rtp, rtcp)| Ok((port, handle.adopt(rtp)?, handle.adopt(rtcp)?)));
-            match opened {
-                Ok(opened) => return Some(opened),
+            match open(SocketAddr::new(self.address, port)).and_then(|rtp| handle.adopt(rtp)) {
+                Ok(rtp) => return Some((port, rtp)),
                 Err(error) => {
                     self.unopened.push_back(port);
                     if error.kind() != io::ErrorKind::AddrInUse {
@@ -149,10 +161,6 @@ impl Pool {
     }
 }
 
-fn open_pair(address: IpAddr, port: u16) -> io::Result<(UdpSocket, UdpSocket)> {
-    Ok((open(SocketAddr::new(address, port))?, open(SocketAddr::new(address, port + 1))?))
-}
-
 fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -162,7 +170,9 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_tos_v4(EXPEDITED_FORWARDING)?;
     }
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    let socket = socket.into();
+    stamp_arrivals(&socket)?;
+    Ok(socket)
 }
 
 const QUARANTINE: Duration = Duration::from_secs(2);
@@ -178,6 +188,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::media::handle::Setup;
 
     #[test]
     fn pairs_are_even_and_inside_the_range() {
@@ -220,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_port_that_another_program_holds_is_skipped_and_tried_again_later() {
-        let held = UdpSocket::bind("127.0.9.4:41001").unwrap();
+        let held = UdpSocket::bind("127.0.9.4:41000").unwrap();
         let (mut ports, mut handle) = pool("127.0.9.4", [41_000, 41_003]);
         let now = Instant::now();
         let mut take = |ports: &mut Ports, at| ports.take(0, 0, &mut handle, at).map(|pair| pair.port);
@@ -240,8 +251,23 @@ mod tests {
         assert_eq!((v4.tos_v4().unwrap(), v6.tclass_v6().unwrap()), (0xB8, 0xB8));
     }
 
+    #[test]
+    fn rtcp_is_opened_once_on_the_port_above() {
+        let (mut ports, mut handle) = pool("127.0.9.6", [41_000, 41_001]);
+        let now = Instant::now();
+        let mut pair = ports.take(0, 0, &mut handle, now).unwrap();
+        assert!(UdpSocket::bind("127.0.9.6:41001").is_ok());
+
+        let opened = ports.open_rtcp(&mut pair, &mut handle);
+
+        assert_eq!(opened, pair.sockets.rtcp);
+        assert!(opened.is_some() && UdpSocket::bind("127.0.9.6:41001").is_err());
+        assert_eq!(ports.open_rtcp(&mut pair, &mut handle), None);
+    }
+
     fn pool(address: &str, range: [u16; 2]) -> (Ports, Handle) {
-        let handle = Handle::start("media-test".to_owned(), None, Arc::new(|_| ())).unwrap();
+        let setup = Setup { silence_timeout: None, events: Arc::new(|_| ()) };
+        let handle = Handle::start("media-test".to_owned(), setup, None).unwrap();
         (Ports::new(&[address.parse().unwrap()], range, 1), handle)
     }
 }

@@ -3,13 +3,15 @@
 //! No packet buffers: those belong to the thread. Silence counts from the answer, not while the side is held or said
 //! itself that it does not send, and is reported once for a side.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counters::LegCounters;
 use super::forward::{Leg, Peer};
 use super::latch::{Latch, Signalled};
-use super::mailbox::SocketId;
+use super::link::Link;
+use super::mailbox::SideSockets;
 use super::{LegMedia, Side};
 use crate::id::CallId;
 use crate::rtp::payload::PayloadTypes;
@@ -25,8 +27,9 @@ pub(crate) struct Stream {
 pub(crate) struct Half {
     pub(crate) leg: Leg,
     pub(crate) counters: Arc<LegCounters>,
-    pub(crate) rtp: SocketId,
-    pub(crate) rtcp: SocketId,
+    pub(crate) sockets: SideSockets,
+    /// Whether the RTP socket is connected.
+    pub(crate) link: Link,
     signalled: Option<Signalled>,
     held: bool,
     /// From when on its silence counts, if that is after the answer.
@@ -35,8 +38,22 @@ pub(crate) struct Half {
 }
 
 impl Half {
-    pub(crate) fn new(leg: Leg, counters: Arc<LegCounters>, rtp: SocketId, rtcp: SocketId) -> Self {
-        Self { leg, counters, rtp, rtcp, signalled: None, held: false, watched_since: None, reported: false }
+    pub(crate) fn new(leg: Leg, counters: Arc<LegCounters>, sockets: SideSockets) -> Self {
+        Self {
+            leg,
+            counters,
+            sockets,
+            link: Link::Open,
+            signalled: None,
+            held: false,
+            watched_since: None,
+            reported: false,
+        }
+    }
+
+    /// The source that is its peer's beyond doubt.
+    pub(crate) fn settled(&self, now: Instant) -> Option<SocketAddr> {
+        self.leg.peer.as_ref()?.latch.settled(now)
     }
 
     fn silent_for(&self, answered: Instant, now: Instant) -> Option<Duration> {
@@ -64,12 +81,9 @@ impl Stream {
         }
     }
 
-    /// The sockets of both sides, RTP and RTCP.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = (Side, SocketId, SocketId)> + '_ {
-        [Side::Caller, Side::Callee]
-            .into_iter()
-            .zip(&self.sides)
-            .map(|(side, half)| (side, half.rtp, half.rtcp))
+    /// The sockets of both sides.
+    pub(crate) fn sockets(&self) -> [(Side, SideSockets); 2] {
+        [Side::Caller, Side::Callee].map(|side| (side, self.sides[side as usize].sockets))
     }
 
     /// A session description of `side` was read at `at`.
@@ -98,7 +112,7 @@ impl Stream {
     /// Whoever was at `side` is gone; the next one gets numbers and counters of its own.
     pub(crate) fn clear(&mut self, side: Side, leg: Leg, counters: Arc<LegCounters>) {
         let half = self.side(side);
-        *half = Half::new(leg, counters, half.rtp, half.rtcp);
+        *half = Half { link: half.link, ..Half::new(leg, counters, half.sockets) };
     }
 
     pub(crate) fn on_answer(&mut self, at: Instant) {
@@ -116,15 +130,13 @@ impl Stream {
         half.held = held;
     }
 
-    /// A side from which nothing came for `limit`; each side once.
-    pub(crate) fn silent_side(&mut self, limit: Duration, now: Instant) -> Option<Side> {
-        let answered = self.answered?;
-        [Side::Caller, Side::Callee].into_iter().find(|&side| {
-            let half = self.side(side);
-            let silent = !half.reported && half.silent_for(answered, now).is_some_and(|since| since >= limit);
-            half.reported |= silent;
-            silent
-        })
+    /// Whether nothing came from `side` for `limit`; true once.
+    pub(crate) fn falls_silent(&mut self, side: Side, limit: Duration, now: Instant) -> bool {
+        let Some(answered) = self.answered else { return false };
+        let half = self.side(side);
+        let silent = !half.reported && half.silent_for(answered, now).is_some_and(|since| since >= limit);
+        half.reported |= silent;
+        silent
     }
 }
 
@@ -139,12 +151,11 @@ mod tests {
     fn silence_counts_from_the_answer_and_is_reported_once_for_each_side() {
         let (mut stream, start) = connected();
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 500)), None);
+        assert_eq!(silent(&mut stream, at(start, 500)), []);
         stream.on_answer(at(start, 500));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 559)), None);
-        let reported: Vec<_> = (0..4).filter_map(|_| stream.silent_side(LIMIT, at(start, 560))).collect();
-
-        assert_eq!(reported, [Side::Caller, Side::Callee]);
+        assert_eq!(silent(&mut stream, at(start, 559)), []);
+        assert_eq!(silent(&mut stream, at(start, 560)), [Side::Caller, Side::Callee]);
+        assert_eq!(silent(&mut stream, at(start, 900)), []);
     }
 
     #[test]
@@ -153,8 +164,8 @@ mod tests {
         stream.on_answer(start);
         stream.side(Side::Caller).leg.heard = Some(at(start, 30));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 89)), Some(Side::Callee));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 90)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 89)), [Side::Callee]);
+        assert_eq!(silent(&mut stream, at(start, 90)), [Side::Caller]);
     }
 
     #[test]
@@ -164,10 +175,10 @@ mod tests {
         stream.side(Side::Callee).leg.heard = Some(at(start, 1_000));
 
         stream.hold(Side::Caller, true, at(start, 10));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 600)), None);
+        assert_eq!(silent(&mut stream, at(start, 600)), []);
         stream.hold(Side::Caller, false, at(start, 600));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 659)), None);
-        assert_eq!(stream.silent_side(LIMIT, at(start, 660)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 659)), []);
+        assert_eq!(silent(&mut stream, at(start, 660)), [Side::Caller]);
     }
 
     #[test]
@@ -178,7 +189,7 @@ mod tests {
 
         describe(&mut stream, Side::Caller, true, at(start, 50));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 60)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 60)), [Side::Caller]);
     }
 
     #[test]
@@ -188,18 +199,25 @@ mod tests {
         stream.side(Side::Callee).leg.heard = Some(at(start, 1_000));
         describe(&mut stream, Side::Caller, false, at(start, 50));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 600)), None);
+        assert_eq!(silent(&mut stream, at(start, 600)), []);
         describe(&mut stream, Side::Caller, true, at(start, 600));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 659)), None);
-        assert_eq!(stream.silent_side(LIMIT, at(start, 660)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 659)), []);
+        assert_eq!(silent(&mut stream, at(start, 660)), [Side::Caller]);
+    }
+
+    fn silent(stream: &mut Stream, now: Instant) -> Vec<Side> {
+        [Side::Caller, Side::Callee]
+            .into_iter()
+            .filter(|&side| stream.falls_silent(side, LIMIT, now))
+            .collect()
     }
 
     fn connected() -> (Stream, Instant) {
         let start = Instant::now();
         let half = || {
             let first = Position { ssrc: 1, sequence: 1, timestamp: 1 };
-            Half::new(Leg::new(first), Arc::default(), 0, 1)
+            Half::new(Leg::new(first), Arc::default(), SideSockets { rtp: 0, rtcp: None })
         };
         let mut stream = Stream::new(CallId(1), [half(), half()]);
         describe(&mut stream, Side::Caller, true, start);
@@ -209,14 +227,7 @@ mod tests {
 
     fn describe(stream: &mut Stream, side: Side, sends: bool, at: Instant) {
         let remote = "198.51.100.7:4000".parse().unwrap();
-        let media = LegMedia {
-            remote,
-            remote_rtcp: remote,
-            audio_payload_type: 0,
-            dtmf_payload_type: None,
-            sends,
-            receives: true,
-        };
+        let media = LegMedia { sends, ..LegMedia::new(remote, 0) };
         stream.describe(side, Signalled::new(remote, remote.ip()), &media, at);
     }
 
