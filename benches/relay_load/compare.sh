@@ -55,7 +55,8 @@ done
 ip netns exec "$far" sh -c 'echo 1 > /sys/class/net/far/queues/rx-0/rps_cpus'
 ip netns exec "$near" sh -c 'echo 2 > /sys/class/net/near/queues/rx-0/rps_cpus'
 
-on_relay_cpu() { ip netns exec "$near" taskset -c 1 "$@"; }
+# Always in the background, where `exec` makes the job's id that of the relay itself.
+on_relay_cpu() { exec ip netns exec "$near" taskset -c 1 "$@"; }
 on_far_cpu() { ip netns exec "$far" taskset -c 0 "$@"; }
 wait_for() { n=0; until [ -s "$1" ]; do n=$((n + 1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done; }
 pss() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }

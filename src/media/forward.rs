@@ -24,8 +24,10 @@ pub struct Leg {
     pub reception: Reception,
     /// Packets that were not the peer's.
     pub strangers: u64,
-    /// When the peer was last heard.
+    /// When the peer was last heard, by RTP or RTCP.
     pub heard: Option<Instant>,
+    /// When its last audio came.
+    pub spoke: Option<Instant>,
 }
 
 /// The peer at the end of a leg.
@@ -107,6 +109,9 @@ pub fn forward(
         return Verdict::Drop(Reason::Stranger);
     }
     from.heard = Some(now);
+    if kind == Some(Kind::Audio) {
+        from.spoke = Some(now);
+    }
     let relayed = if peer.sends { kind.ok_or(Reason::UnknownPayload) } else { Err(Reason::Muted) };
     let verdict = to.place(&mut packet, position, relayed, now);
     if verdict != Verdict::Drop(Reason::Duplicate) {
@@ -126,6 +131,7 @@ impl Leg {
             reception: Reception::default(),
             strangers: 0,
             heard: None,
+            spoke: None,
         }
     }
 

@@ -75,4 +75,38 @@ pub enum Event {
         /// Who is silent.
         side: Side,
     },
+    /// No audio came from `side` for 5 s while the other side was heard; each side once.
+    OneWay {
+        /// Whose media it is.
+        call: CallId,
+        /// Whose audio is missing.
+        side: Side,
+        /// What is likely.
+        cause: OneWay,
+    },
+}
+
+/// Why one direction may carry nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneWay {
+    /// Nothing came since the answer.
+    NeverHeard,
+    /// Packets come, but from a source that is not the peer's as far as its session description tells.
+    OnlyStrangers,
+    /// It was heard before.
+    Stopped,
+}
+
+impl OneWay {
+    /// For people: what to look at.
+    #[must_use]
+    pub fn likely(self) -> &'static str {
+        match self {
+            Self::NeverHeard => {
+                "nothing ever came: a firewall, or our advertised address can't be reached from there"
+            }
+            Self::OnlyStrangers => "packets come from another address than it signalled: NAT on its side",
+            Self::Stopped => "it was heard before: hold or mute without a word, or its network is gone",
+        }
+    }
 }

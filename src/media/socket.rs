@@ -2,7 +2,8 @@
 //!
 //! [`Batch`] is the one buffer a packet ever lives in: received into it, rewritten in it, sent from it. Every slot has
 //! [`TAIL_ROOM`] behind the longest datagram it takes, so that an authentication tag (RFC 3711 §3.1) can be appended in
-//! place. Receive times are the kernel's (SO_TIMESTAMPNS), in its wall-clock time.
+//! place. Receive times are the kernel's (SO_TIMESTAMPNS), in its wall-clock time. Batches go by `syscall`, since libc's
+//! own functions are points where a thread can be cancelled, which costs each call two locked instructions.
 
 use std::io;
 use std::mem;
@@ -40,6 +41,14 @@ pub(crate) struct Batch {
     /// The slots to send, in order.
     kept: [u8; BATCH + SPARE],
     keeping: usize,
+}
+
+/// Where packets are made, behind those received.
+pub(crate) struct Made<'a> {
+    spare: &'a mut [Slot],
+    made: &'a mut usize,
+    kept: &'a mut [u8],
+    keeping: &'a mut usize,
 }
 
 /// A datagram as it was received.
@@ -219,7 +228,9 @@ impl Batch {
         let headers = self.headers.as_mut_ptr();
         // SAFETY: `wire_to_receive` pointed the first `wanted` headers at parts, buffers, addresses and control messages
         // that `self` owns and that nothing else can reach until the call returns.
-        let received = check(unsafe { libc::recvmmsg(fd, headers, wanted as u32, flags, ptr::null_mut()) })?;
+        let received = check(unsafe {
+            libc::syscall(libc::SYS_recvmmsg, fd, headers, wanted as u32, flags, NO_TIMEOUT)
+        })?;
         self.received = usize::try_from(received).unwrap_or(0);
         for (slot, header) in self.slots.iter_mut().zip(&self.headers).take(self.received) {
             slot.length = header.msg_len as usize;
@@ -236,12 +247,26 @@ impl Batch {
         (self.received, self.made, self.keeping) = (0, 0, 0);
     }
 
-    /// The datagram at `place`; `None` if it was longer than a buffer, or is none at all.
-    pub(crate) fn datagram(&mut self, place: usize) -> Option<Datagram<'_>> {
-        let slot = self.slots[..self.received].get_mut(place).filter(|slot| !slot.truncated)?;
+    /// The datagram at `place`, and where packets can be made; `None` if it was longer than a buffer, or is none at all.
+    pub(crate) fn datagram(&mut self, place: usize) -> Option<(Datagram<'_>, Made<'_>)> {
+        let (received, spare) = self.slots.split_at_mut(BATCH);
+        let slot = received[..self.received].get_mut(place).filter(|slot| !slot.truncated)?;
         let source = socket_address(&slot.source)?;
         let arrived = slot.stamp.time();
-        Some(Datagram { source, bytes: slot.bytes.get_mut(..slot.length)?, arrived })
+        let datagram = Datagram { source, bytes: slot.bytes.get_mut(..slot.length)?, arrived };
+        let made = Made { spare, made: &mut self.made, kept: &mut self.kept, keeping: &mut self.keeping };
+        Some((datagram, made))
+    }
+
+    /// Where packets can be made.
+    pub(crate) fn made(&mut self) -> Made<'_> {
+        let spare = &mut self.slots[BATCH..];
+        Made { spare, made: &mut self.made, kept: &mut self.kept, keeping: &mut self.keeping }
+    }
+
+    /// How many more packets can be made before those kept are sent.
+    pub(crate) fn room(&self) -> usize {
+        SPARE - self.made
     }
 
     /// Marks the datagram at `place`, rewritten by now, as one to send.
@@ -270,9 +295,11 @@ impl Batch {
         while first < self.keeping {
             let rest = &mut self.headers[first..self.keeping];
             let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
+            let (rest_start, rest_length) = (rest.as_mut_ptr(), rest.len() as u32);
             // SAFETY: `wire_to_send` pointed every header of `rest` at a part and a buffer that `self` owns and at
             // `address`, all alive until the call returns; the kernel reads them and writes only the headers' lengths.
-            let taken = check(unsafe { libc::sendmmsg(fd, rest.as_mut_ptr(), rest.len() as u32, flags) });
+            let taken =
+                check(unsafe { libc::syscall(libc::SYS_sendmmsg, fd, rest_start, rest_length, flags) });
             match taken.map(|taken| usize::try_from(taken).unwrap_or(0)) {
                 Ok(taken) => {
                     sent.sent += taken;
@@ -288,7 +315,7 @@ impl Batch {
                 }
             }
         }
-        self.keeping = 0;
+        (self.made, self.keeping) = (0, 0);
         sent
     }
 
@@ -320,6 +347,25 @@ impl Batch {
             message.msg_control = ptr::null_mut();
             message.msg_controllen = 0;
         }
+    }
+}
+
+impl Made<'_> {
+    /// Makes a packet of what `write` fills and returns the length of, to be sent behind those kept before. False if
+    /// there is no room, or nothing was written.
+    pub(crate) fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        let (Some(slot), Some(kept)) = (self.spare.get_mut(*self.made), self.kept.get_mut(*self.keeping))
+        else {
+            return false;
+        };
+        slot.length = write(&mut slot.bytes[..LONGEST]).min(LONGEST);
+        if slot.length == 0 {
+            return false;
+        }
+        *kept = (BATCH + *self.made) as u8;
+        *self.made += 1;
+        *self.keeping += 1;
+        true
     }
 }
 
@@ -457,9 +503,11 @@ fn was_pending(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }
 
-fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
-    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+fn check<T: PartialOrd + Default>(returned: T) -> io::Result<T> {
+    if returned < T::default() { Err(io::Error::last_os_error()) } else { Ok(returned) }
 }
+
+const NO_TIMEOUT: *mut libc::timespec = ptr::null_mut();
 
 /// Datagrams taken from a socket at a time: a stream that floods gets no more before its neighbours had their turn.
 pub(crate) const BATCH: usize = 16;

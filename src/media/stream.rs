@@ -12,7 +12,7 @@ use super::forward::{Leg, Peer};
 use super::latch::{Latch, Signalled};
 use super::link::Link;
 use super::mailbox::SideSockets;
-use super::{LegMedia, Side};
+use super::{LegMedia, OneWay, Side};
 use crate::id::CallId;
 use crate::rtp::payload::PayloadTypes;
 
@@ -35,6 +35,7 @@ pub(crate) struct Half {
     /// From when on its silence counts, if that is after the answer.
     watched_since: Option<Instant>,
     reported: bool,
+    missed: bool,
 }
 
 impl Half {
@@ -48,6 +49,7 @@ impl Half {
             held: false,
             watched_since: None,
             reported: false,
+            missed: false,
         }
     }
 
@@ -56,10 +58,19 @@ impl Half {
         self.leg.peer.as_ref()?.latch.settled(now)
     }
 
-    fn silent_for(&self, answered: Instant, now: Instant) -> Option<Duration> {
+    /// For how long nothing came that was expected, counted from `last` at the earliest.
+    fn silent_for(&self, answered: Instant, last: Option<Instant>, now: Instant) -> Option<Duration> {
         let expected = !self.held && self.leg.peer.as_ref().is_some_and(|peer| peer.sends);
-        let since = [Some(answered), self.watched_since, self.leg.heard].into_iter().flatten().max()?;
+        let since = [Some(answered), self.watched_since, last].into_iter().flatten().max()?;
         expected.then(|| now.saturating_duration_since(since))
+    }
+
+    fn cause(&self) -> OneWay {
+        match (self.leg.spoke, self.leg.strangers) {
+            (Some(_), _) => OneWay::Stopped,
+            (None, 0) => OneWay::NeverHeard,
+            (None, _) => OneWay::OnlyStrangers,
+        }
     }
 }
 
@@ -134,11 +145,30 @@ impl Stream {
     pub(crate) fn falls_silent(&mut self, side: Side, limit: Duration, now: Instant) -> bool {
         let Some(answered) = self.answered else { return false };
         let half = self.side(side);
-        let silent = !half.reported && half.silent_for(answered, now).is_some_and(|since| since >= limit);
+        let silent = !half.reported
+            && half.silent_for(answered, half.leg.heard, now).is_some_and(|since| since >= limit);
         half.reported |= silent;
         silent
     }
 }
+
+impl Stream {
+    /// Why `side` is missed, once the other one was heard alone for [`ONE_WAY`]; told once.
+    pub(crate) fn falls_one_way(&mut self, side: Side, now: Instant) -> Option<OneWay> {
+        let answered = self.answered?;
+        let (half, other) = self.split(side);
+        let other_spoke = other.leg.spoke.filter(|&at| now.saturating_duration_since(at) < ONE_WAY)?;
+        let silent = half.silent_for(answered, half.leg.spoke, now)? >= ONE_WAY;
+        if half.missed || !silent || other_spoke < answered {
+            return None;
+        }
+        half.missed = true;
+        Some(half.cause())
+    }
+}
+
+/// How long one direction may carry nothing.
+const ONE_WAY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -204,6 +234,48 @@ mod tests {
 
         assert_eq!(silent(&mut stream, at(start, 659)), []);
         assert_eq!(silent(&mut stream, at(start, 660)), [Side::Caller]);
+    }
+
+    #[test]
+    fn a_side_whose_audio_is_missing_while_the_other_speaks_is_told_once_with_what_is_likely() {
+        let (mut stream, start) = connected();
+        stream.on_answer(at(start, 10));
+        stream.side(Side::Caller).leg.spoke = Some(at(start, 14));
+        stream.side(Side::Callee).leg.heard = Some(at(start, 14));
+
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 14)), None);
+        stream.side(Side::Caller).leg.spoke = Some(at(start, 15));
+        assert_eq!(stream.falls_one_way(Side::Caller, at(start, 15)), None);
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 15)), Some(OneWay::NeverHeard));
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 16)), None);
+    }
+
+    #[test]
+    fn audio_is_not_missed_where_none_is_expected_nor_when_both_are_silent() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 60)), None);
+
+        stream.side(Side::Caller).leg.spoke = Some(at(start, 60));
+        stream.hold(Side::Callee, true, start);
+
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 60)), None);
+    }
+
+    #[test]
+    fn what_is_likely_depends_on_what_came_before() {
+        let cause = |spoke: Option<u64>, strangers| {
+            let (mut stream, start) = connected();
+            stream.on_answer(start);
+            stream.side(Side::Caller).leg.spoke = Some(at(start, 30));
+            stream.side(Side::Callee).leg.spoke = spoke.map(|seconds| at(start, seconds));
+            stream.side(Side::Callee).leg.strangers = strangers;
+            stream.falls_one_way(Side::Callee, at(start, 30))
+        };
+
+        assert_eq!(cause(None, 3), Some(OneWay::OnlyStrangers));
+        assert_eq!(cause(Some(25), 3), Some(OneWay::Stopped));
+        assert_eq!(cause(Some(26), 0), None);
     }
 
     fn silent(stream: &mut Stream, now: Instant) -> Vec<Side> {

@@ -326,7 +326,7 @@ impl Worker {
         let (from, to) = stream.split(side);
         for place in 0..received {
             let verdict = match self.batch.datagram(place) {
-                Some(datagram) => {
+                Some((datagram, _)) => {
                     let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
                     forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg)
                 }
@@ -355,7 +355,7 @@ impl Worker {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let leg = &mut stream.side(side).leg;
         for place in 0..received {
-            let Some(datagram) = self.batch.datagram(place) else { continue };
+            let Some((datagram, _)) = self.batch.datagram(place) else { continue };
             let known = leg.peer.as_ref().is_some_and(|peer| peer.latch.knows(datagram.source.ip()));
             if known && is_rtcp(datagram.bytes) {
                 leg.heard = Some(self.anchor.now);
@@ -370,9 +370,13 @@ impl Worker {
         let (now, limit) = (self.anchor.now, self.setup.silence_timeout);
         let Some(stream) = self.stream(id) else { return };
         let silent = limit.is_some_and(|limit| stream.falls_silent(side, limit, now));
+        let missed = stream.falls_one_way(side, now);
         let call = stream.call;
         if silent {
             (self.setup.events)(Event::Silent { call, side });
+        }
+        if let Some(cause) = missed {
+            (self.setup.events)(Event::OneWay { call, side, cause });
         }
         self.follow_peer(id, side);
         self.wheel.arm(due, now + LOOK);

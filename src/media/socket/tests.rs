@@ -33,7 +33,7 @@ fn only_what_was_kept_is_sent_as_it_stands_in_the_buffer() {
     batch.receive(&relay, BATCH).unwrap();
 
     for place in [0, 2] {
-        batch.datagram(place).unwrap().bytes[0] = 0xEE;
+        batch.datagram(place).unwrap().0.bytes[0] = 0xEE;
         batch.keep(place);
     }
     let sent = batch.send(&relay, Some(far.local_addr().unwrap()));
@@ -41,6 +41,30 @@ fn only_what_was_kept_is_sent_as_it_stands_in_the_buffer() {
     assert_eq!(sent, Sent { sent: 2, bytes: 6, failed: 0 });
     let arrived: Vec<_> = received(&mut batch, &far).into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(arrived, [[0xEE, 0, 0], [0xEE, 2, 2]]);
+}
+
+#[test]
+fn packets_that_are_made_go_between_those_that_were_kept_and_no_more_of_them_than_there_is_room_for() {
+    let (sender, relay) = pair("127.0.0.1");
+    for n in 0..2_u8 {
+        sender.send_to(&[n], relay.local_addr().unwrap()).unwrap();
+    }
+    let mut batch = Batch::default();
+    batch.receive(&relay, BATCH).unwrap();
+    let make = |bytes: &mut [u8]| {
+        bytes[0] = 7;
+        1
+    };
+
+    batch.keep(0);
+    assert!(batch.made().put(make) && !batch.made().put(|_| 0));
+    batch.keep(1);
+    batch.send(&relay, Some(sender.local_addr().unwrap()));
+    let arrived: Vec<_> = received(&mut batch, &sender).into_iter().map(|(_, bytes)| bytes[0]).collect();
+
+    assert_eq!(arrived, [0, 7, 1]);
+    assert_eq!((0..SPARE + 9).filter(|_| batch.made().put(make)).count(), SPARE);
+    assert_eq!(batch.room(), 0);
 }
 
 #[test]
@@ -66,7 +90,7 @@ fn a_datagram_longer_than_a_buffer_is_not_there() {
     let mut batch = Batch::default();
 
     assert_eq!(batch.receive(&receiver, BATCH).unwrap(), 2);
-    assert_eq!(batch.datagram(0).unwrap().bytes.len(), LONGEST);
+    assert_eq!(batch.datagram(0).unwrap().0.bytes.len(), LONGEST);
     assert!(batch.datagram(1).is_none());
 }
 
@@ -89,7 +113,7 @@ fn datagrams_come_with_the_time_they_arrived_at() {
     let mut batch = Batch::default();
     batch.receive(&receiver, BATCH).unwrap();
 
-    let arrived = batch.datagram(0).unwrap().arrived.unwrap();
+    let arrived = batch.datagram(0).unwrap().0.arrived.unwrap();
 
     assert!((before.unix..=after.unix).contains(&arrived), "{before:?} {arrived:?} {after:?}");
 }
@@ -104,7 +128,7 @@ fn a_datagram_without_a_time_has_none_though_its_slot_had_one_before() {
     let mut arrived = |receiver: &UdpSocket| {
         sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
         batch.receive(receiver, BATCH).unwrap();
-        batch.datagram(0).unwrap().arrived.is_some()
+        batch.datagram(0).unwrap().0.arrived.is_some()
     };
 
     assert_eq!((arrived(&stamped), arrived(&plain)), (true, false));
@@ -195,7 +219,7 @@ fn received(batch: &mut Batch, socket: &UdpSocket) -> Vec<(SocketAddr, Vec<u8>)>
     let received = batch.receive(socket, BATCH).unwrap();
     (0..received)
         .map(|place| {
-            let datagram = batch.datagram(place).unwrap();
+            let (datagram, _) = batch.datagram(place).unwrap();
             (datagram.source, datagram.bytes.to_vec())
         })
         .collect()
