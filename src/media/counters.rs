@@ -32,7 +32,7 @@ impl LegCounters {
     pub(crate) fn publish_received(&self, leg: &Leg) {
         self.received.store(leg.reception.received(), Ordering::Relaxed);
         self.lost.store(leg.reception.lost(), Ordering::Relaxed);
-        self.strangers.store(leg.strangers, Ordering::Relaxed);
+        self.strangers.store(leg.strangers.packets(), Ordering::Relaxed);
         self.jitter_ticks.store(leg.reception.jitter_ticks(), Ordering::Relaxed);
     }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::latch::{Latch, Seen, Sender};
+use super::strangers::Strangers;
 use crate::rtp::continuity::{Continuity, Mapped, Position};
 use crate::rtp::packet::{NotRtp, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
@@ -22,8 +23,8 @@ pub struct Leg {
     pub outbound: Continuity,
     /// What came from the peer.
     pub reception: Reception,
-    /// Packets that were not the peer's.
-    pub strangers: u64,
+    /// Who else sent packets.
+    pub strangers: Strangers,
     /// When the peer was last heard, by RTP or RTCP.
     pub heard: Option<Instant>,
     /// When its last audio came.
@@ -103,9 +104,14 @@ pub fn forward(
     let position =
         Position { ssrc: packet.ssrc(), sequence: packet.sequence(), timestamp: packet.timestamp() };
     let kind = peer.payload_types.kind(packet.payload_type());
-    let seen = Seen { source, ssrc: position.ssrc, sequence: position.sequence, negotiated: kind.is_some() };
+    let seen = Seen {
+        source,
+        ssrc: position.ssrc,
+        sequence: position.sequence,
+        credible: kind.is_some() && !to.strangers.includes(source.ip()),
+    };
     if peer.latch.on_packet(seen, now) == Sender::Stranger {
-        from.strangers += 1;
+        from.strangers.on_packet(source.ip());
         return Verdict::Drop(Reason::Stranger);
     }
     from.heard = Some(now);
@@ -129,7 +135,7 @@ impl Leg {
             peer: None,
             outbound: Continuity::new(first),
             reception: Reception::default(),
-            strangers: 0,
+            strangers: Strangers::default(),
             heard: None,
             spoke: None,
         }
@@ -299,7 +305,7 @@ mod tests {
         let next = call.speak(&Said { sequence: 2, ..AUDIO }).map(|sent| sequence_of(&sent));
 
         assert_eq!((injected, next), (Err(Reason::Stranger), Ok(901)));
-        assert_eq!((call.caller.strangers, call.caller.reception.received()), (1, 2));
+        assert_eq!((call.caller.strangers.packets(), call.caller.reception.received()), (1, 2));
     }
 
     #[test]

@@ -54,8 +54,9 @@ pub struct Seen {
     pub ssrc: u32,
     /// Its sequence number.
     pub sequence: u16,
-    /// Whether its payload type was negotiated with the peer.
-    pub negotiated: bool,
+    /// Whether it can prove anything: its payload type was negotiated with the peer, and its source does not spray the
+    /// other leg too.
+    pub credible: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +172,7 @@ impl Latch {
     }
 
     fn prove(&mut self, seen: Seen, now: Instant) -> Sender {
-        if !seen.negotiated {
+        if !seen.credible {
             return Sender::Stranger;
         }
         let packets = match self.candidate {
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn proof_needs_one_ssrc_rising_numbers_and_a_negotiated_payload_type() {
+    fn proof_needs_one_ssrc_rising_numbers_and_a_credible_packet() {
         let mut leg = Leg::signalled("192.168.1.20:4000");
 
         assert!(!leg.admits_any(NAT, 1, [7, 7, 7, 6, 5, 4]));
@@ -453,8 +454,8 @@ mod tests {
             self.admits_as(source, ssrc, sequence, true)
         }
 
-        fn admits_as(&mut self, source: &str, ssrc: u32, sequence: u16, negotiated: bool) -> bool {
-            let seen = Seen { source: source.parse().unwrap(), ssrc, sequence, negotiated };
+        fn admits_as(&mut self, source: &str, ssrc: u32, sequence: u16, credible: bool) -> bool {
+            let seen = Seen { source: source.parse().unwrap(), ssrc, sequence, credible };
             self.latch.on_packet(seen, self.now) == Sender::Peer
         }
 

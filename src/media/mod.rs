@@ -16,6 +16,7 @@ mod link;
 mod mailbox;
 mod ports;
 mod socket;
+mod strangers;
 mod stream;
 mod wheel;
 mod worker;

@@ -66,7 +66,7 @@ impl Half {
     }
 
     fn cause(&self) -> OneWay {
-        match (self.leg.spoke, self.leg.strangers) {
+        match (self.leg.spoke, self.leg.strangers.packets()) {
             (Some(_), _) => OneWay::Stopped,
             (None, 0) => OneWay::NeverHeard,
             (None, _) => OneWay::OnlyStrangers,
@@ -269,7 +269,8 @@ mod tests {
             stream.on_answer(start);
             stream.side(Side::Caller).leg.spoke = Some(at(start, 30));
             stream.side(Side::Callee).leg.spoke = spoke.map(|seconds| at(start, seconds));
-            stream.side(Side::Callee).leg.strangers = strangers;
+            (0..strangers)
+                .for_each(|_| stream.side(Side::Callee).leg.strangers.on_packet([192, 0, 2, 66].into()));
             stream.falls_one_way(Side::Callee, at(start, 30))
         };
 
