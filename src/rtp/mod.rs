@@ -4,6 +4,7 @@
 //! times are arguments.
 
 pub mod continuity;
+pub mod g711;
 pub mod leg;
 pub mod packet;
 pub mod payload;
