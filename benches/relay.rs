@@ -9,6 +9,7 @@ use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
 use trunkline::media::forward::{Leg, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::rtp::continuity::Position;
+use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
 
 fn packets(criterion: &mut Criterion) {
@@ -41,7 +42,7 @@ fn packets(criterion: &mut Criterion) {
             datagram[4..8].copy_from_slice(&timestamp.to_be_bytes());
             datagram[8..12].copy_from_slice(&7_u32.to_be_bytes());
             let verdict = forward(black_box(&mut datagram), source, now, &mut caller, &mut callee);
-            assert_eq!(verdict, Verdict::Send);
+            assert_eq!(verdict, Verdict::Send(172));
         });
     });
 }
@@ -50,7 +51,7 @@ fn leg(address: SocketAddr, event: u8) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let latch = Latch::new(Signalled::new(address, address.ip()));
     let payload_types = PayloadTypes { audio: 0, event: Some(event) };
-    leg.peer = Some(Peer { latch, payload_types, sends: true, receives: true });
+    leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, sends: true, receives: true });
     leg
 }
 

@@ -17,6 +17,7 @@ use trunkline::media::forward::{Leg, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::media::{Config, Engine, LegMedia, Side};
 use trunkline::rtp::continuity::Position;
+use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
 
 #[global_allocator]
@@ -41,7 +42,7 @@ fn allocations_of_the_pure_path() -> u64 {
         number(&mut datagram, sequence);
         let now = start + Duration::from_millis(20 * u64::from(sequence));
         let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee);
-        assert_eq!(verdict, Verdict::Send);
+        assert_eq!(verdict, Verdict::Send(172));
     }
 
     ALLOCATIONS.load(Ordering::SeqCst) - before
@@ -81,7 +82,7 @@ fn leg(address: &str) -> Leg {
     let address: std::net::SocketAddr = address.parse().unwrap();
     let latch = Latch::new(Signalled::new(address, address.ip()));
     let payload_types = PayloadTypes { audio: 0, event: Some(101) };
-    leg.peer = Some(Peer { latch, payload_types, sends: true, receives: true });
+    leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, sends: true, receives: true });
     leg
 }
 

@@ -15,6 +15,7 @@ use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
 use trunkline::id::CallId;
 use trunkline::media::forward::Reason;
 use trunkline::media::{Config, Engine, Event, LegMedia, LegStats, ReserveError, Reserved, Side};
+use trunkline::rtp::g711::Law;
 
 const CALL: CallId = CallId(1);
 
@@ -462,7 +463,7 @@ fn collect_for(events: &Receiver<Event>, span: Duration) -> Vec<Event> {
 }
 
 fn media(remote: SocketAddr, (audio_payload_type, dtmf_payload_type): (u8, Option<u8>)) -> LegMedia {
-    LegMedia { dtmf_payload_type, ..LegMedia::new(remote, audio_payload_type) }
+    LegMedia { dtmf_payload_type, law: Law::Mu, ..LegMedia::new(remote, audio_payload_type) }
 }
 
 /// PCMU on both legs.

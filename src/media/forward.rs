@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::latch::{Latch, Seen, Sender};
 use super::strangers::Strangers;
 use crate::rtp::continuity::{Continuity, Mapped, Position};
+use crate::rtp::g711::{Law, Transcoder};
 use crate::rtp::packet::{NotRtp, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
 use crate::rtp::stats::Reception;
@@ -38,6 +39,8 @@ pub struct Peer {
     pub latch: Latch,
     /// What its payload types mean.
     pub payload_types: PayloadTypes,
+    /// The law of its audio.
+    pub law: Law,
     /// Its packets are relayed.
     pub sends: bool,
     /// It wants packets.
@@ -47,8 +50,8 @@ pub struct Peer {
 /// What to do with a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It stands rewritten in its buffer, ready for the other leg's [`Latch::destination`].
-    Send,
+    /// So many bytes stand rewritten in its buffer, ready for the other leg's [`Latch::destination`].
+    Send(usize),
     /// It ends here.
     Drop(Reason),
 }
@@ -119,7 +122,8 @@ pub fn forward(
         from.spoke = Some(now);
     }
     let relayed = if peer.sends { kind.ok_or(Reason::UnknownPayload) } else { Err(Reason::Muted) };
-    let verdict = to.place(&mut packet, position, relayed, now);
+    let law = peer.law;
+    let verdict = to.place(&mut packet, law, position, relayed, now);
     if verdict != Verdict::Drop(Reason::Duplicate) {
         let audio_timestamp = (kind == Some(Kind::Audio)).then_some(position.timestamp);
         from.reception.on_packet(position.ssrc, position.sequence, audio_timestamp, now);
@@ -144,6 +148,7 @@ impl Leg {
     fn place(
         &mut self,
         packet: &mut Packet<'_>,
+        law: Law,
         position: Position,
         kind: Result<Kind, Reason>,
         now: Instant,
@@ -164,7 +169,10 @@ impl Leg {
                 if resumed {
                     packet.set_marker(true);
                 }
-                Verdict::Send
+                if let (Kind::Audio, Some(peer)) = (kind, &self.peer) {
+                    Transcoder::new(law, peer.law).in_place(packet.payload());
+                }
+                Verdict::Send(packet.length())
             }
             Mapped::Duplicate => Verdict::Drop(Reason::Duplicate),
             Mapped::Late => Verdict::Drop(Reason::Late),
@@ -256,7 +264,9 @@ mod tests {
         let sent = call.speak(&Said { payload_type: 0, ..AUDIO }).unwrap();
 
         let reader = RtpReader::new(&sent).unwrap();
-        assert_eq!((reader.payload_type(), reader.mark(), reader.payload()), (8, true, &[0x55; 160][..]));
+        let mut expected = [0x55; 160];
+        Transcoder::new(Law::Mu, Law::A).in_place(&mut expected);
+        assert_eq!((reader.payload_type(), reader.mark(), reader.payload()), (8, true, &expected[..]));
         assert_eq!((reader.ssrc(), reader.timestamp()), (0xBBBB, 90_000));
         assert_eq!(reader.sequence_number(), Seq::from(900));
     }
@@ -410,7 +420,7 @@ mod tests {
                 .unwrap();
             let source = said.source.parse().unwrap();
             match forward(&mut datagram, source, self.now, &mut self.caller, &mut self.callee) {
-                Verdict::Send => Ok(datagram),
+                Verdict::Send(length) => Ok(datagram[..length].to_vec()),
                 Verdict::Drop(reason) => Err(reason),
             }
         }
@@ -419,7 +429,8 @@ mod tests {
     fn peer(address: &str, payload_types: PayloadTypes) -> Peer {
         let address: SocketAddr = address.parse().unwrap();
         let latch = Latch::new(Signalled::new(address, address.ip()));
-        Peer { latch, payload_types, sends: true, receives: true }
+        let law = Law::of_payload_type(payload_types.audio).unwrap();
+        Peer { latch, payload_types, law, sends: true, receives: true }
     }
 
     fn sequence_of(datagram: &[u8]) -> u16 {

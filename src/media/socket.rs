@@ -269,10 +269,11 @@ impl Batch {
         SPARE - self.made
     }
 
-    /// Marks the datagram at `place`, rewritten by now, as one to send.
-    pub(crate) fn keep(&mut self, place: usize) {
-        if let (Some(kept), Ok(place)) = (self.kept.get_mut(self.keeping), u8::try_from(place)) {
-            *kept = place;
+    /// Marks the first `length` bytes of the datagram at `place`, rewritten by now, as one to send.
+    pub(crate) fn keep(&mut self, place: usize, length: usize) {
+        if let (Some(kept), Some(slot)) = (self.kept.get_mut(self.keeping), self.slots.get_mut(place)) {
+            slot.length = length.min(LONGEST + TAIL_ROOM);
+            *kept = place as u8;
             self.keeping += 1;
         }
     }

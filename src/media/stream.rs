@@ -102,7 +102,7 @@ impl Stream {
         let answered = self.answered;
         let half = self.side(side);
         let payload_types = PayloadTypes { audio: media.audio_payload_type, event: media.dtmf_payload_type };
-        let (sends, receives) = (media.sends, media.receives);
+        let LegMedia { sends, receives, law, .. } = *media;
         let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
         if resumed || half.signalled != Some(signalled) {
             half.watched_since = Some(at);
@@ -110,13 +110,13 @@ impl Stream {
         half.signalled = Some(signalled);
         if let Some(peer) = &mut half.leg.peer {
             peer.latch.on_description(signalled, at);
-            (peer.payload_types, peer.sends, peer.receives) = (payload_types, sends, receives);
+            (peer.payload_types, peer.law, peer.sends, peer.receives) = (payload_types, law, sends, receives);
         } else {
             let mut latch = Latch::new(signalled);
             if answered.is_some() {
                 latch.on_answer(at);
             }
-            half.leg.peer = Some(Peer { latch, payload_types, sends, receives });
+            half.leg.peer = Some(Peer { latch, payload_types, law, sends, receives });
         }
     }
 

@@ -333,7 +333,7 @@ impl Worker {
                 None => Verdict::Drop(Reason::TooLong),
             };
             match verdict {
-                Verdict::Send => self.batch.keep(place),
+                Verdict::Send(length) => self.batch.keep(place, length),
                 Verdict::Drop(reason) => self.totals.add_dropped(reason, 1),
             }
         }

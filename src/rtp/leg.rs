@@ -5,6 +5,8 @@
 
 use std::net::SocketAddr;
 
+use super::g711::Law;
+
 /// One of the two legs of a relayed call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Side {
@@ -25,6 +27,8 @@ pub struct LegMedia {
     pub rtcp: Rtcp,
     /// The payload type of its audio, both ways.
     pub audio_payload_type: u8,
+    /// The law of its audio.
+    pub law: Law,
     /// The payload type of its telephone events (RFC 4733), if it takes them.
     pub dtmf_payload_type: Option<u8>,
     /// Whether the peer sends; what it sends all the same is dropped when not.
@@ -51,8 +55,8 @@ pub enum Rtcp {
 }
 
 impl LegMedia {
-    /// A peer that sends and receives packets of 20 ms under `audio_payload_type`, has RTCP on the port above, and
-    /// whose pauses are left as they are.
+    /// A peer that sends and receives packets of 20 ms under `audio_payload_type` (PCMU if that is no static one), has
+    /// RTCP on the port above, and whose pauses are left as they are.
     #[must_use]
     pub fn new(remote: SocketAddr, audio_payload_type: u8) -> Self {
         Self {
@@ -60,6 +64,7 @@ impl LegMedia {
             remote_rtcp: SocketAddr::new(remote.ip(), remote.port().saturating_add(1)),
             rtcp: Rtcp::Separate,
             audio_payload_type,
+            law: Law::of_payload_type(audio_payload_type).unwrap_or(Law::Mu),
             dtmf_payload_type: None,
             sends: true,
             receives: true,

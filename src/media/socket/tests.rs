@@ -34,7 +34,7 @@ fn only_what_was_kept_is_sent_as_it_stands_in_the_buffer() {
 
     for place in [0, 2] {
         batch.datagram(place).unwrap().0.bytes[0] = 0xEE;
-        batch.keep(place);
+        batch.keep(place, 3);
     }
     let sent = batch.send(&relay, Some(far.local_addr().unwrap()));
 
@@ -56,9 +56,9 @@ fn packets_that_are_made_go_between_those_that_were_kept_and_no_more_of_them_tha
         1
     };
 
-    batch.keep(0);
+    batch.keep(0, 1);
     assert!(batch.made().put(make) && !batch.made().put(|_| 0));
-    batch.keep(1);
+    batch.keep(1, 1);
     batch.send(&relay, Some(sender.local_addr().unwrap()));
     let arrived: Vec<_> = received(&mut batch, &sender).into_iter().map(|(_, bytes)| bytes[0]).collect();
 
@@ -75,8 +75,8 @@ fn a_refused_datagram_is_counted_and_the_next_is_tried() {
     let mut batch = Batch::default();
     batch.receive(&relay, BATCH).unwrap();
 
-    batch.keep(0);
-    batch.keep(1);
+    batch.keep(0, 1);
+    batch.keep(1, 1);
     let sent = batch.send(&relay, Some("[::1]:9".parse().unwrap()));
 
     assert_eq!(sent, Sent { sent: 0, bytes: 0, failed: 2 });
@@ -166,7 +166,7 @@ fn a_send_that_is_refused_for_what_an_earlier_one_met_is_tried_again() {
         let looped = UdpSocket::bind("127.0.0.1:0").unwrap();
         sender.send_to(&[1], looped.local_addr().unwrap()).unwrap();
         batch.receive(&looped, BATCH).unwrap();
-        batch.keep(0);
+        batch.keep(0, 1);
         batch.send(&relay, None)
     };
 
