@@ -9,6 +9,7 @@ pub mod g711;
 pub mod leg;
 pub mod packet;
 pub mod payload;
+pub mod repacketise;
 pub mod rtcp;
 pub mod stats;
 mod window;
