@@ -140,12 +140,12 @@ const fn magnitude(law: Law, octet: u8) -> u16 {
     match law {
         Law::Mu => {
             let (segment, mantissa) = (!octet >> 4 & 7, !octet & 0x0F);
-            (((mantissa as u16) << 3) + MU_BIAS << segment) - MU_BIAS
+            ((((mantissa as u16) << 3) + MU_BIAS) << segment) - MU_BIAS
         }
         Law::A => {
             let (segment, mantissa) = ((octet ^ A_INVERTED) >> 4 & 7, (octet ^ A_INVERTED) & 0x0F);
             let middle = ((mantissa as u16) << 4) + 8;
-            if segment == 0 { middle } else { middle + 0x100 << (segment - 1) }
+            if segment == 0 { middle } else { (middle + 0x100) << (segment - 1) }
         }
     }
 }
