@@ -89,7 +89,7 @@ fn what_is_not_rtp_is_dropped_and_counted() {
         call.caller.socket.send_to(junk, call.reserved.caller).unwrap();
     }
     call.caller.socket.send_to(&report, above(call.reserved.caller)).unwrap();
-    let heard_after = call.say(Side::Caller, &[(13, "noise"), (0, "voice")]);
+    let heard_after = call.say(Side::Caller, &[(19, "noise"), (0, "voice")]);
 
     assert_eq!(heard(&heard_after), [(0, "voice")]);
     std::thread::sleep(Duration::from_millis(20));

@@ -6,16 +6,19 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::LegStats;
-use super::forward::{Leg, Reason};
+use super::leg::Leg;
+use super::reason::Reason;
 use crate::rtp::CLOCK_RATE;
 
 /// What one leg sent and was sent.
 #[derive(Debug, Default)]
 pub(crate) struct LegCounters {
     sent: AtomicU64,
+    bytes_sent: AtomicU64,
     received: AtomicU64,
     lost: AtomicU64,
     strangers: AtomicU64,
+    filled: AtomicU64,
     jitter_ticks: AtomicU32,
 }
 
@@ -23,6 +26,7 @@ pub(crate) struct LegCounters {
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     relayed: AtomicU64,
+    made: AtomicU64,
     dropped: [AtomicU64; Reason::ALL.len()],
     errors: AtomicU64,
 }
@@ -36,8 +40,13 @@ impl LegCounters {
         self.jitter_ticks.store(leg.reception.jitter_ticks(), Ordering::Relaxed);
     }
 
-    pub(crate) fn add_sent(&self, packets: usize) {
+    pub(crate) fn publish_filled(&self, packets: u64) {
+        self.filled.store(packets, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_sent(&self, packets: usize, bytes: usize) {
         add(&self.sent, packets);
+        add(&self.bytes_sent, bytes);
     }
 
     pub(crate) fn snapshot(&self) -> LegStats {
@@ -47,6 +56,7 @@ impl LegCounters {
             packets_lost: self.lost.load(Ordering::Relaxed),
             jitter_ms: f64::from(self.jitter_ticks.load(Ordering::Relaxed)) * 1_000.0 / f64::from(CLOCK_RATE),
             strangers: self.strangers.load(Ordering::Relaxed),
+            packets_filled: self.filled.load(Ordering::Relaxed),
         }
     }
 }
@@ -54,6 +64,10 @@ impl LegCounters {
 impl Totals {
     pub(crate) fn add_relayed(&self, packets: usize) {
         add(&self.relayed, packets);
+    }
+
+    pub(crate) fn add_made(&self, packets: usize) {
+        add(&self.made, packets);
     }
 
     pub(crate) fn add_dropped(&self, reason: Reason, packets: usize) {
@@ -69,6 +83,10 @@ impl Totals {
 
     pub(crate) fn relayed(&self) -> u64 {
         self.relayed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     pub(crate) fn dropped(&self, reason: Reason) -> u64 {

@@ -14,12 +14,13 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::address::{Addresses, Local};
 use super::counters::LegCounters;
-use super::forward::{Leg, Reason};
 use super::handle::{Handle, Setup};
 use super::latch::Signalled;
+use super::leg::Leg;
 use super::limits::Capacity;
 use super::mailbox::{Command, StreamId};
 use super::ports::{Pair, Ports};
+use super::reason::Reason;
 use super::socket::cpus;
 use super::stream::{Half, Stream};
 use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Rtcp, Side};
@@ -55,6 +56,8 @@ struct Call {
 pub struct PacketTotals {
     /// Sent on.
     pub relayed: u64,
+    /// Sent without having been received: silence, mostly.
+    pub made: u64,
     /// Dropped, by reason.
     pub dropped: [(Reason, u64); Reason::ALL.len()],
     /// System calls that failed without a packet to blame.
@@ -232,6 +235,7 @@ impl Engine {
         let sum = |read: &dyn Fn(&Handle) -> u64| self.workers.iter().map(read).sum();
         PacketTotals {
             relayed: sum(&|worker| worker.totals().relayed()),
+            made: sum(&|worker| worker.totals().made()),
             dropped: Reason::ALL.map(|reason| (reason, sum(&|worker| worker.totals().dropped(reason)))),
             errors: sum(&|worker| worker.totals().errors()),
         }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::counters::LegCounters;
-use super::forward::Leg;
 use super::latch::Signalled;
+use super::leg::Leg;
 use super::socket::Waker;
 use super::stream::Stream;
 use super::{LegMedia, Side};

@@ -11,10 +11,12 @@ mod engine;
 pub mod forward;
 mod handle;
 pub mod latch;
+mod leg;
 mod limits;
 mod link;
 mod mailbox;
 mod ports;
+mod reason;
 mod socket;
 mod strangers;
 mod stream;
@@ -64,6 +66,8 @@ pub struct LegStats {
     pub jitter_ms: f64,
     /// Packets that came from elsewhere and were dropped.
     pub strangers: u64,
+    /// Packets of silence that this peer was sent while the other one said nothing.
+    pub packets_filled: u64,
 }
 
 /// Out of the media threads into signalling.

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use socket2::SockAddr;
 
+use super::leg::Outbox;
+
 /// An edge-triggered epoll: a descriptor is reported once when it becomes readable, and not again until it was drained.
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
@@ -264,11 +266,6 @@ impl Batch {
         Made { spare, made: &mut self.made, kept: &mut self.kept, keeping: &mut self.keeping }
     }
 
-    /// How many more packets can be made before those kept are sent.
-    pub(crate) fn room(&self) -> usize {
-        SPARE - self.made
-    }
-
     /// Marks the first `length` bytes of the datagram at `place`, rewritten by now, as one to send.
     pub(crate) fn keep(&mut self, place: usize, length: usize) {
         if let (Some(kept), Some(slot)) = (self.kept.get_mut(self.keeping), self.slots.get_mut(place)) {
@@ -351,10 +348,8 @@ impl Batch {
     }
 }
 
-impl Made<'_> {
-    /// Makes a packet of what `write` fills and returns the length of, to be sent behind those kept before. False if
-    /// there is no room, or nothing was written.
-    pub(crate) fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+impl Outbox for Made<'_> {
+    fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
         let (Some(slot), Some(kept)) = (self.spare.get_mut(*self.made), self.kept.get_mut(*self.keeping))
         else {
             return false;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counters::LegCounters;
-use super::forward::{Leg, Peer};
 use super::latch::{Latch, Signalled};
+use super::leg::{Leg, Outbox, Peer};
 use super::link::Link;
 use super::mailbox::SideSockets;
 use super::{LegMedia, OneWay, Side};
 use crate::id::CallId;
+use crate::rtp::filler::Filler;
 use crate::rtp::payload::PayloadTypes;
 
 /// A call with its two sides, the caller's first.
@@ -31,6 +32,7 @@ pub(crate) struct Half {
     /// Whether the RTP socket is connected.
     pub(crate) link: Link,
     signalled: Option<Signalled>,
+    fill_ms: u32,
     held: bool,
     /// From when on its silence counts, if that is after the answer.
     watched_since: Option<Instant>,
@@ -46,6 +48,7 @@ impl Half {
             sockets,
             link: Link::Open,
             signalled: None,
+            fill_ms: 0,
             held: false,
             watched_since: None,
             reported: false,
@@ -102,12 +105,15 @@ impl Stream {
         let answered = self.answered;
         let half = self.side(side);
         let payload_types = PayloadTypes { audio: media.audio_payload_type, event: media.dtmf_payload_type };
-        let LegMedia { sends, receives, law, .. } = *media;
+        let LegMedia { sends, receives, law, fill_ms, .. } = *media;
         let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
         if resumed || half.signalled != Some(signalled) {
             half.watched_since = Some(at);
         }
         half.signalled = Some(signalled);
+        if half.fill_ms != fill_ms {
+            (half.fill_ms, half.leg.filler) = (fill_ms, Filler::new(fill_ms));
+        }
         if let Some(peer) = &mut half.leg.peer {
             peer.latch.on_description(signalled, at);
             (peer.payload_types, peer.law, peer.sends, peer.receives) = (payload_types, law, sends, receives);
@@ -139,6 +145,14 @@ impl Stream {
             half.watched_since = Some(at);
         }
         half.held = held;
+    }
+
+    /// Makes the packets that `side` is due to be sent; returns when the next ones may be.
+    pub(crate) fn make(&mut self, side: Side, now: Instant, out: &mut impl Outbox) -> Option<Instant> {
+        let answered = self.answered.is_some();
+        let leg = &mut self.side(side).leg;
+        leg.fill(answered, now, out);
+        leg.filler.next_deadline()
     }
 
     /// Whether nothing came from `side` for `limit`; true once.

@@ -16,8 +16,8 @@ use super::forward::{Reason, Verdict, forward};
 use super::handle::Setup;
 use super::link::{Change, Link};
 use super::mailbox::{Command, Mailbox, SideSockets, SocketId, StreamId};
-use super::socket::{BATCH, Batch, Epoll, Events, disconnect};
-use super::stream::Stream;
+use super::socket::{BATCH, Batch, Epoll, Events, Sent, disconnect};
+use super::stream::{Half, Stream};
 use super::wheel::Wheel;
 use super::{Event, Side};
 use crate::clock::{self, Anchor};
@@ -144,12 +144,18 @@ impl Worker {
             Command::Describe { id, side, signalled, media, at } => {
                 self.with(id, |stream| stream.describe(side, signalled, &media, at));
                 self.follow_peer(id, side);
+                self.wheel.arm(entry(id, side), self.anchor.now);
             }
             Command::Clear { id, side, leg, counters } => {
                 self.with(id, |stream| stream.clear(side, *leg, counters));
                 self.follow_peer(id, side);
             }
-            Command::Answered { id, at } => self.with(id, |stream| stream.on_answer(at)),
+            Command::Answered { id, at } => {
+                self.with(id, |stream| stream.on_answer(at));
+                for side in [Side::Caller, Side::Callee] {
+                    self.wheel.arm(entry(id, side), self.anchor.now);
+                }
+            }
             Command::Hold { id, side, held, at } => self.with(id, |stream| stream.hold(side, held, at)),
             Command::OpenRtcp { id, side, rtcp } => {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
@@ -324,6 +330,7 @@ impl Worker {
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let (from, to) = stream.split(side);
+        let mut sooner = false;
         for place in 0..received {
             let verdict = match self.batch.datagram(place) {
                 Some((datagram, _)) => {
@@ -334,19 +341,18 @@ impl Worker {
             };
             match verdict {
                 Verdict::Send(length) => self.batch.keep(place, length),
-                Verdict::Drop(reason) => self.totals.add_dropped(reason, 1),
+                Verdict::Drop(reason) => {
+                    sooner |= reason == Reason::ComfortNoise;
+                    self.totals.add_dropped(reason, 1);
+                }
             }
         }
         from.counters.publish_received(&from.leg);
-        let destination = to.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
-        if self.batch.kept() > 0
-            && let Some(destination) = destination
-            && let Some(Some(out)) = self.sockets.get(to.sockets.rtp as usize)
-        {
-            let sent = self.batch.send(&out.socket, to.link.address(destination));
-            to.counters.add_sent(sent.sent);
-            self.totals.add_relayed(sent.sent);
-            self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        let sent = flush(&mut self.batch, to, &self.sockets);
+        self.totals.add_relayed(sent.sent);
+        self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        if sooner && let Some(due) = to.leg.filler.next_deadline() {
+            self.wheel.arm(entry(id, other(side)), due);
         }
     }
 
@@ -379,7 +385,22 @@ impl Worker {
             (self.setup.events)(Event::OneWay { call, side, cause });
         }
         self.follow_peer(id, side);
-        self.wheel.arm(due, now + LOOK);
+        self.attend(id, side);
+    }
+
+    /// Sends what `side` is due to be sent, and sees to it that the next is sent in time.
+    fn attend(&mut self, id: StreamId, side: Side) {
+        let now = self.anchor.now;
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        self.batch.clear();
+        let next = stream.make(side, now, &mut self.batch.made());
+        let sent = flush(&mut self.batch, stream.side(side), &self.sockets);
+        let half = stream.side(side);
+        half.counters.publish_filled(half.leg.filled);
+        self.totals.add_made(sent.sent);
+        self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        let due = next.map_or(now + LOOK, |next| next.min(now + LOOK)).max(now + SOONEST);
+        self.wheel.arm(entry(id, side), due);
     }
 
     /// Connects or disconnects the socket of `side` as its peer settled, moved or fell silent.
@@ -428,6 +449,26 @@ impl Command {
     }
 }
 
+/// Sends what is kept for `half` to its peer; nothing while there is no telling where that is.
+fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent {
+    let destination = half.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
+    match (destination, sockets.get(half.sockets.rtp as usize)) {
+        (Some(destination), Some(Some(out))) if batch.kept() > 0 => {
+            let sent = batch.send(&out.socket, half.link.address(destination));
+            half.counters.add_sent(sent.sent, sent.bytes);
+            sent
+        }
+        _ => Sent::default(),
+    }
+}
+
+fn other(side: Side) -> Side {
+    match side {
+        Side::Caller => Side::Callee,
+        Side::Callee => Side::Caller,
+    }
+}
+
 /// The wheel's number for one side of a stream.
 fn entry(id: StreamId, side: Side) -> u32 {
     2 * id + side as u32
@@ -435,6 +476,8 @@ fn entry(id: StreamId, side: Side) -> u32 {
 
 /// How often each side is looked at.
 const LOOK: Duration = Duration::from_millis(200);
+/// A side is never looked at twice in a millisecond.
+const SOONEST: Duration = Duration::from_millis(1);
 const AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Datagrams asked of a socket that did not fill a batch last time.
 const FEW: u8 = 2;

@@ -76,8 +76,9 @@ struct Source {
     /// For numbers after the last one left out.
     sequence_offset: u16,
     timestamp_offset: u32,
-    /// The newest audio packet's, as the source has it.
+    /// The newest audio packet's that was sent, as the source has them.
     audio_timestamp: u32,
+    audio_sequence: u16,
     /// How much audio its packets hold.
     packet_ticks: u32,
 }
@@ -238,7 +239,7 @@ impl Continuity {
                 source.placeable = 0;
                 resumed = true;
             }
-            source.on_audio(position.timestamp, distance);
+            source.on_audio(position);
             let timestamp = position.timestamp.wrapping_add(source.timestamp_offset);
             self.clock = Some(Tick { timestamp, at: now });
         }
@@ -277,7 +278,7 @@ impl Continuity {
                 return Mapped::Late;
             }
             if ahead > 0 {
-                source.audio_timestamp = position.timestamp;
+                (source.audio_timestamp, source.audio_sequence) = (position.timestamp, position.sequence);
                 let timestamp = position.timestamp.wrapping_add(source.timestamp_offset);
                 self.clock = Some(Tick { timestamp, at: now });
             }
@@ -304,6 +305,7 @@ impl Continuity {
             sequence_offset: self.next.sequence.wrapping_sub(position.sequence),
             timestamp_offset: timestamp.wrapping_sub(position.timestamp),
             audio_timestamp: position.timestamp,
+            audio_sequence: position.sequence,
             packet_ticks: FRAME_TICKS,
         });
         self.clock = Some(Tick { timestamp, at: now });
@@ -352,12 +354,13 @@ impl Source {
         self.sequence_offset.wrapping_add(since.count_ones() as u16)
     }
 
-    fn on_audio(&mut self, timestamp: u32, distance: u16) {
+    fn on_audio(&mut self, Position { sequence, timestamp, .. }: Position) {
         let advanced = timestamp.wrapping_sub(self.audio_timestamp);
-        if distance == 1 && (1..=MAX_PACKET_TICKS).contains(&advanced) {
+        let follows = sequence.wrapping_sub(self.audio_sequence) == 1;
+        if follows && (1..=MAX_PACKET_TICKS).contains(&advanced) {
             self.packet_ticks = advanced;
         }
-        self.audio_timestamp = timestamp;
+        (self.audio_timestamp, self.audio_sequence) = (timestamp, sequence);
     }
 }
 

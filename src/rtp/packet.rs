@@ -6,6 +6,7 @@
 
 use rtp_rs::{RtpReader, RtpReaderError};
 
+use super::continuity::Position;
 use super::rtcp;
 
 /// A valid RTP packet of a plain header and a payload, both open for rewriting.
@@ -96,6 +97,14 @@ impl<'a> Packet<'a> {
         self.header[1] = self.header[1] & !MARKER | if marker { MARKER } else { 0 };
     }
 
+    /// Rewrites SSRC, sequence number and timestamp.
+    pub fn set_position(&mut self, position: Position) {
+        let Position { ssrc, sequence, timestamp } = position;
+        self.set_ssrc(ssrc);
+        self.set_sequence(sequence);
+        self.set_timestamp(timestamp);
+    }
+
     /// Rewrites the sequence number.
     pub fn set_sequence(&mut self, sequence: u16) {
         self.header[2..4].copy_from_slice(&sequence.to_be_bytes());
@@ -110,6 +119,28 @@ impl<'a> Packet<'a> {
     pub fn set_ssrc(&mut self, ssrc: u32) {
         self.header[8..12].copy_from_slice(&ssrc.to_be_bytes());
     }
+}
+
+/// Writes a packet at `position` whose payload of `length` bytes `fill` writes; returns how long it is, 0 if `bytes`
+/// has no room for it.
+///
+/// Hot path: no allocation.
+pub fn write(
+    bytes: &mut [u8],
+    payload_type: u8,
+    position: Position,
+    length: usize,
+    fill: impl FnOnce(&mut [u8]),
+) -> usize {
+    let Some((header, rest)) = bytes.split_first_chunk_mut() else { return 0 };
+    let Some(payload) = rest.get_mut(..length) else { return 0 };
+    *header = [0; HEADER_BYTES];
+    header[0] = VERSION_2;
+    fill(payload);
+    let mut packet = Packet { header, payload };
+    packet.set_payload_type(payload_type);
+    packet.set_position(position);
+    packet.length()
 }
 
 /// Why a datagram on an RTP port is not RTP.
@@ -190,6 +221,20 @@ mod tests {
 
         assert_eq!((reader.csrc_count(), reader.extension(), reader.padding()), (0, None, None));
         assert_eq!((reader.payload_type(), reader.payload()), (8, &[0x55; 33][..]));
+    }
+
+    #[test]
+    fn what_is_written_rtp_rs_reads_and_what_has_no_room_is_not_written() {
+        let position = Position { ssrc: 9, sequence: 0xFFFF, timestamp: 0x8000_0000 };
+        let mut bytes = [0xAA; 40];
+
+        let length = write(&mut bytes, 101, position, 4, |payload| payload.copy_from_slice(&[1, 2, 3, 4]));
+        let reader = RtpReader::new(&bytes[..length]).unwrap();
+
+        assert_eq!((reader.payload_type(), reader.mark(), reader.payload()), (101, false, &[1, 2, 3, 4][..]));
+        assert_eq!((reader.ssrc(), reader.timestamp()), (9, 0x8000_0000));
+        assert_eq!(write(&mut bytes, 0, position, 29, |_| ()), 0);
+        assert_eq!(write(&mut bytes[..11], 0, position, 0, |_| ()), 0);
     }
 
     #[test]

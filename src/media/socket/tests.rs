@@ -64,7 +64,6 @@ fn packets_that_are_made_go_between_those_that_were_kept_and_no_more_of_them_tha
 
     assert_eq!(arrived, [0, 7, 1]);
     assert_eq!((0..SPARE + 9).filter(|_| batch.made().put(make)).count(), SPARE);
-    assert_eq!(batch.room(), 0);
 }
 
 #[test]

@@ -175,6 +175,18 @@ fn silence_after_long_packets_begins_where_they_end() {
 }
 
 #[test]
+fn what_was_late_or_an_event_between_does_not_lengthen_the_packet_that_silence_follows() {
+    let mut stream = Stream::new();
+    stream.audio(7, 1..4);
+    stream.packet(7, 4, 500, Kind::Event);
+    stream.packet(7, 5, 960, Kind::Audio);
+
+    let silence = stream.silence(100, 1);
+
+    assert_eq!(silence[0].timestamp, 5_000 + 5 * FRAME_TICKS + FRAME_TICKS);
+}
+
+#[test]
 fn a_source_that_comes_back_keeps_its_own_time_and_none_of_the_losses_that_were_filled() {
     let mut stream = Stream::new();
     stream.packet(7, 10, 1_600, Kind::Audio);
