@@ -13,6 +13,7 @@ use crate::rtp::CLOCK_RATE;
 /// What one leg sent and was sent.
 #[derive(Debug, Default)]
 pub(crate) struct LegCounters {
+    arrived: AtomicU64,
     sent: AtomicU64,
     bytes_sent: AtomicU64,
     received: AtomicU64,
@@ -32,12 +33,18 @@ pub(crate) struct Totals {
 }
 
 impl LegCounters {
-    /// Takes over what came from the peer of `leg`.
-    pub(crate) fn publish_received(&self, leg: &Leg) {
+    /// Takes over what came from the peer of `leg`; `datagrams` came from anybody.
+    pub(crate) fn publish_received(&self, leg: &Leg, datagrams: usize) {
+        add(&self.arrived, datagrams);
         self.received.store(leg.reception.received(), Ordering::Relaxed);
         self.lost.store(leg.reception.lost(), Ordering::Relaxed);
         self.strangers.store(leg.strangers.packets(), Ordering::Relaxed);
         self.jitter_ticks.store(leg.reception.jitter_ticks(), Ordering::Relaxed);
+    }
+
+    /// Whether the peer, or anybody, sent something.
+    pub(crate) fn was_used(&self) -> bool {
+        self.arrived.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn publish_filled(&self, packets: u64) {

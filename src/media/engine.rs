@@ -19,7 +19,7 @@ use super::latch::Signalled;
 use super::leg::Leg;
 use super::limits::Capacity;
 use super::mailbox::{Command, StreamId};
-use super::ports::{Pair, Ports};
+use super::ports::{Occupation, Pair, Ports, Rest};
 use super::reason::Reason;
 use super::socket::cpus;
 use super::stream::{Half, Stream};
@@ -47,6 +47,8 @@ struct Call {
     /// Where each side's signalling comes from.
     peers: [IpAddr; 2],
     described: [bool; 2],
+    /// Whether a peer was there, which may go on sending.
+    used: [bool; 2],
     counters: [Arc<LegCounters>; 2],
     reserved: Reserved,
 }
@@ -111,9 +113,10 @@ impl Engine {
         }
         let now = clock::now();
         let locals = [self.addresses.toward(caller, now)?, self.addresses.toward(callee, now)?];
-        let pairs = self
-            .take_pairs(locals, now)
-            .ok_or_else(|| ReserveError::NoPorts { in_use: self.ports.lent() })?;
+        let pairs = self.take_pairs(locals, now).ok_or_else(|| {
+            let Occupation { in_use, resting, refused } = self.ports.occupation();
+            ReserveError::NoPorts { in_use, resting, refused }
+        })?;
         let [caller_end, callee_end] =
             [0, 1].map(|side| SocketAddr::new(locals[side].advertised, pairs[side].port));
         let reserved = Reserved { caller: caller_end, callee: callee_end };
@@ -121,10 +124,10 @@ impl Engine {
         let halves =
             [0, 1].map(|side| Half::new(self.leg(), Arc::clone(&counters[side]), pairs[side].sockets));
         let worker = pairs[0].worker;
-        let stream = self.workers[worker].open(Box::new(Stream::new(call, halves)));
-        let described = [false; 2];
+        let stream = self.workers[worker].open(Box::new(Stream::new(call, halves, now)));
         let peers = [caller, callee];
-        self.calls.insert(call, Call { worker, stream, pairs, peers, described, counters, reserved });
+        let (described, used) = ([false; 2], [false; 2]);
+        self.calls.insert(call, Call { worker, stream, pairs, peers, described, used, counters, reserved });
         Ok(reserved)
     }
 
@@ -151,14 +154,16 @@ impl Engine {
         self.streams_active -= usize::from(known.described == [true; 2]);
         known.described[side as usize] = false;
         let counters = Arc::<LegCounters>::default();
-        known.counters[side as usize] = Arc::clone(&counters);
+        let before = std::mem::replace(&mut known.counters[side as usize], Arc::clone(&counters));
+        known.used[side as usize] |= before.was_used();
         let id = known.stream;
         self.workers[known.worker].push(Command::Clear { id, side, leg, counters });
     }
 
     /// The call was answered: silence time-outs run from here, and a silent SDP address may be doubted.
     pub fn answered(&mut self, call: CallId) {
-        if let Some(known) = self.calls.get(&call) {
+        if let Some(known) = self.calls.get_mut(&call) {
+            known.used = [true; 2];
             self.workers[known.worker].push(Command::Answered { id: known.stream, at: clock::now() });
         }
     }
@@ -206,8 +211,12 @@ impl Engine {
         let now = clock::now();
         self.streams_active -= usize::from(known.described == [true; 2]);
         self.workers[known.worker].release(known.stream);
-        for pair in known.pairs {
-            self.ports.give_back(pair, now);
+        for (side, pair) in known.pairs.into_iter().enumerate() {
+            if known.used[side] || known.counters[side].was_used() {
+                self.ports.give_back(pair, now);
+            } else {
+                self.ports.give_back_unused(pair);
+            }
         }
     }
 
@@ -242,18 +251,29 @@ impl Engine {
     }
 
     /// A pair for each side, both of one media thread, the least busy one that has them.
-    fn take_pairs(&mut self, [caller, callee]: [Local; 2], now: Instant) -> Option<[Pair; 2]> {
+    fn take_pairs(&mut self, locals: [Local; 2], now: Instant) -> Option<[Pair; 2]> {
         let mut order: Vec<usize> = (0..self.workers.len()).collect();
         order.sort_by_key(|&n| self.workers[n].load());
-        order.into_iter().find_map(|n| {
-            let handle = &mut self.workers[n];
-            let first = self.ports.take(caller.listen, n, handle, now)?;
-            let second = self.ports.take(callee.listen, n, handle, now);
-            if second.is_none() {
-                self.ports.give_back_unused(first);
-            }
-            Some([first, second?])
-        })
+        let take = |rest| order.iter().find_map(|&n| self.take_pairs_of(n, locals, rest, now));
+        [Rest::Enough, Rest::Any].into_iter().find_map(take)
+    }
+
+    fn take_pairs_of(
+        &mut self,
+        worker: usize,
+        [caller, callee]: [Local; 2],
+        rest: Rest,
+        now: Instant,
+    ) -> Option<[Pair; 2]> {
+        let handle = &mut self.workers[worker];
+        let first = self.ports.take(caller.listen, worker, handle, Rest::Enough, now);
+        let first = first.or_else(|| self.ports.take(caller.listen, worker, handle, rest, now))?;
+        let second = self.ports.take(callee.listen, worker, handle, Rest::Enough, now);
+        let second = second.or_else(|| self.ports.take(callee.listen, worker, handle, rest, now));
+        if second.is_none() {
+            self.ports.give_back_unused(first);
+        }
+        Some([first, second?])
     }
 
     /// A leg whose numbers begin where nobody can guess; low enough to stay clear of the first wrap (RFC 3711 §3.3.1).

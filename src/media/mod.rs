@@ -36,11 +36,18 @@ use crate::id::CallId;
 /// Why a call gets no media; all of these are 503.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum ReserveError {
-    /// Every pair is lent, rests after a call, or can't be opened.
-    #[error("media port range exhausted ({in_use} pairs in use)")]
+    /// No media thread has a pair left for each side.
+    #[error(
+        "media port range exhausted ({in_use} pairs in use, {resting} resting, {refused} held by other programs or \
+         refused by the operating system): widen [media].ports"
+    )]
     NoPorts {
-        /// Pairs lent to calls; the rest of the range is in quarantine or held by other programs.
+        /// Lent to calls.
         in_use: usize,
+        /// Left on a media thread that has none for the other side.
+        resting: usize,
+        /// Could not be opened.
+        refused: usize,
     },
     /// No listening address has the family of the peer's.
     #[error("no media address of the peer's family: add one to [media].listen")]

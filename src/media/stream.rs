@@ -21,6 +21,8 @@ use crate::rtp::payload::PayloadTypes;
 pub(crate) struct Stream {
     pub(crate) call: CallId,
     sides: [Half; 2],
+    /// What arrived before is a former call's.
+    opened: Instant,
     answered: Option<Instant>,
 }
 
@@ -78,8 +80,14 @@ impl Half {
 }
 
 impl Stream {
-    pub(crate) fn new(call: CallId, sides: [Half; 2]) -> Self {
-        Self { call, sides, answered: None }
+    /// A call whose ports were lent at `opened`.
+    pub(crate) fn new(call: CallId, sides: [Half; 2], opened: Instant) -> Self {
+        Self { call, sides, opened, answered: None }
+    }
+
+    /// From when on what arrives is for this call.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
     }
 
     pub(crate) fn side(&mut self, side: Side) -> &mut Half {
@@ -306,7 +314,7 @@ mod tests {
             let first = Position { ssrc: 1, sequence: 1, timestamp: 1 };
             Half::new(Leg::new(first), Arc::default(), SideSockets { rtp: 0, rtcp: None })
         };
-        let mut stream = Stream::new(CallId(1), [half(), half()]);
+        let mut stream = Stream::new(CallId(1), [half(), half()], start);
         describe(&mut stream, Side::Caller, true, start);
         describe(&mut stream, Side::Callee, true, start);
         (stream, start)

@@ -329,13 +329,18 @@ impl Worker {
 
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        let opened = stream.opened();
         let (from, to) = stream.split(side);
         let mut sooner = false;
         for place in 0..received {
             let verdict = match self.batch.datagram(place) {
                 Some((datagram, _)) => {
                     let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
-                    forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg)
+                    if at < opened {
+                        Verdict::Drop(Reason::Pooled)
+                    } else {
+                        forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg)
+                    }
                 }
                 None => Verdict::Drop(Reason::TooLong),
             };
@@ -347,7 +352,7 @@ impl Worker {
                 }
             }
         }
-        from.counters.publish_received(&from.leg);
+        from.counters.publish_received(&from.leg, received);
         let sent = flush(&mut self.batch, to, &self.sockets);
         self.totals.add_relayed(sent.sent);
         self.totals.add_dropped(Reason::SendFailed, sent.failed);
@@ -359,9 +364,16 @@ impl Worker {
     /// RTCP ends here, but a peer that reports is not silent.
     fn on_rtcp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
-        let leg = &mut stream.side(side).leg;
+        let opened = stream.opened();
+        let half = stream.side(side);
+        let leg = &mut half.leg;
         for place in 0..received {
             let Some((datagram, _)) = self.batch.datagram(place) else { continue };
+            let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
+            if at < opened {
+                self.totals.add_dropped(Reason::Pooled, 1);
+                continue;
+            }
             let known = leg.peer.as_ref().is_some_and(|peer| peer.latch.knows(datagram.source.ip()));
             if known && is_rtcp(datagram.bytes) {
                 leg.heard = Some(self.anchor.now);
