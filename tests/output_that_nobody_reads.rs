@@ -3,9 +3,16 @@
 //! A closed pipe ends quietly, like other tools before `head`; a full disk is named, because nobody else would say it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::{self, OpenOptions};
-use std::process::{Command, Output, Stdio};
+#[path = "support/process.rs"]
+mod process;
 
+use std::fs::{self, OpenOptions};
+use std::net::TcpStream;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use process::{Net, SOON};
 use tempfile::TempDir;
 
 #[test]
@@ -48,6 +55,25 @@ fn a_command_that_cannot_even_complain_ends_with_its_code() {
     }
 }
 
+#[test]
+fn a_bridge_whose_log_cannot_be_written_serves_all_the_same() {
+    let net = Net::new();
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("config.toml"), net.config()).unwrap();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut bridge = command(&home, &["serve"]).stderr(full).spawn().unwrap();
+
+    let deadline = Instant::now() + SOON;
+    let is_up = || TcpStream::connect(net.http()).is_ok();
+    while !is_up() && bridge.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        thread::sleep(PAUSE);
+    }
+
+    assert!(is_up(), "{:?}", bridge.try_wait());
+    bridge.kill().unwrap();
+    bridge.wait().unwrap();
+}
+
 fn outcome(arguments: &[&str], stdout: Stdio) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = command(&home(), arguments).stdout(stdout).output().unwrap();
     (status.code(), String::from_utf8(stderr).unwrap())
@@ -87,3 +113,6 @@ uri = "sip:carrier.example"
 allow = ["198.51.100.0/24"]
 country = "US"
 "#;
+
+/// Between two times of asking.
+const PAUSE: Duration = Duration::from_millis(10);
