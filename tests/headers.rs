@@ -207,6 +207,15 @@ fn a_refer_carries_its_headers_to_the_invite_it_causes_and_privacy_only_toward_t
 }
 
 #[test]
+fn a_value_that_others_would_stumble_over_is_left_out_and_the_others_stay() {
+    let lines = ["User-to-User: \"61", "X-Size: 5\" pipe", "Privacy: ", "User-to-User: 62;encoding=hex"];
+
+    let sent = toward_retell(&config(), &lines);
+
+    assert_eq!(sent, ["X-Size: 5\" pipe", "User-to-User: 62;encoding=hex"]);
+}
+
+#[test]
 fn every_header_of_the_explanation_names_its_rule() {
     let mut config = config();
     config.headers.rules =

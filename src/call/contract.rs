@@ -188,12 +188,12 @@ pub enum Action {
     CountMedia,
     /// The call shows itself anew.
     Show(View),
-    /// The call ended: write its record (media figures are added to legs 0 and `answered_leg`), free its media.
+    /// The call ended: write its record (media figures are added to legs 0 and `callee_leg`), free its media.
     Finish {
         /// What to write.
         record: Box<Record>,
-        /// Place in the record's legs of whoever answered.
-        answered_leg: Option<usize>,
+        /// Place in the record's legs of the callee whose media was relayed: whoever answered, or sent early media last.
+        callee_leg: Option<usize>,
     },
 }
 

@@ -12,7 +12,7 @@ use crate::sdp::build::Local;
 use crate::sdp::negotiate;
 use crate::sip::uri::Host;
 
-use super::attempt::{Attempt, Extra, Identity, Progress, TELEPHONE_EVENT};
+use super::attempt::{Attempt, DTMF_PAYLOAD_TYPE, Extra, Identity, Progress};
 use super::auth::Answers;
 use super::contract::{Action, Cx, Hop};
 use super::failure::Failure;
@@ -101,7 +101,7 @@ impl Call {
             Kind::Trunk => negotiate::codecs_for_trunk(offer),
         };
         let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
-        local.offer(&codecs, Some(TELEPHONE_EVENT));
+        local.offer(&codecs, Some(DTMF_PAYLOAD_TYPE));
         let tag = cx.ids.tag(self.id, leg);
         let identity =
             Identity { call_id: cx.ids.call_id(), from: self.caller_identity(&hop, &tag), cseq: 1 };

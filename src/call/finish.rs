@@ -81,8 +81,9 @@ impl Call {
             reason,
             legs: self.legs(cx),
         };
-        let answered_leg = answered.map(|attempt| attempt + 1);
-        cx.out.push(Action::Finish { record: Box::new(record), answered_leg });
+        let heard = answered.or_else(|| self.attempts.iter().rposition(|attempt| attempt.accepted.is_some()));
+        cx.out
+            .push(Action::Finish { record: Box::new(record), callee_leg: heard.map(|attempt| attempt + 1) });
     }
 
     fn legs(&self, cx: &Cx<'_>) -> Vec<LegRecord> {

@@ -167,6 +167,12 @@ impl Call {
         self.state == State::Over && self.caller.is_gone() && self.attempts.iter().all(Attempt::is_gone)
     }
 
+    /// Whether the caller's BYE waits for its ACK.
+    #[must_use]
+    pub fn owes_bye(&self) -> bool {
+        matches!(self.caller.progress, caller::Progress::Answered { closing: Some(_), .. })
+    }
+
     /// Whether the record was written: the call counts no longer as active.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -7,6 +7,7 @@
 mod caller;
 pub mod config;
 mod emergency;
+mod header_values;
 mod headers;
 pub mod limits;
 mod normalise;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::call::admit::{Refused, admit};
+use crate::call::admit::{Refused, admit, supports_required};
 use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
@@ -136,6 +136,10 @@ impl<W: World> Bridge<W> {
     fn on_options(&mut self, request: &Message, tx: ServerTx, flow: Flow) {
         if self.draining {
             return self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
+        }
+        if let Err(Refused::Extension(tags)) = supports_required(request) {
+            self.metrics.counters.rejected(Rejection::Extension);
+            return self.answer(request, tx, flow, 420, "", &[(Name::Unsupported, tags)]);
         }
         let capabilities = [(Name::Allow, ALLOW.into()), (Name::Accept, SDP.into())];
         self.answer(request, tx, flow, 200, "", &capabilities);

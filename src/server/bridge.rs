@@ -200,6 +200,11 @@ impl<W: World> Bridge<W> {
         lives
     }
 
+    /// Whether a caller still talks because our BYE has to wait for its ACK.
+    pub(super) fn owes_bye(&self) -> bool {
+        self.calls.values().any(|entry| entry.call.owes_bye())
+    }
+
     /// Ends every call on both legs.
     pub fn hang_up_all(&mut self, reason: &'static str) {
         let calls: Vec<_> = self.calls.keys().copied().collect();

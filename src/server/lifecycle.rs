@@ -105,7 +105,8 @@ pub(super) enum Drain {
     Serving,
     /// Calls in progress may finish; until then if a limit is set.
     Finishing(Option<Instant>),
-    /// Every call was ended; what is left on the wire has until then.
+    /// Every call was ended; what is left on the wire has until then. A caller that must send its ACK before it may hear
+    /// our BYE is waited for, at most 64·T1.
     Ending(Instant),
 }
 
@@ -132,7 +133,12 @@ impl Drain {
                 *self = Self::Ending(bridge.now + LAST_WORDS);
                 bridge.calls.is_empty()
             }
-            Self::Ending(until) => bridge.calls.is_empty() || *until <= bridge.now,
+            Self::Ending(until) => {
+                if bridge.owes_bye() {
+                    *until = bridge.now + LAST_WORDS;
+                }
+                bridge.calls.is_empty() || *until <= bridge.now
+            }
         }
     }
 }
