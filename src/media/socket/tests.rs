@@ -110,7 +110,6 @@ fn datagrams_come_with_the_time_they_arrived_at() {
     sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
     let mut batch = Batch::default();
     batch.receive(&receiver, BATCH).unwrap();
-    // Linux begins to stamp a little after it was asked to; until then the time is that of the reading.
     let after = crate::clock::anchor();
 
     let arrived = batch.datagram(0).unwrap().0.arrived.unwrap();
