@@ -25,6 +25,7 @@ mod finish;
 mod goodbye;
 mod in_dialog;
 pub mod interwork;
+mod leg_media;
 pub mod record;
 mod timers;
 pub mod timestamp;
