@@ -21,12 +21,12 @@ use sources::{for_tests_alone, violations};
 const ARROWS: &[(&str, &str)] = &[
     ("main", "cli"),
     ("lib", ""),
-    ("cli", "sim server config clock api transport media store call routing sip sdp rtp id"),
-    ("server", "config clock api transport media store call routing sip sdp rtp id"),
-    ("config", "server api transport media store call routing sip id"),
-    ("api", "call routing sip sdp rtp id"),
-    ("transport", "call routing sip sdp rtp id"),
-    ("media", "clock call routing sip sdp rtp id"),
+    ("cli", "sim server config clock net api transport media store call routing sip sdp rtp id"),
+    ("server", "config clock net api transport media store call routing sip sdp rtp id"),
+    ("config", "net server api transport media store call routing sip id"),
+    ("api", "net call routing sip sdp rtp id"),
+    ("transport", "net call routing sip sdp rtp id"),
+    ("media", "clock net call routing sip sdp rtp id"),
     ("store", "call routing sip sdp rtp id"),
     ("call", "routing sip sdp rtp id"),
     ("routing", "sip sdp rtp id"),
@@ -35,6 +35,7 @@ const ARROWS: &[(&str, &str)] = &[
     ("rtp", "id"),
     ("id", ""),
     ("clock", ""),
+    ("net", ""),
     ("sim", "clock"),
 ];
 

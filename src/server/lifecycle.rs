@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::config::{Loaded, process_environment};
 
 use crate::media::raise_file_limit;
+use crate::net;
 
 use super::bridge::Bridge;
 use super::running::{Assembled, assemble};
@@ -24,7 +25,7 @@ use super::world::World;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A listener cannot be opened.
-    #[error("[sip].listen: {0}")]
+    #[error("[sip].listen: {0}; {remedy}", remedy = net::remedy(.0))]
     Listen(io::Error),
     /// The media engine cannot be started.
     #[error("[media]: {0}")]

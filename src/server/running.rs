@@ -48,12 +48,8 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
     let media = Arc::new(MediaEvents::default());
     let events = Arc::clone(&media);
-    let mut media_config = config.media.clone();
-    if media_config.advertise.is_empty() {
-        media_config.advertise.clone_from(&config.sip.advertise);
-    }
     let engine =
-        Engine::start(&media_config, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
+        Engine::start(&config.media, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
     let capacity = engine.capacity();
     if capacity.bounded_by_files() {
         tracing::warn!("{capacity}");
@@ -110,6 +106,8 @@ pub struct Running {
 }
 
 /// Starts a bridge inside this process; it logs and counts like `serve`.
+///
+/// `config` is complete, as [`crate::config::load`] returns it: what depends on other keys is filled in.
 ///
 /// # Errors
 ///
