@@ -66,7 +66,7 @@ const HOMES: &[(&str, &str)] = &[
     ("memchr", "sip server"),
     ("metrics", "server store transport"),
     ("metrics_exporter_prometheus", "server"),
-    ("nix", "transport sim"),
+    ("nix", "transport sim config::machine"),
     ("rand", "id media sim transport::resolve"),
     ("rlibphonenumber", "routing"),
     ("rsip", "sip::interop sim"),

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
 mod phone;
 #[path = "support/process.rs"]
 mod process;

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::id::Ids;
 use crate::media::Engine;
+use crate::net;
 use crate::routing::Routes;
 use crate::sip::flow::Transport;
 use crate::store::Records;
@@ -46,6 +47,9 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
+    for &address in &config.media.listen {
+        net::may_bind((address, 0).into()).map_err(|error| RunError::MediaAddress { address, error })?;
+    }
     let media = Arc::new(MediaEvents::default());
     let events = Arc::clone(&media);
     let engine =
