@@ -100,7 +100,7 @@ pub struct Routes {
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum CompileError {
     /// The password of a peer cannot be had.
-    #[error("{peer}: {error}; set it, or take the key out")]
+    #[error("password of `{peer}`: {error}; provide it, or take the key out")]
     Secret {
         /// The peer's name.
         peer: String,

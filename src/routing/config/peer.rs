@@ -136,6 +136,15 @@ impl PeerConfig {
         }
     }
 
+    /// How messages call the peer at `here`: by its name, or by its place among its kind where it has none.
+    pub(super) fn label(&self, here: &KeyPath) -> String {
+        let kind = if here.last() == "retell" { "[[retell]]" } else { "trunk" };
+        match self.name.as_str() {
+            "" => format!("{kind} {}", here.ordinal().unwrap_or_default()),
+            name => format!("{kind} `{name}`"),
+        }
+    }
+
     /// Fills in `challenge` where it is not set, and cuts ranges to their prefix.
     pub(super) fn complete(&mut self, challenge: bool, here: &KeyPath, review: &mut Review<'_>) {
         if !review.is_set(&here.key("challenge")) {
@@ -160,8 +169,8 @@ impl PeerConfig {
 impl TrunkConfig {
     pub(super) fn check(&self, here: &KeyPath, review: &mut Review<'_>) {
         if self.country.is_none() && !review.is_broken(&here.key("country")) {
-            let what =
-                format!("trunk `{}` has no `country`, so national numbers stay as they are", self.peer.name);
+            let trunk = self.peer.label(here);
+            let what = format!("{trunk} has no `country`, so national numbers stay as they are");
             let instead = "add the country whose numbers it sends, such as country = \"US\"";
             review.warning(here, Mistake::new(what, instead));
         }
