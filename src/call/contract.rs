@@ -14,6 +14,7 @@ use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
 use crate::sip::uri::Uri;
 
@@ -168,8 +169,8 @@ pub enum Action {
     Cancel {
         /// Which.
         tx: ClientTx,
-        /// Value of its Reason header.
-        reason: Option<&'static str>,
+        /// Why, for its Reason header.
+        reason: Option<Reason>,
     },
     /// Relay this side so from here on.
     SetLeg(Side, LegMedia),
