@@ -267,11 +267,10 @@ pub(super) enum Lost {
 /// What the relay is told of a leg whose SDP says `audio`.
 pub(super) fn leg_media(audio: &Audio, audio_payload_type: u8, dtmf_payload_type: Option<u8>) -> LegMedia {
     LegMedia {
-        remote: audio.rtp,
         remote_rtcp: audio.rtcp,
-        audio_payload_type,
         dtmf_payload_type,
         sends: matches!(audio.direction, Flowing::SendRecv | Flowing::SendOnly),
         receives: matches!(audio.direction, Flowing::SendRecv | Flowing::RecvOnly),
+        ..LegMedia::new(audio.rtp, audio_payload_type)
     }
 }

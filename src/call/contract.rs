@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::id::{ClientTx, Ids, LegId, PeerId, ServerTx};
+use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
@@ -66,6 +67,8 @@ pub enum Destination {
 /// What the world tells a call.
 #[derive(Debug)]
 pub enum Input {
+    /// The answer to [`Action::Admit`]; after [`Verdict::Queued`] another one follows.
+    Admission(Verdict),
     /// The answer to [`Action::Resolve`]; empty when the target has no address we can reach.
     Targets(Vec<Hop>),
     /// The answer to [`Action::ReserveMedia`]; the error is a sentence for the record.
@@ -132,6 +135,8 @@ pub enum Action {
         /// The whole message.
         bytes: Bytes,
     },
+    /// Ask whether this callee has room for a call; answered at once by [`Input::Admission`].
+    Admit(PeerId),
     /// Look a target up; answered by [`Input::Targets`].
     Resolve(Uri),
     /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].

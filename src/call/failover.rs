@@ -6,6 +6,7 @@
 
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
+use crate::routing::limits::Verdict;
 use crate::rtp::leg::Side;
 use crate::sdp::build::Local;
 use crate::sdp::negotiate;
@@ -19,6 +20,21 @@ use super::failure::Failure;
 use super::{Call, State, audio};
 
 impl Call {
+    /// Goes on, or waits and tells the caller so: a 182 keeps it from giving up (RFC 3261 §21.1.4).
+    pub(super) fn on_admission(&mut self, verdict: Verdict, cx: &mut Cx<'_>) {
+        if self.state != State::Resolving {
+            return;
+        }
+        match verdict {
+            Verdict::Admitted => self.next_target(cx),
+            Verdict::Queued => {
+                let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
+                self.caller.progress(182, &headers, None, cx);
+            }
+            Verdict::Refused(full) => self.fail(Failure::full(&full), cx),
+        }
+    }
+
     /// Asks for the addresses of the next target, or tells the caller that none is left.
     pub(super) fn next_target(&mut self, cx: &mut Cx<'_>) {
         if let Some(hop) = self.hops.pop_front() {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::routing::limits::Full;
 use crate::routing::{Kind, Peer};
 use crate::sip::message::Message;
 
@@ -99,6 +100,11 @@ impl Failure {
     /// No media ports.
     pub(super) fn no_media(reason: String) -> Self {
         Self { retry_after: Some(5), ..Self::ours(503, &reason) }
+    }
+
+    /// The callee takes no more calls for now.
+    pub(super) fn full(full: &Full) -> Self {
+        Self { retry_after: Some(full.retry_after_s()), ..Self::ours(503, &full.to_string()) }
     }
 
     /// Ended by us, with `code` for the caller.

@@ -105,22 +105,23 @@ enum State {
 }
 
 impl Call {
-    /// Begins a call from an admitted INVITE: 100 at once, then the first target.
+    /// Begins a call from an admitted INVITE: 100 at once, then the callee's turn is asked for.
     ///
     /// # Errors
     ///
     /// Names the header that no dialog can be formed with; nothing was sent.
     pub fn start(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
-        let mut call = Self::new(id, offered, offer, cx)?;
+        let call = Self::new(id, offered, offer, cx)?;
         call.caller.trying(cx);
         cx.out.push(Action::Show(call.view()));
-        call.next_target(cx);
+        cx.out.push(Action::Admit(call.plan.callee));
         Ok(call)
     }
 
     /// Carries out what `input` does to the call.
     pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
         match input {
+            Input::Admission(verdict) => self.on_admission(verdict, cx),
             Input::Targets(hops) => self.on_targets(hops, cx),
             Input::Media(media) => self.on_media(media, cx),
             Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use super::{ConfigArgs, summary};
+use super::{ConfigArgs, output, summary};
 use crate::config::{self, process_environment};
 
 pub(super) fn run(args: &ConfigArgs) -> ExitCode {
@@ -14,9 +14,6 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
         Ok(loaded) => (loaded.warnings, "can be served", ExitCode::SUCCESS),
         Err(problems) => (problems, "can't be served", ExitCode::FAILURE),
     };
-    for problem in &problems {
-        println!("{problem}");
-    }
-    println!("{} {verdict}: {}", file.display(), summary(&problems));
-    code
+    let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    output::finish(&format!("{lines}{} {verdict}: {}\n", file.display(), summary(&problems)), code)
 }

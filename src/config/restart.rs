@@ -19,6 +19,8 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("media.advertise", old.media.advertise != new.media.advertise),
         ("media.ports", old.media.ports != new.media.ports),
         ("media.silence_timeout_s", old.media.silence_timeout_s != new.media.silence_timeout_s),
+        ("media.threads", old.media.threads != new.media.threads),
+        ("media.pin_threads", old.media.pin_threads != new.media.pin_threads),
         ("http.listen", old.http.listen != new.http.listen),
         ("http.token", old.http.token != new.http.token),
         ("records.file", old.records.file != new.records.file),
@@ -51,6 +53,8 @@ mod tests {
         new.media.advertise.push(address);
         new.media.ports = [30_000, 39_999];
         new.media.silence_timeout_s += 1;
+        new.media.threads += 1;
+        new.media.pin_threads = true;
         new.http.listen.set_port(8081);
         new.http.token = Some(Secret::literal("s3cret"));
         new.records.file = Some("calls.jsonl".into());
@@ -70,6 +74,8 @@ mod tests {
                 "media.advertise",
                 "media.ports",
                 "media.silence_timeout_s",
+                "media.threads",
+                "media.pin_threads",
                 "http.listen",
                 "http.token",
                 "records.file",

@@ -54,8 +54,9 @@ pub struct Seen {
     pub ssrc: u32,
     /// Its sequence number.
     pub sequence: u16,
-    /// Whether its payload type was negotiated with the peer.
-    pub negotiated: bool,
+    /// Whether it can prove anything: its payload type was negotiated with the peer, and its source does not spray the
+    /// other leg too.
+    pub credible: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +104,14 @@ impl Latch {
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
         self.lock.map_or_else(|| self.signalled.reachable(), |lock| Some(lock.source))
+    }
+
+    /// The locked source, once there is nobody left who could take the lock from it while it speaks.
+    #[must_use]
+    pub fn settled(&self, now: Instant) -> Option<SocketAddr> {
+        let lock = self.lock?;
+        let young = if same(self.signalled.address, lock.source) { PROBATION } else { TAKE_BACK };
+        (now.saturating_duration_since(lock.since) >= young).then_some(lock.source)
     }
 
     /// The call was answered at `now`.
@@ -163,7 +172,7 @@ impl Latch {
     }
 
     fn prove(&mut self, seen: Seen, now: Instant) -> Sender {
-        if !seen.negotiated {
+        if !seen.credible {
             return Sender::Stranger;
         }
         let packets = match self.candidate {
@@ -214,6 +223,8 @@ fn is_private(ip: IpAddr) -> bool {
 
 const SILENT_AFTER_ANSWER: Duration = Duration::from_millis(500);
 const TAKE_BACK: Duration = Duration::from_secs(5);
+/// How long the signalled address itself keeps the lock before it counts as settled.
+const PROBATION: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(2);
 /// Packets that prove a source which was not signalled.
 const PROOF: u8 = 3;
@@ -285,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn proof_needs_one_ssrc_rising_numbers_and_a_negotiated_payload_type() {
+    fn proof_needs_one_ssrc_rising_numbers_and_a_credible_packet() {
         let mut leg = Leg::signalled("192.168.1.20:4000");
 
         assert!(!leg.admits_any(NAT, 1, [7, 7, 7, 6, 5, 4]));
@@ -371,6 +382,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_lock_is_settled_after_a_second_or_once_it_can_not_be_taken_back() {
+        let mut signalled = Leg::signalled(PEER);
+        signalled.admits(PEER, 1, 500);
+        let mut other = Leg::stolen();
+
+        let settled = |leg: &mut Leg, ms| {
+            leg.pass(ms);
+            leg.latch.settled(leg.now).map(|source| source.to_string())
+        };
+
+        assert_eq!([settled(&mut signalled, 999), settled(&mut signalled, 1)], [None, Some(PEER.to_owned())]);
+        assert_eq!([settled(&mut other, 4_999), settled(&mut other, 1)], [None, Some(STRANGER.to_owned())]);
+        assert_eq!(settled(&mut Leg::signalled(PEER), 60_000), None);
+    }
+
     struct Leg {
         latch: Latch,
         now: Instant,
@@ -427,8 +454,8 @@ mod tests {
             self.admits_as(source, ssrc, sequence, true)
         }
 
-        fn admits_as(&mut self, source: &str, ssrc: u32, sequence: u16, negotiated: bool) -> bool {
-            let seen = Seen { source: source.parse().unwrap(), ssrc, sequence, negotiated };
+        fn admits_as(&mut self, source: &str, ssrc: u32, sequence: u16, credible: bool) -> bool {
+            let seen = Seen { source: source.parse().unwrap(), ssrc, sequence, credible };
             self.latch.on_packet(seen, self.now) == Sender::Peer
         }
 

@@ -11,6 +11,7 @@ use crate::call::record::{LegRecord, Record};
 use crate::call::{Action, Cx, Input};
 use crate::id::{CallId, ClientTx};
 use crate::media::LegStats;
+use crate::routing::limits::Verdict;
 use crate::sip::flow::Flow;
 use crate::sip::message::Method;
 use crate::sip::transaction::Action as TableAction;
@@ -79,6 +80,15 @@ impl<W: World> Bridge<W> {
                 self.table.respond(tx, code, bytes, self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
+            Action::Admit(peer) => {
+                let Some(entry) = self.calls.get(&id) else { return };
+                let peer = entry.routes.peer(peer);
+                let verdict = self.routes.peer_named(&peer.name).map_or_else(
+                    || Verdict::Admitted,
+                    |now| self.call_limits.reach(id, &now.name, now.limit, self.now),
+                );
+                self.inbox.push_back((id, Input::Admission(verdict)));
+            }
             Action::Resolve(uri) => self.look_up(uri, Waiting::for_targets(id)),
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
@@ -118,6 +128,7 @@ impl<W: World> Bridge<W> {
                 fill(leg, &callee);
             }
         }
+        self.call_limits.leave(id);
         self.world.release(id);
         self.world.hide(id);
         self.set_active(self.active.saturating_sub(1));

@@ -102,6 +102,9 @@ pub(crate) fn message(start: &str, from: &str, lines: &[&str]) -> Message {
 
 fn peer(name: &str, allow: &[&str]) -> PeerConfig {
     PeerConfig {
+        max_calls: 0,
+        calls_per_second: 0,
+        queue_s: 5,
         name: name.to_owned(),
         uris: vec![uri(&format!("{name}.example"))],
         allow: allow.iter().map(|range| range.parse().unwrap()).collect(),

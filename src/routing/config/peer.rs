@@ -39,6 +39,12 @@ pub struct PeerConfig {
     pub tcp_for_large: bool,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
+    /// Calls at once, in both directions; 0 is no limit, which is the default.
+    pub max_calls: u32,
+    /// Calls toward it that begin in a second, evenly spread; 0 is no limit, which is the default.
+    pub calls_per_second: u32,
+    /// Seconds that a call waits for its turn at most; 0 is not at all. Default `5`.
+    pub queue_s: u32,
 }
 
 /// `called_number`: where the dialled number stands in an INVITE.
@@ -121,6 +127,9 @@ impl PeerConfig {
             force_rport: table.flag("force_rport", defaults.force_rport),
             tcp_for_large: table.flag("tcp_for_large", true),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
+            max_calls: table.whole("max_calls", 0, 0..=1_000_000),
+            calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
+            queue_s: table.seconds("queue_s", 5),
         }
     }
 
