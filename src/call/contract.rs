@@ -119,6 +119,8 @@ pub enum Input {
         /// Status for an unanswered caller.
         code: u16,
     },
+    /// The caller's ACK is not waited for any longer.
+    AckGivenUp,
     /// A deadline of the call has come.
     Deadline,
 }

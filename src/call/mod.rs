@@ -134,6 +134,7 @@ impl Call {
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
     }
