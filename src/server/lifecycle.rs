@@ -115,8 +115,8 @@ pub(super) enum Drain {
     Serving,
     /// Calls in progress may finish; until then if a limit is set.
     Finishing(Option<Instant>),
-    /// Every call was ended; what is left on the wire has until then. A caller that must send its ACK before it may hear
-    /// our BYE is waited for, at most 64·T1.
+    /// Every call was ended; what is left on the wire has until then. A BYE that waits for its caller's ACK goes then
+    /// without it: the INVITE's transaction ends with us (RFC 3261 §15).
     Ending(Instant),
 }
 
@@ -144,7 +144,7 @@ impl Drain {
                 bridge.calls.is_empty()
             }
             Self::Ending(until) => {
-                if bridge.owes_bye() {
+                if *until <= bridge.now && bridge.say_owed_byes() {
                     *until = bridge.now + LAST_WORDS;
                 }
                 bridge.calls.is_empty() || *until <= bridge.now
