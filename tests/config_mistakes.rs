@@ -24,7 +24,7 @@ drain_s = -1
         [
             "2:9: `ports` is a string; write the first and the last port, such as [20000, 29999]",
             "3:1: unknown key `silence_timeout`; write `silence_timeout_s`",
-            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\" or \"tcp:\", then address and port",
+            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\", \"tcp:\" or \"tls:\", then address and port",
             "7:11: `drain_s` is -1; write a number from 0 to 86400",
         ]
     );
@@ -98,12 +98,12 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
 #[test]
 fn what_is_planned_but_not_there_yet_is_refused_by_name() {
     let text = PEERS.replace("allow = [\"198.51.100.0/24\"]", "allow = [\"198.51.100.0/24\"]\nfill_ms = 200");
-    let tls = "[sip]\nlisten = [\"tls:0.0.0.0:5061\"]\n";
+    let websocket = "[sip]\nlisten = [\"ws:0.0.0.0:5061\"]\n";
 
     assert_eq!(problems(&text), ["11:1: unknown key `fill_ms`: it is not supported yet; take it out"]);
     assert_eq!(
-        with_peers(tls),
-        ["2:11: transport \"tls\" is not supported yet; write \"tcp:0.0.0.0:5061\" or \"udp:0.0.0.0:5061\""]
+        with_peers(websocket),
+        ["2:11: transport \"ws\" is not supported; write \"udp:\", \"tcp:\" or \"tls:\" before the address"]
     );
 }
 
@@ -268,16 +268,12 @@ fn a_uri_that_no_call_can_go_to_is_refused() {
     assert_eq!(uri("sip:"), [format!("`uri` can't be read: URI has a bad host; {like}")]);
     assert_eq!(uri("tel:+14155550100"), [format!("`uri` is a telephone number; {like}")]);
     assert_eq!(
-        uri("sips:carrier.example"),
-        ["`uri` asks for TLS, which is not supported yet; write sip: and ;transport=tcp"]
-    );
-    assert_eq!(
-        uri("sip:carrier.example;transport=tls"),
-        ["`uri` asks for TLS, which is not supported yet; write ;transport=tcp or ;transport=udp"]
+        uri("sips:carrier.example;transport=udp"),
+        ["`uri` asks for TLS and for transport \"udp\"; write sips: without ;transport="]
     );
     assert_eq!(
         uri("sip:carrier.example;transport=sctp"),
-        ["`uri` asks for transport \"sctp\"; write ;transport=tcp or ;transport=udp"]
+        ["`uri` asks for transport \"sctp\"; write ;transport=tcp, ;transport=tls or ;transport=udp"]
     );
     assert_eq!(
         uri("sip:acct:s3cret@carrier.example"),
@@ -286,7 +282,7 @@ fn a_uri_that_no_call_can_go_to_is_refused() {
     assert_eq!(uri("sip:carrier.example?X-A=b"), ["`uri` has headers; take out the ? and what follows"]);
     assert_eq!(
         uri("sip:carrier.example:0"),
-        ["`uri` has a port that is none; write a number below 65536, or none for 5060"]
+        ["`uri` has a port that is none; write a number below 65536, or none for the usual one"]
     );
     assert_eq!(
         uri("sip:0.0.0.0"),

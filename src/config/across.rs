@@ -8,10 +8,13 @@ use std::net::IpAddr;
 use super::Config;
 use super::reader::{KeyPath, Mistake, Review, Secret};
 use crate::sip::flow::Transport;
+use crate::sip::uri::{Scheme, Uri};
+use crate::transport::config::tls::check_authorities;
 
 pub(super) fn check(config: &Config, review: &mut Review<'_>) {
     let root = KeyPath::root();
     check_ports(config, &root, review);
+    check_tls(config, &root, review);
     check_secret(config.http.token.as_ref(), &root.key("http").key("token"), review);
     for (path, peer) in config.routing.peers() {
         check_secret(peer.password.as_ref(), &path.key("password"), review);
@@ -37,6 +40,28 @@ fn check_ports(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
             listen.address.port()
         );
         review.mistake(&ports, Mistake::new(what, "choose a range without it, such as [20000, 29999]"));
+    }
+}
+
+/// TLS is spoken where there is a listener for it; what it needs is needed only then.
+fn check_tls(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
+    if config.sip.listens(Transport::Tls) {
+        config.tls.check(&root.key("tls"), review);
+        for (path, peer) in config.routing.peers() {
+            check_authorities(peer.tls_ca.as_deref(), &path.key("tls_ca"), review);
+        }
+        return;
+    }
+    if review.is_broken(&root.key("sip").key("listen")) {
+        return;
+    }
+    for (path, peer) in config.routing.peers() {
+        let wants_tls = |uri: &Uri| uri.scheme == Scheme::Sips || uri.transport().as_deref() == Some("tls");
+        if peer.uris.iter().any(wants_tls) {
+            let what = "`uri` asks for TLS, but no listener of [sip] does";
+            let instead = "add \"tls:0.0.0.0:5061\" to [sip].listen, and [tls] with certificate and key";
+            review.mistake(&path.key("uri"), Mistake::new(what, instead));
+        }
     }
 }
 

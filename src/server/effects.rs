@@ -79,13 +79,16 @@ impl<W: World> Bridge<W> {
                 self.table.respond(tx, code, bytes, self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
-            Action::Resolve(uri) => self.look_up(uri, Waiting::for_targets(id)),
+            Action::Resolve(uri) => {
+                let waiting = Waiting::for_targets(id, &uri);
+                self.look_up(uri, waiting);
+            }
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
             Action::Request { tx, peer, draft, to, .. } => self.send_request(id, tx, peer, draft, to),
-            Action::Ack { tx, draft, to, .. } => self.send_ack(tx, draft, to),
+            Action::Ack { tx, peer, draft, to } => self.send_ack(id, tx, peer, draft, to),
             Action::Cancel { tx, reason } => {
                 self.table.cancel(tx, reason, self.now, &mut self.table_out);
                 self.carry_out_table(None);

@@ -26,6 +26,9 @@ pub enum RunError {
     /// A listener cannot be opened.
     #[error("[sip].listen: {0}")]
     Listen(io::Error),
+    /// TLS has no certificate, key or authorities.
+    #[error("[tls]: {0}")]
+    Tls(#[from] crate::transport::tls::TlsError),
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
     Media(io::Error),
