@@ -26,7 +26,7 @@ pub(in crate::transport) struct Domains {
     /// The place of a number is its remainder.
     places: Vec<(u32, Arc<Named>)>,
     numbers: HashMap<Arc<Named>, u32>,
-    last: u32,
+    next: u32,
 }
 
 impl Domains {
@@ -40,16 +40,17 @@ impl Domains {
         if let Some(&number) = self.numbers.get(&named) {
             return Some(Domain(number));
         }
-        self.last = self.last.wrapping_add(1);
-        self.numbers.insert(Arc::clone(&named), self.last);
-        match self.places.get_mut(self.last as usize % MOST) {
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        self.numbers.insert(Arc::clone(&named), number);
+        match self.places.get_mut(number as usize % MOST) {
             Some(place) => {
-                let (_, oldest) = std::mem::replace(place, (self.last, named));
+                let (_, oldest) = std::mem::replace(place, (number, named));
                 self.numbers.remove(&oldest);
             }
-            None => self.places.push((self.last, named)),
+            None => self.places.push((number, named)),
         }
-        Some(Domain(self.last))
+        Some(Domain(number))
     }
 
     pub(in crate::transport) fn get(&self, Domain(number): Domain) -> Option<Arc<Named>> {
@@ -60,3 +61,29 @@ impl Domains {
 
 /// Names at once: more than a configuration has peers, and dialogs with hosts of their own at once.
 const MOST: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_keeps_its_number_until_the_list_has_forgotten_it() {
+        let mut domains = Domains::default();
+        let mut number = |name: &str, ca: Option<&str>| {
+            domains.number(&Host::parse(name.as_bytes()).unwrap(), ca.map(Path::new)).unwrap()
+        };
+
+        let first = number("carrier.example", None);
+        let others = [number("carrier.example", Some("ca.pem")), number("192.0.2.1", None)];
+        let again = number("carrier.example.", None);
+        for place in 0..MOST {
+            number(&format!("host{place}.example"), None);
+        }
+        let later = number("carrier.example", None);
+
+        assert!(again == first && others[0] != first && others[1] != first && later != first);
+        assert_eq!(domains.get(first), None);
+        assert_eq!(domains.get(later).unwrap().name, ServerName::try_from("carrier.example").unwrap());
+        assert_eq!((domains.places.len(), domains.numbers.len()), (MOST, MOST));
+    }
+}
