@@ -124,7 +124,7 @@ impl<W: World> Bridge<W> {
 
     /// A message could not be sent: a large request falls back to UDP, any other is lost.
     pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
-        tracing::debug!(remote = %flow.remote, transport = flow.transport.via(), error, "message could not be sent");
+        self.complain_of_peer(flow.remote, error, "message could not be sent");
         let Some(client) = self.clients.get_mut(&tx) else { return };
         if let Some(large) = client.large.take() {
             self.no_tcp.note(flow.remote, self.now);
@@ -237,23 +237,33 @@ impl<W: World> Bridge<W> {
         let flow = next.flow;
         let stands = flow.connection.is_some_and(|connection| self.world.stands(connection));
         let (remote, transport, connection) = in_dialog(targets, flow, stands);
-        let domain = match (&next.host, transport) {
-            (_, Transport::Udp | Transport::Tcp) => None,
-            _ if remote == flow.remote => flow.domain,
-            (Host::Ip(_), Transport::Tls) if flow.domain.is_some() => flow.domain,
-            (host, Transport::Tls) => self.domain(next.call, next.peer, host),
+        let domain = match transport {
+            Transport::Udp | Transport::Tcp => None,
+            Transport::Tls if remote == flow.remote => flow.domain,
+            Transport::Tls => self.domain_in_dialog(next),
         };
         (Hop { remote, transport, domain, sent_by: String::new() }, connection)
     }
 
     /// Who has to be there when `peer` of `call` is reached at `host` by TLS (RFC 5922 §7.2): who its configuration
-    /// says, else that host. An address that it gave for itself inside a dialog is the host of its own URI.
+    /// says, else that host.
     fn domain(&mut self, call: CallId, peer: PeerId, host: &Host) -> Option<Domain> {
         let entry = self.calls.get(&call)?;
         let peer = entry.routes.peer(peer);
-        let own = peer.uris.first().map(|uri| &uri.host).filter(|_| host.ip().is_some());
-        let host = peer.tls_name.as_ref().or(own).unwrap_or(host);
+        let host = peer.tls_name.as_ref().unwrap_or(host);
         self.world.domain(host, peer.tls_ca.as_deref())
+    }
+
+    /// The same inside a dialog. Peers write addresses into their Contact, which hardly any certificate proves: then it
+    /// is who was proven before, or the host of the peer's own URI.
+    fn domain_in_dialog(&mut self, next: &Next) -> Option<Domain> {
+        if next.host.ip().is_none() {
+            return self.domain(next.call, next.peer, &next.host);
+        }
+        let entry = self.calls.get(&next.call)?;
+        let own = entry.routes.peer(next.peer).uris.first().map(|uri| uri.host.clone());
+        let own = own.unwrap_or_else(|| next.host.clone());
+        next.flow.domain.or_else(|| self.domain(next.call, next.peer, &own))
     }
 }
 

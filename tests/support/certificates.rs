@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd,
@@ -42,6 +43,13 @@ impl Authority {
         let mut params = params(names);
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
+        self.issue_as(params)
+    }
+
+    /// One whose time is over in so many days and an hour.
+    pub(crate) fn issue_for_days(&self, names: &[&str], days: u64) -> Issued {
+        let mut params = params(names);
+        params.not_after = (SystemTime::now() + Duration::from_secs(days * 86_400 + 3_600)).into();
         self.issue_as(params)
     }
 
