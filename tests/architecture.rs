@@ -71,6 +71,7 @@ const HOMES: &[(&str, &str)] = &[
     ("rlibphonenumber", "routing"),
     ("rsip", "sip::interop sim"),
     ("rtp_rs", "rtp media sim"),
+    ("rustls_native_certs", "transport::tls"),
     ("sdp_rs", "sdp::build"),
     ("sdp_types", "sim"),
     ("serde_json", "api store cli"),
@@ -81,8 +82,10 @@ const HOMES: &[(&str, &str)] = &[
     ("subtle", "sip::auth api"),
     ("time", "call"),
     ("tokio", "transport api server cli sim"),
+    ("tokio_rustls", "transport"),
     ("toml_edit", "config"),
     ("tracing_subscriber", "server"),
+    ("x509_parser", "transport::tls"),
 ];
 
 /// Crates that every room may use.

@@ -49,7 +49,7 @@ use crate::sip::uri::Uri;
 
 use attempt::Attempt;
 use callee::Lost;
-use caller::Caller;
+use caller::{Caller, contact, scheme_for};
 use failure::Failure;
 use record::{Direction, View};
 
@@ -152,6 +152,12 @@ impl Call {
         self.direction
     }
 
+    /// The configured peer that is called.
+    #[must_use]
+    pub fn callee(&self) -> PeerId {
+        self.plan.callee
+    }
+
     /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
     #[must_use]
     pub fn waits_by_stream(&self, remote: std::net::SocketAddr) -> Option<ClientTx> {
@@ -251,11 +257,12 @@ impl Call {
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
+        let contact = contact(&sent_by, flow.transport, scheme_for(&invite));
         let caller = Caller {
             peer,
             invite,
             tx,
-            transport: flow.transport,
+            contact,
             flow,
             source: flow.remote,
             dialog,

@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::Config;
 use super::reader::{KeyPath, Mistake, Review};
 use crate::sip::flow::Transport;
-use crate::sip::uri::{Host, Uri};
+use crate::sip::uri::{Host, Scheme, Uri};
 use crate::transport::config::Listen;
+use crate::transport::config::tls::check_authorities;
 
 pub(super) fn check(config: &Config, review: &mut Review<'_>) {
     let root = KeyPath::root();
@@ -18,6 +19,7 @@ pub(super) fn check(config: &Config, review: &mut Review<'_>) {
         return;
     }
     check_listeners(config, &sip, review);
+    check_tls(config, &root, review);
     check_http(config, &root.key("http").key("listen"), review);
     if !review.is_broken(&media) {
         check_ports(config, &root.key("media").key("ports"), review);
@@ -44,7 +46,7 @@ fn check_listeners(config: &Config, sip: &KeyPath, review: &mut Review<'_>) {
 /// HTTP and SIP over TCP can't share a port.
 fn check_http(config: &Config, http: &KeyPath, review: &mut Review<'_>) {
     let listen = config.http.listen;
-    let mut tcp = config.sip.listen.iter().filter(|sip| sip.transport == Transport::Tcp);
+    let mut tcp = config.sip.listen.iter().filter(|sip| sip.transport.is_reliable());
     if !review.is_broken(http) && tcp.any(|sip| same_socket(sip.address, listen)) {
         let what = format!("port {} is where SIP is received by TCP", listen.port());
         review.mistake(http, Mistake::new(what, "choose another port, such as 8080"));
@@ -91,6 +93,17 @@ fn check_families(config: &Config, sip: &KeyPath, media: &KeyPath, review: &mut 
     }
 }
 
+/// TLS is spoken where there is a listener for it; what it needs is needed only then.
+fn check_tls(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
+    if !config.sip.listens(Transport::Tls) {
+        return;
+    }
+    config.tls.check(&root.key("tls"), review);
+    for (path, peer) in config.routing.peers() {
+        check_authorities(peer.tls_ca.as_deref(), &path.key("tls_ca"), review);
+    }
+}
+
 /// What is sent leaves by a listener: of the transport that a peer's `uri` asks for, and of the family it names.
 fn check_transports(config: &Config, review: &mut Review<'_>) {
     for (path, peer) in config.routing.peers() {
@@ -100,10 +113,16 @@ fn check_transports(config: &Config, review: &mut Review<'_>) {
             if config.sip.listen.iter().any(|listen| way.begins_at(listen)) {
                 continue;
             }
-            let what = "no call can go there: [sip].listen has nothing that it could leave by";
-            let instead = format!("add \"{way}\" to [sip].listen, or name another `uri`");
             let at = if peer.uris.len() > 1 { review.element(&path, index) } else { path.clone() };
-            review.warning(&at, Mistake::new(what, instead));
+            if way.transport == Some(Transport::Tls) {
+                let what = "`uri` asks for TLS, but no listener of [sip] does";
+                let instead = format!("add \"{way}\" to [sip].listen, and [tls] with certificate and key");
+                review.mistake(&at, Mistake::new(what, instead));
+            } else {
+                let what = "no call can go there: [sip].listen has nothing that it could leave by";
+                let instead = format!("add \"{way}\" to [sip].listen, or name another `uri`");
+                review.warning(&at, Mistake::new(what, instead));
+            }
         }
     }
 }
@@ -117,6 +136,8 @@ struct Way {
 impl Way {
     fn to(uri: &Uri) -> Self {
         let transport = match uri.param("transport") {
+            _ if uri.scheme == Scheme::Sips => Some(Transport::Tls),
+            Some(Some(asked)) if asked.eq_ignore_ascii_case("tls") => Some(Transport::Tls),
             Some(Some(asked)) if asked.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
             None if uri.port.is_none() && matches!(uri.host, Host::Name(_)) => None,
             Some(_) | None => Some(Transport::Udp),
@@ -137,9 +158,9 @@ impl Way {
 impl fmt::Display for Way {
     /// The listener that would do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = if self.transport == Some(Transport::Tcp) { "tcp" } else { "udp" };
+        let transport = self.transport.unwrap_or(Transport::Udp);
         let host = if self.is_v4 == Some(false) { "[::]" } else { "0.0.0.0" };
-        write!(f, "{transport}:{host}:5060")
+        write!(f, "{}:{host}:{}", transport.param(), transport.default_port())
     }
 }
 

@@ -25,6 +25,8 @@ pub use restart::needs_restart;
 pub struct Config {
     /// `[sip]`.
     pub sip: crate::transport::config::Config,
+    /// `[tls]`.
+    pub tls: crate::transport::config::tls::Config,
     /// `[dns]`.
     pub dns: crate::transport::config::dns::Config,
     /// `[media]`.
@@ -105,6 +107,7 @@ impl Section for Config {
     fn read(table: &mut Reader<'_>) -> Self {
         Self {
             sip: table.section("sip"),
+            tls: table.section("tls"),
             dns: table.section("dns"),
             media: table.section("media"),
             http: table.section("http"),

@@ -21,12 +21,13 @@ mod template;
 mod uri_headers;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::reader::{Secret, SecretError};
 use crate::id::PeerId;
 use crate::sip::auth::Credentials;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 
 pub use caller::Rotation;
 pub use headers::Line;
@@ -73,6 +74,10 @@ pub struct Peer {
     pub media: config::PeerMedia,
     /// How many calls it may have.
     pub limit: limits::Limit,
+    /// Whom its certificate must belong to, when that is not the host it is reached at.
+    pub tls_name: Option<Host>,
+    /// The file of authorities that its certificate is verified by.
+    pub tls_ca: Option<PathBuf>,
     /// A `[[retell]]` whose address alone is proof.
     trust_address: bool,
     /// Where it writes the dialled number.
@@ -200,6 +205,8 @@ impl Source<'_> {
                 rate: (config.calls_per_second > 0).then_some(config.calls_per_second),
                 queue: Duration::from_secs(config.queue_s.into()),
             },
+            tls_name: config.tls_name.clone(),
+            tls_ca: config.tls_ca.clone(),
             trust_address: config.trust_address,
             called_number: config.called_number,
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),

@@ -36,6 +36,9 @@ pub enum RunError {
         /// The operating system's reason.
         error: io::Error,
     },
+    /// TLS has no certificate, key or authorities.
+    #[error("[tls]: {0}")]
+    Tls(#[from] crate::transport::tls::TlsError),
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
     Media(io::Error),

@@ -28,7 +28,7 @@ drain_s = -1
         [
             "2:9: `ports` is a string; write the first and the last port, such as [20000, 29999]",
             "3:1: unknown key `silence_timeout`; write `silence_timeout_s`",
-            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\" or \"tcp:\", then address and port",
+            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\", \"tcp:\" or \"tls:\", then address and port",
             "7:11: `drain_s` is -1; write a number from 0 to 86400",
         ]
     );
@@ -119,11 +119,11 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
 
 #[test]
 fn what_is_planned_but_not_there_yet_is_refused_by_name() {
-    let tls = "[sip]\nlisten = [\"tls:0.0.0.0:5061\"]\n";
+    let websocket = "[sip]\nlisten = [\"ws:0.0.0.0:5061\"]\n";
 
     assert_eq!(
-        with_peers(tls),
-        ["2:11: transport \"tls\" is not supported yet; write \"tcp:0.0.0.0:5061\" or \"udp:0.0.0.0:5061\""]
+        with_peers(websocket),
+        ["2:11: transport \"ws\" is not supported; write \"udp:\", \"tcp:\" or \"tls:\" before the address"]
     );
 }
 
