@@ -25,15 +25,13 @@ fn a_listener_without_certificate_or_key_is_refused_where_it_stands() {
 
     assert_eq!(
         site.problems(""),
-        [
-            "2:10: a tls: listener needs `certificate` and `key` in [tls]; name the two PEM files, or take the listener out"
-        ]
+        ["2:10: a tls: listener needs `certificate` and `key` in [tls]; \
+             name the two PEM files, or take the listener out"]
     );
     assert_eq!(
         site.problems("[tls]\ncertificate = \"own.pem\"\n"),
-        [
-            "3:1: a tls: listener needs `certificate` and `key` in [tls]; name the two PEM files, or take the listener out"
-        ]
+        ["3:1: a tls: listener needs `certificate` and `key` in [tls]; \
+             name the two PEM files, or take the listener out"]
     );
 }
 
@@ -45,52 +43,26 @@ fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
     site.write("encrypted.key", ENCRYPTED);
     site.write("empty.pem", "");
     site.write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    for (from, to, expected) in [
-        (
-            "own.pem",
-            "missing.pem",
-            "4:15: {missing.pem} can't be read: No such file or directory (os error 2); name a PEM file that trunkline may read",
-        ),
-        (
-            "own.key",
-            "missing.key",
-            "5:7: {missing.key} can't be read: No such file or directory (os error 2); name a PEM file that trunkline may read",
-        ),
-        (
-            "own.pem",
-            "empty.pem",
-            "4:15: {empty.pem} holds no certificate; name a PEM file with -----BEGIN CERTIFICATE----- in it",
-        ),
-        (
-            "own.pem",
-            "broken.pem",
-            "4:15: {broken.pem} holds no certificate; name a PEM file with -----BEGIN CERTIFICATE----- in it",
-        ),
-        (
-            "own.key",
-            "own.pem",
-            "5:7: {own.pem} holds no private key; name a PEM file with -----BEGIN PRIVATE KEY----- in it",
-        ),
-        (
-            "own.key",
-            "encrypted.key",
-            "5:7: the key in {encrypted.key} is encrypted; decrypt it: openssl pkey -in encrypted.pem -out key.pem",
-        ),
-        (
-            "own.key",
-            "other.key",
-            "5:7: the key in {other.key} does not belong to the certificate; name the certificate of this key; in a chain it stands first, before the authorities",
-        ),
-        (
-            "ca.pem",
-            "empty.pem",
-            "6:6: {empty.pem} holds no certificate; name a PEM file with -----BEGIN CERTIFICATE----- in it",
-        ),
+    let unreadable =
+        "can't be read: No such file or directory (os error 2); name a PEM file that trunkline may read";
+    let no_certificate = "holds no certificate; name a PEM file with -----BEGIN CERTIFICATE----- in it";
+    let no_key = "holds no private key; name a PEM file with -----BEGIN PRIVATE KEY----- in it";
+    let encrypted = "is encrypted; decrypt it: openssl pkey -in encrypted.pem -out key.pem";
+    let mismatch = "does not belong to the certificate; name the certificate of this key; in a chain it stands first, \
+                    before the authorities";
+    for (from, to, place, what) in [
+        ("own.pem", "missing.pem", "4:15: ", unreadable),
+        ("own.key", "missing.key", "5:7: ", unreadable),
+        ("own.pem", "empty.pem", "4:15: ", no_certificate),
+        ("own.pem", "broken.pem", "4:15: ", no_certificate),
+        ("own.key", "own.pem", "5:7: ", no_key),
+        ("own.key", "encrypted.key", "5:7: the key in ", encrypted),
+        ("own.key", "other.key", "5:7: the key in ", mismatch),
+        ("ca.pem", "empty.pem", "6:6: ", no_certificate),
     ] {
         let problems = site.problems(&TLS.replace(from, to));
 
-        let expected = expected.replace('{', &format!("{}/", site.folder.path().display())).replace('}', "");
-        assert_eq!(problems, [expected]);
+        assert_eq!(problems, [format!("{place}{} {what}", site.folder.path().join(to).display())]);
         let (secret, _) = other.key.split_once("\n-----END").unwrap();
         assert!(!problems[0].contains(&secret[secret.len() - 16..]));
     }
@@ -140,14 +112,13 @@ fn a_certificate_that_is_nearly_over_is_a_warning() {
 #[test]
 fn a_peer_that_wants_tls_needs_a_listener_for_it() {
     let site = Site::new();
-    let wants = |uri: &str| site.problems_of(&PEERS.replace("sip:carrier.example", uri));
+    let wants = |uri: &str| site.warnings_of(&PEERS.replace("sip:carrier.example", uri));
 
     for uri in ["sip:carrier.example;transport=tls", "sips:carrier.example"] {
         assert_eq!(
             wants(uri),
-            [
-                "8:7: `uri` asks for TLS, but no listener of [sip] does; add \"tls:0.0.0.0:5061\" to [sip].listen, and [tls] with certificate and key"
-            ]
+            ["8:7: warning: no call can go there: [sip].listen has nothing that it could leave by; \
+                 add \"tls:0.0.0.0:5061\" to [sip].listen, or name another `uri`"]
         );
     }
     assert_eq!(wants("sip:carrier.example;transport=tcp"), [""; 0]);
@@ -197,7 +168,11 @@ impl Site {
     }
 
     fn warnings(&self, tls: &str) -> Vec<String> {
-        let file = write(self.folder.path(), "config.toml", &(LISTEN.to_owned() + tls + PEERS));
+        self.warnings_of(&(LISTEN.to_owned() + tls + PEERS))
+    }
+
+    fn warnings_of(&self, text: &str) -> Vec<String> {
+        let file = write(self.folder.path(), "config.toml", text);
         shown(&file, config::load(&file, &[]).unwrap().warnings)
     }
 }

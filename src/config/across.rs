@@ -19,12 +19,12 @@ pub(super) fn check(config: &Config, review: &mut Review<'_>) {
         return;
     }
     check_listeners(config, &sip, review);
-    check_tls(config, &root, review);
     check_http(config, &root.key("http").key("listen"), review);
     if !review.is_broken(&media) {
         check_ports(config, &root.key("media").key("ports"), review);
         check_families(config, &sip, &media, review);
     }
+    check_tls(config, &root, review);
     check_transports(config, review);
 }
 
@@ -33,7 +33,8 @@ fn check_listeners(config: &Config, sip: &KeyPath, review: &mut Review<'_>) {
     for (index, listen) in config.sip.listen.iter().enumerate() {
         let mut earlier = config.sip.listen.iter().take(index).filter(|earlier| *earlier != listen);
         let collides = |earlier: &&Listen| {
-            earlier.transport == listen.transport && same_socket(earlier.address, listen.address)
+            (earlier.transport == Transport::Udp) == (listen.transport == Transport::Udp)
+                && same_socket(earlier.address, listen.address)
         };
         if let Some(earlier) = earlier.find(collides) {
             let what = format!("{} and {} are one port", earlier.address, listen.address);
@@ -46,9 +47,11 @@ fn check_listeners(config: &Config, sip: &KeyPath, review: &mut Review<'_>) {
 /// HTTP and SIP over TCP can't share a port.
 fn check_http(config: &Config, http: &KeyPath, review: &mut Review<'_>) {
     let listen = config.http.listen;
-    let mut tcp = config.sip.listen.iter().filter(|sip| sip.transport.is_reliable());
-    if !review.is_broken(http) && tcp.any(|sip| same_socket(sip.address, listen)) {
-        let what = format!("port {} is where SIP is received by TCP", listen.port());
+    let mut tcp = config.sip.listen.iter().filter(|sip| sip.transport != Transport::Udp);
+    if !review.is_broken(http)
+        && let Some(sip) = tcp.find(|sip| same_socket(sip.address, listen))
+    {
+        let what = format!("port {} is where SIP is received by {}", listen.port(), sip.transport.via());
         review.mistake(http, Mistake::new(what, "choose another port, such as 8080"));
     }
 }
@@ -93,14 +96,13 @@ fn check_families(config: &Config, sip: &KeyPath, media: &KeyPath, review: &mut 
     }
 }
 
-/// TLS is spoken where there is a listener for it; what it needs is needed only then.
+/// TLS is spoken where there is a listener for it; the files are read only then.
 fn check_tls(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
-    if !config.sip.listens(Transport::Tls) {
-        return;
-    }
-    config.tls.check(&root.key("tls"), review);
-    for (path, peer) in config.routing.peers() {
-        check_authorities(peer.tls_ca.as_deref(), &path.key("tls_ca"), review);
+    if config.sip.listens(Transport::Tls) {
+        config.tls.check(&root.key("tls"), review);
+        for (path, peer) in config.routing.peers() {
+            check_authorities(peer.tls_ca.as_deref(), &path.key("tls_ca"), review);
+        }
     }
 }
 
@@ -113,16 +115,10 @@ fn check_transports(config: &Config, review: &mut Review<'_>) {
             if config.sip.listen.iter().any(|listen| way.begins_at(listen)) {
                 continue;
             }
+            let what = "no call can go there: [sip].listen has nothing that it could leave by";
+            let instead = format!("add \"{way}\" to [sip].listen, or name another `uri`");
             let at = if peer.uris.len() > 1 { review.element(&path, index) } else { path.clone() };
-            if way.transport == Some(Transport::Tls) {
-                let what = "`uri` asks for TLS, but no listener of [sip] does";
-                let instead = format!("add \"{way}\" to [sip].listen, and [tls] with certificate and key");
-                review.mistake(&at, Mistake::new(what, instead));
-            } else {
-                let what = "no call can go there: [sip].listen has nothing that it could leave by";
-                let instead = format!("add \"{way}\" to [sip].listen, or name another `uri`");
-                review.warning(&at, Mistake::new(what, instead));
-            }
+            review.warning(&at, Mistake::new(what, instead));
         }
     }
 }

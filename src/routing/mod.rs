@@ -70,14 +70,14 @@ pub struct Peer {
     pub force_rport: bool,
     /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
-    /// How media goes to and from it.
-    pub media: config::PeerMedia,
-    /// How many calls it may have.
-    pub limit: limits::Limit,
     /// Whom its certificate must belong to, when that is not the host it is reached at.
     pub tls_name: Option<Host>,
     /// The file of authorities that its certificate is verified by.
     pub tls_ca: Option<PathBuf>,
+    /// How media goes to and from it.
+    pub media: config::PeerMedia,
+    /// How many calls it may have.
+    pub limit: limits::Limit,
     /// A `[[retell]]` whose address alone is proof.
     trust_address: bool,
     /// Where it writes the dialled number.
@@ -199,14 +199,14 @@ impl Source<'_> {
                 .then(|| Duration::from_secs(config.answer_timeout_s.into())),
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
+            tls_name: config.tls_name.clone(),
+            tls_ca: config.tls_ca.clone(),
             media: config.media,
             limit: limits::Limit {
                 calls: (config.max_calls > 0).then_some(config.max_calls),
                 rate: (config.calls_per_second > 0).then_some(config.calls_per_second),
                 queue: Duration::from_secs(config.queue_s.into()),
             },
-            tls_name: config.tls_name.clone(),
-            tls_ca: config.tls_ca.clone(),
             trust_address: config.trust_address,
             called_number: config.called_number,
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),

@@ -28,6 +28,9 @@ pub enum RunError {
     /// A listener cannot be opened.
     #[error("[sip].listen: {0}; {remedy}", remedy = net::remedy(.0))]
     Listen(io::Error),
+    /// TLS has no certificate, key or authorities.
+    #[error("[tls]: {0}")]
+    Tls(#[from] crate::transport::tls::TlsError),
     /// An address for media is not to be had, whatever its port.
     #[error("[media].listen: {address}: {error}; {remedy}", remedy = net::remedy(error))]
     MediaAddress {
@@ -36,9 +39,6 @@ pub enum RunError {
         /// The operating system's reason.
         error: io::Error,
     },
-    /// TLS has no certificate, key or authorities.
-    #[error("[tls]: {0}")]
-    Tls(#[from] crate::transport::tls::TlsError),
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
     Media(io::Error),

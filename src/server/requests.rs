@@ -272,7 +272,7 @@ impl<W: World> Bridge<W> {
 /// - A target that the peer's own side of a NAT can't be reached by, or that cannot be looked up: back along the flow.
 /// - A URI at the address its messages come from that names no transport means the one it speaks, though
 ///   RFC 3263 §4.1 has it be UDP: many user agents leave `transport=tcp` out of their Contact.
-/// - A standing TLS connection is never left for something less, whatever the URI names.
+/// - A standing TLS connection to that address is not left for something less, whatever the URI names.
 /// - A standing connection to the same address is used (RFC 3261 §18), and to a private one too: a host with two networks
 ///   writes the address of either. One that ended is not dialled again: its other end was a port of the moment; the
 ///   target's is where the peer listens.
@@ -293,7 +293,8 @@ fn in_dialog(
         return back;
     }
     let may_be_same = same_host.is_some() || (stands && is_private(ip));
-    let keeps = !targets.is_named || (flow.transport == Transport::Tls && stands);
+    let is_secure = same_host.is_some() && flow.transport == Transport::Tls && stands;
+    let keeps = !targets.is_named || is_secure;
     let transport = if may_be_same && keeps { flow.transport } else { transport };
     if may_be_same && transport == flow.transport && stands {
         return back;
@@ -338,6 +339,7 @@ mod tests {
             ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", false, "udp 10.0.0.9:5070"),
             ("sip:192.0.2.1:5070", "tls 192.0.2.1:1024", true, "tls 192.0.2.1:1024 #7"),
             ("sip:192.0.2.1:5070;transport=tcp", "tls 192.0.2.1:1024", true, "tls 192.0.2.1:1024 #7"),
+            ("sip:10.0.0.9:5070;transport=udp", "tls 10.0.0.1:1024", true, "udp 10.0.0.9:5070"),
             ("sip:192.0.2.1;transport=tls", "tls 192.0.2.1:1024", false, "tls 192.0.2.1:5061"),
             ("sips:192.0.2.9", "tls 192.0.2.1:1024", true, "tls 192.0.2.9:5061"),
             ("tel:+14155550100", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),

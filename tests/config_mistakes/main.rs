@@ -118,7 +118,7 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
-fn what_is_planned_but_not_there_yet_is_refused_by_name() {
+fn a_transport_that_is_not_there_is_refused_by_name() {
     let websocket = "[sip]\nlisten = [\"ws:0.0.0.0:5061\"]\n";
 
     assert_eq!(
