@@ -87,16 +87,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A key that is planned and not there yet: an error when used, like any unknown key.
-    pub fn not_yet(&mut self, key: &'static str) {
-        if self.table.is_some_and(|table| table.contains_key(key)) {
-            let mistake =
-                Mistake::new(format!("unknown key `{key}`: it is not supported yet"), "take it out");
-            self.review.mistake_at_key(&self.path.key(key), mistake);
-            self.known.push(key);
-        }
-    }
-
     /// `true` or `false`.
     pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
         let Some(node) = self.node(key) else { return default };

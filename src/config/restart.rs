@@ -21,12 +21,12 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         "media.",
         media::Config,
         media => new.media,
-        [listen advertise ports silence_timeout_s],
+        [listen advertise ports silence_timeout_s threads pin_threads],
         []
     );
     compare!(changed, "http.", api::config::Config, http => new.http, [listen token], []);
     compare!(changed, "records.", store::config::Config, records => new.records, [file], []);
-    compare!(changed, "server.", server::config::Config, server => new.server, [], [drain_s]);
+    compare!(changed, "server.", server::config::Config, server => new.server, [], [drain_s max_calls calls_per_second]);
     compare!(changed, "log.", server::config::LogConfig, log => new.log, [level format], []);
     changed
 }
@@ -66,6 +66,8 @@ mod tests {
         new.media.advertise.push(address);
         new.media.ports = [30_000, 39_999];
         new.media.silence_timeout_s += 1;
+        new.media.threads += 1;
+        new.media.pin_threads = true;
         new.http.listen.set_port(8081);
         new.http.token = Some(Secret::literal("s3cret"));
         new.records.file = Some("calls.jsonl".into());
@@ -85,6 +87,8 @@ mod tests {
                 "media.advertise",
                 "media.ports",
                 "media.silence_timeout_s",
+                "media.threads",
+                "media.pin_threads",
                 "http.listen",
                 "http.token",
                 "records.file",

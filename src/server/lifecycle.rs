@@ -115,7 +115,8 @@ pub(super) enum Drain {
     Serving,
     /// Calls in progress may finish; until then if a limit is set.
     Finishing(Option<Instant>),
-    /// Every call was ended; what is left on the wire has until then.
+    /// Every call was ended; what is left on the wire has until then. A BYE that waits for its caller's ACK goes then
+    /// without it: the INVITE's transaction ends with us (RFC 3261 §15).
     Ending(Instant),
 }
 
@@ -142,7 +143,12 @@ impl Drain {
                 *self = Self::Ending(bridge.now + LAST_WORDS);
                 bridge.calls.is_empty()
             }
-            Self::Ending(until) => bridge.calls.is_empty() || *until <= bridge.now,
+            Self::Ending(until) => {
+                if *until <= bridge.now && bridge.say_owed_byes() {
+                    *until = bridge.now + LAST_WORDS;
+                }
+                bridge.calls.is_empty() || *until <= bridge.now
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod effects;
 mod lifecycle;
 mod live;
 mod log_writer;
+mod overload;
 mod receive;
 mod reload;
 mod requests;

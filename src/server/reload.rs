@@ -34,6 +34,7 @@ impl Server {
                     tracing::warn!("{}", warning.unmarked());
                 }
                 self.bridge.replace_routes(Arc::new(routes));
+                self.bridge.limit(loaded.config.server.limit());
                 self.config = loaded.config;
                 tracing::info!("configuration reloaded; calls in progress keep what they began with");
             }

@@ -76,7 +76,7 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         metrics: metrics.renderer(),
     };
     let api = crate::api::start(config.http.listen, token, shared)?;
-    let bridge = Bridge::new(Parts {
+    let mut bridge = Bridge::new(Parts {
         world: Live {
             transports,
             resolver: Arc::new(resolver),
@@ -91,6 +91,7 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         limits: config.sip.limits.clone(),
         now: clock::now(),
     });
+    bridge.limit(config.server.limit());
     let server = Server { bridge, ready, source, config };
     for listener in server.bridge.world.transports.listeners() {
         tracing::info!(transport = listener.transport.via(), address = %listener.address, "listening for SIP");

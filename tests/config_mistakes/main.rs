@@ -119,10 +119,8 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
 
 #[test]
 fn what_is_planned_but_not_there_yet_is_refused_by_name() {
-    let text = PEERS.replace("allow = [\"198.51.100.0/24\"]", "allow = [\"198.51.100.0/24\"]\nfill_ms = 200");
     let tls = "[sip]\nlisten = [\"tls:0.0.0.0:5061\"]\n";
 
-    assert_eq!(problems(&text), ["11:1: unknown key `fill_ms`: it is not supported yet; take it out"]);
     assert_eq!(
         with_peers(tls),
         ["2:11: transport \"tls\" is not supported yet; write \"tcp:0.0.0.0:5061\" or \"udp:0.0.0.0:5061\""]
