@@ -43,7 +43,7 @@ def require_tools():
     if not shutil.which("sipp"):
         sys.exit("sipp is not installed: apt-get install sip-tester, or run tests/run, which does that")
     if "TRUNKLINE" not in os.environ:
-        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--locked", "--release", "--quiet"], cwd=ROOT, check=True)
 
 
 _children = set()

@@ -101,6 +101,17 @@ pub struct Routes {
     header_rules: headers::HeaderRules,
 }
 
+impl Peer {
+    /// How steps call its `key`.
+    fn key(&self, key: &str) -> String {
+        let section = match self.kind {
+            Kind::Trunk => "trunks",
+            Kind::Retell => "retell",
+        };
+        format!("{section}[{}].{key}", self.name)
+    }
+}
+
 /// A configuration that cannot be compiled: a secret that is needed and not there.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum CompileError {
