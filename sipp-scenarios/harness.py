@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 # TRUNKLINE names another build to run, which is then taken as it is.
-BINARY = Path(os.environ.get("TRUNKLINE", TARGET / "release" / "trunkline"))
+BINARY = Path(os.environ.get("TRUNKLINE", TARGET / "release" / "trunkline")).resolve()
 
 SIP_PORT, HTTP_PORT, CALLER_PORT, CALLEE_PORT = 5060, 8080, 5070, 5080
 
