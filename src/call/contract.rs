@@ -15,6 +15,7 @@ use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
 use crate::sip::uri::Uri;
 
@@ -118,6 +119,8 @@ pub enum Input {
         /// Status for an unanswered caller.
         code: u16,
     },
+    /// The caller's ACK is not waited for any longer.
+    AckGivenUp,
     /// A deadline of the call has come.
     Deadline,
 }
@@ -173,8 +176,8 @@ pub enum Action {
     Cancel {
         /// Which.
         tx: ClientTx,
-        /// Value of its Reason header.
-        reason: Option<&'static str>,
+        /// Why, for its Reason header.
+        reason: Option<Reason>,
     },
     /// Relay this side so from here on.
     SetLeg(Side, LegMedia),

@@ -10,6 +10,7 @@ use crate::routing::limits::Verdict;
 use crate::rtp::leg::Side;
 use crate::sdp::build::Local;
 use crate::sdp::negotiate;
+use crate::sip::reason::Reason;
 use crate::sip::uri::Host;
 
 use super::attempt::{Attempt, DTMF_PAYLOAD_TYPE, Extra, Identity, Progress};
@@ -175,7 +176,7 @@ impl Call {
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.
-    pub(super) fn abandon(&mut self, index: usize, reason: Option<&'static str>, cx: &mut Cx<'_>) {
+    pub(super) fn abandon(&mut self, index: usize, reason: Option<Reason>, cx: &mut Cx<'_>) {
         let attempt = &mut self.attempts[index];
         if matches!(attempt.progress, Progress::Pending { .. }) {
             attempt.progress = Progress::Abandoned;

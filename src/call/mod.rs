@@ -23,8 +23,11 @@ mod failover;
 mod failure;
 mod finish;
 mod goodbye;
+mod hints;
 mod in_dialog;
 pub mod interwork;
+mod leg_media;
+mod reason;
 pub mod record;
 mod timers;
 pub mod timestamp;
@@ -65,6 +68,8 @@ pub struct Call {
     hops: VecDeque<Hop>,
     reserved: Option<(std::net::IpAddr, Reserved)>,
     failure: Option<Failure>,
+    /// What peers said beside their codes about why the call failed or ended.
+    hints: Vec<String>,
     answer_by: Option<Instant>,
     started_ms: i64,
     answered_ms: Option<i64>,
@@ -124,12 +129,13 @@ impl Call {
             Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
             Input::TransportFailed(tx) => self.on_client_failed(tx, Lost::Transport, cx),
             Input::ClientGone(tx) => self.forget(tx),
-            Input::Cancelled(_) => self.on_cancelled(cx),
+            Input::Cancelled(cancel) => self.on_cancelled(&cancel, cx),
             Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
             Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
     }
@@ -275,6 +281,7 @@ impl Call {
             hops: VecDeque::new(),
             reserved: None,
             failure: None,
+            hints: Vec::new(),
             answer_by: None,
             started_ms: cx.unix_ms,
             answered_ms: None,

@@ -44,8 +44,6 @@ struct Call {
     worker: usize,
     stream: StreamId,
     pairs: [Pair; 2],
-    /// Where each side's signalling comes from.
-    peers: [IpAddr; 2],
     described: [bool; 2],
     /// Whether a peer was there, which may go on sending.
     used: [bool; 2],
@@ -97,7 +95,7 @@ impl Engine {
     }
 
     /// Two port pairs on one media thread. `caller` and `callee` are where the peers' signalling comes from: they choose
-    /// the address family, for wildcards our address, and tell which private SDP addresses are to be believed.
+    /// the address family, and for wildcards our address.
     ///
     /// # Errors
     ///
@@ -125,9 +123,8 @@ impl Engine {
             [0, 1].map(|side| Half::new(self.leg(), Arc::clone(&counters[side]), pairs[side].sockets));
         let worker = pairs[0].worker;
         let stream = self.workers[worker].open(Box::new(Stream::new(call, halves, now)));
-        let peers = [caller, callee];
         let (described, used) = ([false; 2], [false; 2]);
-        self.calls.insert(call, Call { worker, stream, pairs, peers, described, used, counters, reserved });
+        self.calls.insert(call, Call { worker, stream, pairs, described, used, counters, reserved });
         Ok(reserved)
     }
 
@@ -137,7 +134,7 @@ impl Engine {
         let both = known.described == [true; 2];
         known.described[side as usize] = true;
         self.streams_active += usize::from(!both && known.described == [true; 2]);
-        let signalled = Signalled::new(media.remote, known.peers[side as usize]);
+        let signalled = Signalled::new(media.remote, media.learn);
         let (id, at, worker) = (known.stream, clock::now(), &mut self.workers[known.worker]);
         if media.rtcp == Rtcp::Separate
             && let Some(rtcp) = self.ports.open_rtcp(&mut known.pairs[side as usize], worker)

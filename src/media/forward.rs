@@ -47,10 +47,13 @@ pub fn forward(
         source,
         ssrc: position.ssrc,
         sequence: position.sequence,
-        credible: kind.is_some() && !to.strangers.includes(source.ip()),
+        credible: kind.is_some() && !to.strangers.includes(source),
     };
     if peer.latch.on_packet(seen, now) == Sender::Stranger {
-        from.strangers.on_packet(source.ip());
+        from.strangers.on_packet(source);
+        if let Some(other) = &mut to.peer {
+            other.latch.on_seen_elsewhere(source, now);
+        }
         return Verdict::Drop(Reason::Stranger);
     }
     from.heard = Some(now);

@@ -1,22 +1,22 @@
 //! Who sent a leg packets without being its peer: counted, and the last few remembered.
 //!
-//! A source that is a stranger to both legs of a call sprays ports; it may not prove itself the peer of either, however
-//! patiently it counts up (see [`super::latch`]).
+//! A source that sends to both legs of a call sprays ports; it may not prove itself the peer of either, however
+//! patiently it counts up (see [`super::latch`]). Its port counts: two far ends may be behind one address.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// The strangers of one leg.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Strangers {
     packets: u64,
     /// The last ones, each once.
-    seen: [Option<IpAddr>; REMEMBERED],
+    seen: [Option<SocketAddr>; REMEMBERED],
     oldest: u8,
 }
 
 impl Strangers {
     /// Counts a packet from `source`.
-    pub fn on_packet(&mut self, source: IpAddr) {
+    pub fn on_packet(&mut self, source: SocketAddr) {
         self.packets += 1;
         if self.includes(source) {
             return;
@@ -28,7 +28,7 @@ impl Strangers {
 
     /// Whether `source` is one of the last.
     #[must_use]
-    pub fn includes(&self, source: IpAddr) -> bool {
+    pub fn includes(&self, source: SocketAddr) -> bool {
         self.seen.contains(&Some(source))
     }
 
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn the_last_four_are_remembered_and_every_packet_is_counted() {
         let mut strangers = Strangers::default();
-        let source = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let source = |n: u16| SocketAddr::from(([192, 0, 2, 66], n));
 
         for n in [1, 2, 1, 3, 4, 1, 5] {
             strangers.on_packet(source(n));

@@ -291,8 +291,9 @@ mod tests {
             stream.on_answer(start);
             stream.side(Side::Caller).leg.spoke = Some(at(start, 30));
             stream.side(Side::Callee).leg.spoke = spoke.map(|seconds| at(start, seconds));
-            (0..strangers)
-                .for_each(|_| stream.side(Side::Callee).leg.strangers.on_packet([192, 0, 2, 66].into()));
+            (0..strangers).for_each(|_| {
+                stream.side(Side::Callee).leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into())
+            });
             stream.falls_one_way(Side::Callee, at(start, 30))
         };
 
@@ -323,7 +324,7 @@ mod tests {
     fn describe(stream: &mut Stream, side: Side, sends: bool, at: Instant) {
         let remote = "198.51.100.7:4000".parse().unwrap();
         let media = LegMedia { sends, ..LegMedia::new(remote, 0) };
-        stream.describe(side, Signalled::new(remote, remote.ip()), &media, at);
+        stream.describe(side, Signalled::new(remote, true), &media, at);
     }
 
     fn at(start: Instant, seconds: u64) -> Instant {

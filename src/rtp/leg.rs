@@ -21,6 +21,8 @@ pub enum Side {
 pub struct LegMedia {
     /// Where the peer says it wants RTP; may be private or unspecified, latching then decides.
     pub remote: SocketAddr,
+    /// Whether it is sent packets where its own come from (RFC 4961); else at `remote` and nowhere else.
+    pub learn: bool,
     /// Where it says it wants RTCP (RFC 3605); the port above RTP if it says nothing.
     pub remote_rtcp: SocketAddr,
     /// How reports are exchanged with it.
@@ -61,6 +63,7 @@ impl LegMedia {
     pub fn new(remote: SocketAddr, audio_payload_type: u8) -> Self {
         Self {
             remote,
+            learn: true,
             remote_rtcp: SocketAddr::new(remote.ip(), remote.port().saturating_add(1)),
             rtcp: Rtcp::Separate,
             audio_payload_type,

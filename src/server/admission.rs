@@ -283,6 +283,7 @@ impl<W: World> Bridge<W> {
             ended_by: EndedBy::Trunkline,
             sip_code: refused.status(),
             reason: refused.to_string(),
+            hints: Vec::new(),
             legs: vec![leg],
         };
         tracing::info!(

@@ -200,9 +200,14 @@ impl<W: World> Bridge<W> {
         lives
     }
 
-    /// Whether a caller still talks because our BYE has to wait for its ACK.
-    pub(super) fn owes_bye(&self) -> bool {
-        self.calls.values().any(|entry| entry.call.owes_bye())
+    /// Sends every BYE that waits for an ACK, because nobody will be here to send it later; false when there is none.
+    pub(super) fn say_owed_byes(&mut self) -> bool {
+        let owing = self.calls.iter().filter(|(_, entry)| entry.call.owes_bye());
+        let owing: Vec<_> = owing.map(|(&call, _)| (call, Input::AckGivenUp)).collect();
+        let any = !owing.is_empty();
+        self.inbox.extend(owing);
+        self.work();
+        any
     }
 
     /// Ends every call on both legs.

@@ -418,6 +418,7 @@ mod tests {
             ended_by,
             sip_code: 200,
             reason: String::new(),
+            hints: Vec::new(),
             legs: vec![LegRecord::default()],
         }
     }

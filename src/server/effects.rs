@@ -100,7 +100,8 @@ impl<W: World> Bridge<W> {
             Action::Request { tx, peer, draft, to, .. } => self.send_request(id, tx, peer, draft, to),
             Action::Ack { tx, draft, to, .. } => self.send_ack(tx, draft, to),
             Action::Cancel { tx, reason } => {
-                self.table.cancel(tx, reason, self.now, &mut self.table_out);
+                let reason = reason.map(|reason| reason.to_string());
+                self.table.cancel(tx, reason.as_deref(), self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
             Action::SetLeg(side, media) => self.world.set_leg(id, side, media),

@@ -182,7 +182,7 @@ impl Call {
 
 fn peer(address: &str, payload_types: PayloadTypes) -> Peer {
     let address: SocketAddr = address.parse().unwrap();
-    let latch = Latch::new(Signalled::new(address, address.ip()));
+    let latch = Latch::new(Signalled::new(address, true));
     let law = Law::of_payload_type(payload_types.audio).unwrap();
     Peer { latch, payload_types, law, sends: true, receives: true }
 }

@@ -108,9 +108,9 @@ fn datagrams_come_with_the_time_they_arrived_at() {
     stamp_arrivals(&receiver).unwrap();
     let before = crate::clock::anchor();
     sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
-    let after = crate::clock::anchor();
     let mut batch = Batch::default();
     batch.receive(&receiver, BATCH).unwrap();
+    let after = crate::clock::anchor();
 
     let arrived = batch.datagram(0).unwrap().0.arrived.unwrap();
 
