@@ -52,6 +52,17 @@ class Agent:
         own = list(self.connections)
         (connection or (own[-1] if own else self.connect())).sendall(text.encode())
 
+    def answer(self, request, code, phrase="", body="", connection=None, extra=""):
+        """By the connection the request came on, if no other is named."""
+        to = request.one("To")
+        tag = "" if code == 100 or ";tag=" in to else ";tag=theirs"
+        vias = "".join(f"Via: {via}\r\n" for via in request.all("Via"))
+        typed = "Content-Type: application/sdp\r\n" if body else ""
+        self.send(f"SIP/2.0 {code} {phrase or 'Whatever'}\r\n{vias}From: {request.one('From')}\r\nTo: {to}{tag}\r\n"
+                  f"Call-ID: {request.one('Call-ID')}\r\nCSeq: {request.one('CSeq')}\r\n"
+                  f"Contact: <sip:{self.address}:{self.port};transport={self.transport}>\r\n"
+                  f"{extra}{typed}Content-Length: {len(body)}\r\n\r\n{body}", connection or request.connection)
+
     def wait(self, wanted, what, timeout=5):
         """Takes the first message that is `wanted`, whatever else came before it."""
         deadline = time.monotonic() + timeout
@@ -132,10 +143,10 @@ class Caller(Agent):
                   f"{extra}{typed}Content-Length: {len(body)}\r\n\r\n{body}")
         return self
 
-    def expect(self, code, method="INVITE", call_id=None):
-        """The next response but 100, which must be `code`; what it says of the dialog is taken over."""
-        mine = call_id or self.call_id
-        response = self.wait(lambda it: it.one("Call-ID") == mine and it.status(method) not in (None, 100), f"{code} to {method}")
+    def expect(self, code, method="INVITE", ignored=(100,)):
+        """The next response but those `ignored`, which must be `code`; what it says of the dialog is taken over."""
+        of_mine = lambda it: it.one("Call-ID") == self.call_id and it.status(method) not in (None, *ignored)
+        response = self.wait(of_mine, f"{code} to {method}")
         check(response.status(method) == code, f"{response.start}, not {code}, to {method}")
         if method == "INVITE" and "tag=" in response.one("To"):
             self.to = response.one("To")
@@ -151,7 +162,7 @@ class Caller(Agent):
         return response
 
     def answered(self, cseq=1):
-        response = self.expect(200)
+        response = self.expect(200, ignored=(100, 180, 183))
         self.request("ACK", cseq)
         return response
 
@@ -165,17 +176,6 @@ class Caller(Agent):
 class Callee(Agent):
     def __init__(self, net, transport="udp"):
         super().__init__(net, net.callee, CALLEE_PORT, transport)
-
-    def answer(self, request, code, phrase="", body="", connection=None, extra=""):
-        """By the connection the request came on, if no other is named."""
-        to = request.one("To")
-        tag = "" if code == 100 or ";tag=" in to else ";tag=theirs"
-        vias = "".join(f"Via: {via}\r\n" for via in request.all("Via"))
-        typed = "Content-Type: application/sdp\r\n" if body else ""
-        self.send(f"SIP/2.0 {code} {phrase or 'Whatever'}\r\n{vias}From: {request.one('From')}\r\nTo: {to}{tag}\r\n"
-                  f"Call-ID: {request.one('Call-ID')}\r\nCSeq: {request.one('CSeq')}\r\n"
-                  f"Contact: <sip:callee@{self.address}:{self.port};transport={self.transport}>\r\n"
-                  f"{extra}{typed}Content-Length: {len(body)}\r\n\r\n{body}", connection or request.connection)
 
     def accept(self, invite, connection=None):
         self.answer(invite, 200, "OK", sdp(self.address, 7000), connection)

@@ -52,14 +52,18 @@ class Case:
             if self.bridge and self.bridge.process.poll() is None:
                 self.bridge.process.kill()
 
-    def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more="", ports=(20000, 20039)):
-        """The bridge; `targets` are the callee's addresses, `retell` and `trunk` further keys of these peers."""
+    def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more="", ports=(20000, 20039), phone=None):
+        """The bridge; `targets` are the callee's addresses, `retell` and `trunk` further keys of these peers.
+
+        `phone` is "caller" or "callee" if that is baresip, which opens connections from whatever address the system picks.
+        """
         net = self.network
         uris = [f'"sip:{address}:{CALLEE_PORT};transport={self.transport}"' for address in targets or [net.callee]]
         callee = f"[{', '.join(uris)}]" if len(uris) > 1 else uris[0]
         caller = f'"sip:{net.caller}:{CALLER_PORT};transport={self.transport}"'
-        callees = f'["{net.callee}/32", "{net.second}/32"]'
-        callers = f'["{net.caller}/32"]'
+        anywhere = {phone: ', "127.0.0.1/32"'}
+        callees = f'["{net.callee}/32", "{net.second}/32"{anywhere.get("callee", "")}]'
+        callers = f'["{net.caller}/32"{anywhere.get("caller", "")}]'
         to_retell = self.direction == TO_RETELL
         self.bridge = Bridge(self.folder, f"""
 [sip]
