@@ -3,13 +3,13 @@
 import re
 import time
 
-from agent import Callee, Caller
+from agent import Callee, Caller, sdp
 from case import CALLER, flow
-from harness import CALLEE_PORT, CALLER_PORT, DIALLED, check
+from harness import CALLEE_PORT, CALLER_PORT, DIALLED, ONE_CALL, check
 from phone import Baresip
-from voice import Voice
+from voice import Voice, tone
 
-LOW, HIGH = 440, 1000
+LOW, MIDDLE, HIGH = 440, 620, 1000
 # Of a tone that came whole, less what a jitter buffer may cut or repeat.
 WHOLE = 0.97
 # Seconds until one who speaks from another address than it gave is heard: half a second, and three packets.
@@ -58,6 +58,61 @@ def baresip_answers(case):
     seconds, tone = phone.heard(LOW)
     check(seconds > 1.5 and tone > WHOLE, f"baresip heard {seconds:.1f} s, {tone:.3f} of it {LOW} Hz")
     case.finish(ended_by="callee")
+
+
+@flow("audio", transports=["udp"], seconds=3)
+def audio(case):
+    case.start()
+    (case.folder / "tone.ulaw").write_bytes(tone(LOW, 3))
+    case.call()
+    record = case.finish()
+    for leg in record["legs"]:
+        counts = leg["packets_received"], leg["packets_sent"]
+        check(min(counts) >= 90 and not leg["packets_lost"], f"received, sent {counts}: {record['legs']}")
+
+
+@flow("audio", transports=["udp"], name="audio-echo", seconds=4)
+def audio_echo(case):
+    case.start()
+    net = case.network
+    sipp = case.callee("uas-echo", *ONE_CALL, "-rtp_echo", "-mp", "7000")
+    with Caller(net) as caller, Voice(net.caller, 6000, LOW) as voice:
+        caller.invite()
+        voice.speak_to(net.bridge, port(caller.answered()))
+        listen(voice, LOW, 2)
+        caller.hang_up()
+    sipp.finish()
+    case.finish()
+
+
+@flow("moved-media", seconds=4)
+def moved_media(case):
+    case.start()
+    net = case.network
+    with Caller(net, case.transport) as caller, Callee(net, case.transport) as callee, \
+            Voice(net.caller, 6000, LOW) as before, Voice(net.caller, 6002, MIDDLE) as after, \
+            Voice(net.callee, 7000, HIGH) as far:
+        caller.invite()
+        invite = callee.wait_for("INVITE")
+        callee.accept(invite)
+        ours = port(caller.answered())
+        before.speak_to(net.bridge, ours)
+        far.speak_to(net.bridge, port(invite))
+        listen(far, LOW, 1)
+        listen(before, HIGH, 1)
+        caller.request("INVITE", 2, body=sdp(net.caller, 6002)).answered(cseq=2)
+        before.pause()
+        after.speak_to(net.bridge, ours)
+        listen(after, HIGH, 1)
+        listen(far, MIDDLE, 1)
+        before.hears(HIGH)
+        time.sleep(0.5)
+        check(before.hears(HIGH)[0] == 0, "audio still goes to the old port")
+        callee.nothing_comes(lambda it: it.is_request("INVITE"), "a re-INVITE", 0.1)
+        caller.request("BYE", 3)
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+        caller.expect(200, "BYE")
+    case.finish()
 
 
 def port(message):

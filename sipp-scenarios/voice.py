@@ -38,18 +38,21 @@ class Voice:
         self.threads.append(threading.Thread(target=self._speak, args=[(address, port)], daemon=True))
         self.threads[-1].start()
 
+    def pause(self):
+        self.speaks = False
+
     def hears(self, hz):
         """The share of `hz` in what was heard since the last time this was asked."""
         heard, self.heard = self.heard, []
         return len(heard) / RATE, share([MULAW[byte] for byte in heard], hz)
 
     def _speak(self, target):
-        ssrc, begin, sequence = random.getrandbits(32), time.monotonic(), 0
-        while self.open:
-            samples = (math.sin(2 * math.pi * self.hz * (sequence * PACKET + n) / RATE) for n in range(PACKET))
-            payload = bytes(mulaw(int(8000 * sample)) for sample in samples)
+        second, ssrc = tone(self.hz, 1), random.getrandbits(32)
+        begin, sequence, self.speaks = time.monotonic(), 0, True
+        while self.open and self.speaks:
+            place = sequence * PACKET % len(second)
             header = struct.pack(">BBHII", 0x80, 0, sequence & 0xFFFF, sequence * PACKET, ssrc)
-            self.socket.sendto(header + payload, target)
+            self.socket.sendto(header + second[place:place + PACKET], target)
             sequence += 1
             time.sleep(max(0, begin + sequence * PACKET / RATE - time.monotonic()))
 
@@ -85,6 +88,11 @@ def share(samples, hz):
         found = (last * last + before * before - turn * last * before) * 2 / block
         shares.append(found / power if power > 1000 * block else 0.0)
     return sum(shares) / len(shares) if shares else 0.0
+
+
+def tone(hz, seconds):
+    """In PCMU; whole periods fit a second."""
+    return bytes(mulaw(int(8000 * math.sin(2 * math.pi * hz * n / RATE))) for n in range(RATE)) * seconds
 
 
 def mulaw(sample):
