@@ -48,6 +48,7 @@ const IMPURE: &str = "Instant::now SystemTime UdpSocket TcpStream TcpListener To
 
 /// Where a crate is at home: rooms, or modules of one.
 const HOMES: &[(&str, &str)] = &[
+    ("aes", "rtp::srtp"),
     ("arc_swap", "server"),
     ("axum", "api"),
     ("clap", "cli main"),
@@ -55,7 +56,7 @@ const HOMES: &[(&str, &str)] = &[
     ("dotenvy", "config"),
     ("getrandom", "clock"),
     ("hickory_resolver", "transport::resolve"),
-    ("hmac", "sip::auth"),
+    ("hmac", "sip::auth rtp::srtp"),
     ("hyper", "api"),
     ("hyper_util", "api"),
     ("indicatif", "cli"),
@@ -73,6 +74,7 @@ const HOMES: &[(&str, &str)] = &[
     ("sdp_rs", "sdp::build"),
     ("sdp_types", "sim"),
     ("serde_json", "api store cli"),
+    ("sha1", "rtp::srtp"),
     ("sha2", "sip::auth"),
     ("smallvec", "sip"),
     ("socket2", "transport media"),
@@ -82,6 +84,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tokio", "transport api server cli sim"),
     ("toml_edit", "config"),
     ("tracing_subscriber", "server"),
+    ("zeroize", "id rtp::srtp"),
 ];
 
 /// Crates that every room may use.

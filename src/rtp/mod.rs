@@ -8,6 +8,7 @@ pub mod leg;
 pub mod packet;
 pub mod payload;
 pub mod rtcp;
+pub mod srtp;
 pub mod stats;
 
 /// Ticks of an RTP timestamp in a second, for all that is relayed: G.711 and its telephone-event (RFC 3551 §6).
