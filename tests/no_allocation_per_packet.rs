@@ -18,6 +18,7 @@ use trunkline::media::forward::{Leg, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::media::{Config, Engine, LegMedia, Side};
 use trunkline::rtp::continuity::Position;
+use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
 use trunkline::rtp::srtp::{Inbound, MAX_TRAILER, Outbound};
 
@@ -44,7 +45,7 @@ fn allocations_of_the_pure_path() -> u64 {
         number(&mut datagram, sequence);
         let now = start + Duration::from_millis(20 * u64::from(sequence));
         let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee);
-        assert_eq!(verdict, Verdict::Send);
+        assert_eq!(verdict, Verdict::Send(172));
     }
 
     ALLOCATIONS.load(Ordering::SeqCst) - before
@@ -75,15 +76,7 @@ fn allocations_of_a_media_thread() -> u64 {
     let addresses = [0, 1].map(|end: usize| ends[end].local_addr().unwrap());
     let reserved = engine.reserve(CallId(1), addresses[0].ip(), addresses[1].ip()).unwrap();
     for (side, remote) in [Side::Caller, Side::Callee].into_iter().zip(addresses) {
-        let media = LegMedia {
-            remote,
-            remote_rtcp: remote,
-            audio_payload_type: 0,
-            dtmf_payload_type: None,
-            sends: true,
-            receives: true,
-        };
-        engine.set_leg(CallId(1), side, media);
+        engine.set_leg(CallId(1), side, LegMedia::new(remote, 0));
     }
     engine.answered(CallId(1));
     let (mut datagram, mut arrived) = (packet(), [0; 400]);
@@ -107,9 +100,9 @@ fn allocations_of_a_media_thread() -> u64 {
 fn leg(address: &str) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let address: std::net::SocketAddr = address.parse().unwrap();
-    let latch = Latch::new(Signalled::new(address, address.ip()));
+    let latch = Latch::new(Signalled::new(address, true));
     let payload_types = PayloadTypes { audio: 0, event: Some(101) };
-    leg.peer = Some(Peer { latch, payload_types, sends: true, receives: true });
+    leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, sends: true, receives: true });
     leg
 }
 

@@ -5,13 +5,12 @@
 //! assumes and says so: that a peer which is challenged authenticates, and which address of ours stands in
 //! headers when none is configured. A rotation of `caller_ids` starts at its first.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{ConfigArgs, summary};
+use super::{ConfigArgs, output, refuse};
 use crate::config::{self, Config, process_environment};
 use crate::routing::{Kind, Peer, Plan, Recognition, Refusal, Rotation, Routes, Step};
 use crate::sip::build::RequestBuilder;
@@ -46,24 +45,20 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let file = &args.config.config;
     let loaded = match config::load(file, &process_environment()) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            for problem in &problems {
-                eprintln!("{problem}");
-            }
-            eprintln!("{} can't be used: {}", file.display(), summary(&problems));
-            return ExitCode::FAILURE;
-        }
+        Err(problems) => return refuse(file, "used", &problems),
     };
     let explanation = match args.invite() {
         Ok(invite) => Explanation::of(&loaded.config, args, &invite),
         Err(problem) => {
-            eprintln!("these arguments make no INVITE: {problem}; write --header as a peer would send it");
+            output::complain(format_args!(
+                "these arguments make no INVITE: {problem}; write --header as a peer would send it"
+            ));
             return ExitCode::FAILURE;
         }
     };
-    // A reader that closed the pipe has seen what it wanted.
-    let _ = std::io::stdout().write_all(explanation.print(args).as_bytes());
-    if explanation.outcome == Outcome::Routed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_routed = explanation.outcome == Outcome::Routed;
+    let code = if is_routed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    output::finish(&explanation.print(args), code)
 }
 
 /// A number, or a URI with what may stand around it.

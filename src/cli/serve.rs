@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use super::{ConfigArgs, summary};
+use super::{ConfigArgs, output, refuse};
 use crate::config::{self, process_environment};
 use crate::server;
 
@@ -13,18 +13,12 @@ pub(super) fn run(args: &ConfigArgs) -> ExitCode {
     let file = &args.config;
     let loaded = match config::load(file, &process_environment()) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            for problem in &problems {
-                eprintln!("{problem}");
-            }
-            eprintln!("{} can't be served: {}", file.display(), summary(&problems));
-            return ExitCode::FAILURE;
-        }
+        Err(problems) => return refuse(file, "served", &problems),
     };
     match server::run(loaded, file.clone()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("trunkline: {error}");
+            output::complain(format_args!("trunkline: {error}"));
             ExitCode::FAILURE
         }
     }

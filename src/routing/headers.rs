@@ -14,7 +14,7 @@ use super::reserved::is_sip;
 use super::steps::{Step, Trace};
 use super::template::{Template, Values};
 use super::uri_headers;
-use super::{Kind, Peer, Plan, Routes};
+use super::{Kind, Peer, Plan, Routes, header_values};
 use crate::id::{CallId, PeerId};
 use crate::sip::headers::{Name, lex};
 use crate::sip::message::{Header, Message, Method};
@@ -208,7 +208,11 @@ impl Lines<'_, '_> {
             Fate::Dropped(why) => {
                 self.trace.note("header dropped", || (shown(name, b""), why.to_owned()));
             }
-            Fate::Passed(pattern) if lex::is_token(name) => {
+            Fate::Passed(_) if !lex::is_token(name) => {}
+            Fate::Passed(pattern) => {
+                if let Some(fault) = header_values::fault(header.name, name, &header.value) {
+                    return self.leave_out(name, fault);
+                }
                 let rule = || format!("[headers].pass \"{}\"", pattern);
                 if uri_headers::is_made_of_uris(header.name) {
                     for address in uri_headers::rehost(&header.value, &host(our_host)) {
@@ -222,8 +226,14 @@ impl Lines<'_, '_> {
                     self.lines.push((name.to_vec(), value));
                 }
             }
-            Fate::Passed(_) => {}
         }
+    }
+
+    /// A value that whoever reads the message after us would stumble over.
+    fn leave_out(&mut self, name: &[u8], fault: &'static str) {
+        let shown = shown(name, b"");
+        tracing::info!(header = shown, fault, "header not passed");
+        self.trace.note("header dropped", || (shown, fault.to_owned()));
     }
 
     fn apply(&mut self, rule: &Rule, values: Values<'_>) {
@@ -238,6 +248,12 @@ impl Lines<'_, '_> {
         for (name, template) in &rule.set {
             self.lines.retain(|(other, _)| !other.eq_ignore_ascii_case(name.as_bytes()));
             let value = template.fill(values);
+            if let Some(fault) = header_values::fault(Name::parse(name.as_bytes()), name.as_bytes(), &value)
+                && !value.is_empty()
+            {
+                self.leave_out(name.as_bytes(), fault);
+                continue;
+            }
             self.set(name, clean(&value), &format!("[[headers.rules]] {}: set", rule.number));
         }
     }

@@ -7,7 +7,9 @@
 mod caller;
 pub mod config;
 mod emergency;
+mod header_values;
 mod headers;
+pub mod limits;
 mod normalise;
 mod numbers;
 mod parties;
@@ -67,6 +69,10 @@ pub struct Peer {
     pub force_rport: bool,
     /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
+    /// How media goes to and from it.
+    pub media: config::PeerMedia,
+    /// How many calls it may have.
+    pub limit: limits::Limit,
     /// A `[[retell]]` whose address alone is proof.
     trust_address: bool,
     /// Where it writes the dialled number.
@@ -94,7 +100,7 @@ pub struct Routes {
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum CompileError {
     /// The password of a peer cannot be had.
-    #[error("{peer}: {error}; set it, or take the key out")]
+    #[error("password of `{peer}`: {error}; provide it, or take the key out")]
     Secret {
         /// The peer's name.
         peer: String,
@@ -188,6 +194,12 @@ impl Source<'_> {
                 .then(|| Duration::from_secs(config.answer_timeout_s.into())),
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
+            media: config.media,
+            limit: limits::Limit {
+                calls: (config.max_calls > 0).then_some(config.max_calls),
+                rate: (config.calls_per_second > 0).then_some(config.calls_per_second),
+                queue: Duration::from_secs(config.queue_s.into()),
+            },
             trust_address: config.trust_address,
             called_number: config.called_number,
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),

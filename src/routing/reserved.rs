@@ -34,6 +34,7 @@ pub(super) fn is_sip(known: Name, name: &[u8]) -> bool {
         | Name::ProxyAuthorization
         | Name::ProxyRequire
         | Name::RAck
+        | Name::Reason
         | Name::RecordRoute
         | Name::ReferTo
         | Name::Replaces
@@ -57,7 +58,6 @@ pub(super) fn is_sip(known: Name, name: &[u8]) -> bool {
         | Name::PAssertedIdentity
         | Name::PPreferredIdentity
         | Name::Privacy
-        | Name::Reason
         | Name::ReferredBy
         | Name::RemotePartyId
         | Name::Subject

@@ -10,6 +10,8 @@ pub enum Kind {
     Audio,
     /// A telephone-event (RFC 4733).
     Event,
+    /// What the background sounds like while nobody speaks (RFC 3389): silence begins.
+    ComfortNoise,
 }
 
 /// The payload types that one leg's session description gave to what is relayed.
@@ -23,26 +25,35 @@ pub struct PayloadTypes {
 
 impl PayloadTypes {
     /// What `payload_type` means on this leg; `None` if it was not negotiated.
+    ///
+    /// Comfort noise is sent without being negotiated by some, and is understood all the same.
     #[must_use]
     pub fn kind(self, payload_type: u8) -> Option<Kind> {
         if payload_type == self.audio {
             Some(Kind::Audio)
         } else if self.event == Some(payload_type) {
             Some(Kind::Event)
+        } else if payload_type == COMFORT_NOISE {
+            Some(Kind::ComfortNoise)
         } else {
             None
         }
     }
 
-    /// The payload type of `kind` on this leg; `None` if the leg does not take it.
+    /// The payload type of `kind` on this leg; `None` if the leg does not take it, as none takes comfort noise: our
+    /// session descriptions have none.
     #[must_use]
     pub fn of(self, kind: Kind) -> Option<u8> {
         match kind {
             Kind::Audio => Some(self.audio),
             Kind::Event => self.event,
+            Kind::ComfortNoise => None,
         }
     }
 }
+
+/// Static for a clock of 8 kHz (RFC 3551 §6).
+const COMFORT_NOISE: u8 = 13;
 
 #[cfg(test)]
 mod tests {
@@ -56,6 +67,16 @@ mod tests {
         assert_eq!(trunk.kind(96).and_then(|kind| retell.of(kind)), Some(101));
         assert_eq!(trunk.kind(8).and_then(|kind| retell.of(kind)), Some(8));
         assert_eq!(trunk.kind(101), None);
+    }
+
+    #[test]
+    fn comfort_noise_is_understood_from_every_leg_and_taken_by_none() {
+        let trunk = PayloadTypes { audio: 8, event: Some(96) };
+        let odd = PayloadTypes { audio: 8, event: Some(13) };
+
+        assert_eq!(trunk.kind(13), Some(Kind::ComfortNoise));
+        assert_eq!(trunk.of(Kind::ComfortNoise), None);
+        assert_eq!(odd.kind(13), Some(Kind::Event));
     }
 
     #[test]

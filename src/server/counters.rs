@@ -401,7 +401,7 @@ mod tests {
 
     fn totals() -> PacketTotals {
         let dropped = Reason::ALL.map(|reason| (reason, if reason == Reason::Muted { 7 } else { 0 }));
-        PacketTotals { relayed: 9, dropped, errors: 0 }
+        PacketTotals { relayed: 9, made: 0, dropped, errors: 0 }
     }
 
     fn ended(direction: Direction, answered_ms: Option<i64>, ended_by: EndedBy) -> Record {
@@ -418,6 +418,7 @@ mod tests {
             ended_by,
             sip_code: 200,
             reason: String::new(),
+            hints: Vec::new(),
             legs: vec![LegRecord::default()],
         }
     }

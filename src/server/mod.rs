@@ -19,6 +19,8 @@ mod dispatch;
 mod effects;
 mod lifecycle;
 mod live;
+mod log_writer;
+mod overload;
 mod receive;
 mod reload;
 mod requests;

@@ -15,7 +15,7 @@ use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::{response_destination, response_listener};
-use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
+use crate::sip::transaction::Incoming;
 
 use super::bridge::{Bridge, Entry};
 use super::counters::{Rejection, Way};
@@ -171,7 +171,7 @@ impl<W: World> Bridge<W> {
         let lost: Vec<_> = self.calls.iter().filter_map(|(&id, entry)| Some((id, waiting(entry)?))).collect();
         for (call, tx) in lost {
             self.inbox.push_back((call, Input::TransportFailed(tx)));
-            self.table.on_transport_failed(TransactionOwner::Client(tx), self.now, &mut self.table_out);
+            self.table.on_transport_failed(tx, self.now, &mut self.table_out);
             self.carry_out_table(None);
         }
     }
@@ -260,7 +260,7 @@ impl<W: World> Bridge<W> {
         let bytes = response.no_body();
         let back = self.response_flow(request, flow);
         self.metrics.counters.response(code);
-        self.send(&back, bytes, TransactionOwner::Nobody, None);
+        self.send(&back, bytes, None, None);
     }
 }
 

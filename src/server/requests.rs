@@ -12,7 +12,6 @@ use crate::id::{CallId, ClientTx, PeerId};
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::nat::is_private;
-use crate::sip::transaction::Owner;
 use crate::sip::uri::Uri;
 use crate::transport::resolve::{self, Target, Targets};
 
@@ -117,7 +116,7 @@ impl<W: World> Bridge<W> {
         if let Some(client) = self.clients.get(&tx) {
             let call = client.call;
             self.inbox.push_back((call, Input::TransportFailed(tx)));
-            self.table.on_transport_failed(Owner::Client(tx), self.now, &mut self.table_out);
+            self.table.on_transport_failed(tx, self.now, &mut self.table_out);
             self.carry_out_table(None);
         }
     }
@@ -167,7 +166,7 @@ impl<W: World> Bridge<W> {
         let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));
         let flow =
             Flow { transport: hop.transport, listener: local.listener, remote: hop.remote, connection };
-        self.send(&flow, bytes, Owner::Nobody, None);
+        self.send(&flow, bytes, None, None);
     }
 
     /// Looks `uri` up, off this thread when it is a name; the result comes back through [`Self::on_resolved`].

@@ -11,7 +11,7 @@ use crate::api::Command;
 use crate::clock;
 use crate::config::Config;
 use crate::id::ClientTx;
-use crate::transport::Event;
+use crate::transport::{self, Event};
 
 use super::bridge::Bridge;
 use super::counters::as_gauge;
@@ -83,7 +83,10 @@ impl Server {
             let deadline = [self.bridge.next_deadline(), drain.deadline()].into_iter().flatten().min();
             let wake = deadline.unwrap_or_else(|| clock::now() + UPKEEP);
             tokio::select! {
-                () = self.bridge.world.transports.next(&mut events) => self.tick(),
+                () = self.bridge.world.transports.next(&mut events) => {
+                    self.tick();
+                    self.bridge.on_read(events.len() < transport::BATCH);
+                }
                 Some(resolved) = queues.resolved.recv() => { self.tick(); self.bridge.on_resolved(resolved); }
                 Some(command) = queues.commands.recv() => { self.tick(); self.on_command(command); }
                 Some(control) = queues.control.recv() => { self.tick(); self.on_control(control, &mut drain); }
@@ -133,6 +136,9 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+                crate::media::Event::OneWay { call, side, cause } => {
+                    tracing::warn!(%call, ?side, likely = cause.likely(), "one-way audio: nothing from this side for 5 s");
+                }
             }
         }
     }

@@ -192,7 +192,8 @@ impl Transports {
         }
     }
 
-    /// Waits for at least one event, then appends as many as are there (bounded batch). Cancel-safe.
+    /// Waits for at least one event, then appends as many as are there (bounded batch): fewer than [`BATCH`] are all that
+    /// there were. Cancel-safe.
     pub async fn next(&mut self, events: &mut Vec<Event>) {
         std::future::poll_fn(|cx| self.poll_next(cx, events)).await;
     }
@@ -312,6 +313,8 @@ impl Drop for Task {
 }
 
 /// How long a message waits for a connection unless told otherwise.
+/// Datagrams that one look at a UDP socket takes at most.
+pub const BATCH: usize = udp::BATCH;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Reports that wait; a task that finds no room stops reading its connection.

@@ -307,7 +307,7 @@ thread_local! {
 }
 
 /// Datagrams taken by one system call.
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 
 /// More than UDP can carry.
 const DATAGRAM_BYTES: usize = 65_536;
