@@ -52,6 +52,7 @@ const HOMES: &[(&str, &str)] = &[
     ("aes", "rtp::srtp"),
     ("arc_swap", "server"),
     ("axum", "api"),
+    ("base64", "sdp::crypto"),
     ("clap", "cli main"),
     ("dashmap", "api server"),
     ("dotenvy", "config"),
@@ -85,7 +86,7 @@ const HOMES: &[(&str, &str)] = &[
     ("tokio", "transport api server cli sim"),
     ("toml_edit", "config"),
     ("tracing_subscriber", "server"),
-    ("zeroize", "id rtp::srtp"),
+    ("zeroize", "id rtp::srtp sdp::crypto"),
 ];
 
 /// Crates that every room may use.
