@@ -1,4 +1,4 @@
-//! Relaying a packet allocates nothing: neither the pure path nor the media thread around it.
+//! Relaying a packet allocates nothing: neither the pure path, nor SRTP, nor the media thread around them.
 //!
 //! The allocator counts for the whole process, so the file is one test that runs without libtest, and the far ends it
 //! drives allocate nothing either.
@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 
 use rtp_rs::{RtpPacketBuilder, Seq};
 use trunkline::id::CallId;
+use trunkline::id::srtp::{MasterKey, Suite};
 use trunkline::media::forward::{Leg, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::media::{Config, Engine, LegMedia, Side};
 use trunkline::rtp::continuity::Position;
 use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
+use trunkline::rtp::srtp::{Inbound, MAX_TRAILER, Outbound};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -29,6 +31,7 @@ const PACKETS: u16 = 2_000;
 
 fn main() {
     assert_eq!(allocations_of_the_pure_path(), 0, "by the pure path, in {PACKETS} packets");
+    assert_eq!(allocations_of_srtp(), 0, "by SRTP, in {PACKETS} packets");
     assert_eq!(allocations_of_a_media_thread(), 0, "around a media thread, in {PACKETS} packets");
 }
 
@@ -43,6 +46,23 @@ fn allocations_of_the_pure_path() -> u64 {
         let now = start + Duration::from_millis(20 * u64::from(sequence));
         let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee);
         assert_eq!(verdict, Verdict::Send(172));
+    }
+
+    ALLOCATIONS.load(Ordering::SeqCst) - before
+}
+
+fn allocations_of_srtp() -> u64 {
+    let key = MasterKey::new(Suite::AesCm128HmacSha1_80, &[7; 30]).unwrap();
+    let (mut outbound, mut inbound) = (Outbound::new(&key), Inbound::new(&key));
+    let plain = packet();
+    let mut buffer = [0; 172 + MAX_TRAILER];
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+
+    for sequence in 0..PACKETS {
+        buffer[..172].copy_from_slice(&plain);
+        number(&mut buffer, sequence);
+        let length = outbound.protect(&mut buffer, 172).unwrap();
+        assert_eq!(inbound.unprotect(&mut buffer[..length]), Ok(172));
     }
 
     ALLOCATIONS.load(Ordering::SeqCst) - before

@@ -11,6 +11,7 @@ pub mod packet;
 pub mod payload;
 pub mod repacketise;
 pub mod rtcp;
+pub mod srtp;
 pub mod stats;
 mod window;
 
