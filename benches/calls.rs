@@ -5,17 +5,14 @@
 //! said fits every later bridge with that seed, and only the bridge is measured: reading, transactions, routing, SDP, the
 //! call itself, and writing what leaves.
 
-#[path = "../tests/support/agents.rs"]
-mod agents;
-#[path = "../tests/support/network.rs"]
-mod network;
-#[path = "../tests/support/routes.rs"]
-mod routes;
+#[path = "../tests/support/calls.rs"]
+mod calls;
 
 use std::time::Duration;
 
+use calls::network::Heard;
+use calls::{CalleeScript, CallerScript, Network, Way, Weather};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use network::{Heard, Network, Weather};
 
 fn one_call(criterion: &mut Criterion) {
     let (heard, written) = record();
@@ -28,9 +25,9 @@ fn one_call(criterion: &mut Criterion) {
 
 /// What the bridge heard in one call, and how many messages it sent.
 fn record() -> (Vec<Heard>, usize) {
-    let mut network = one_retell();
-    network.add(agents::Caller::new("198.51.100.7:5060", agents::CallerScript::default()));
-    network.add(agents::Callee::new("192.0.2.7:5060", agents::CalleeScript::default()));
+    let (caller, callee) = (CallerScript::default(), CalleeScript::default());
+    let mut network =
+        calls::in_weather(Weather::FAIR, SEED, Way::ToRetell.routes(), Way::ToRetell, caller, callee);
     network.run(Duration::from_secs(600));
     let (heard, written) = (network.heard.clone(), network.emitted.len());
 
@@ -46,9 +43,7 @@ fn record() -> (Vec<Heard>, usize) {
 }
 
 fn one_retell() -> Network {
-    let mut config = routes::config();
-    config.retell[0].peer.uris = vec![routes::address("192.0.2.7")];
-    Network::new(routes::compile(&config), SEED, Weather::FAIR)
+    Network::new(Way::ToRetell.routes(), SEED, Weather::FAIR)
 }
 
 fn replay(network: &mut Network, heard: &[Heard]) {

@@ -367,6 +367,13 @@ def callee_hangs_up(case):
     case.finish(ended_by="callee")
 
 
+@flow("contact-without-transport")
+def contact_without_transport(case):
+    case.start()
+    case.call()
+    case.finish(ended_by="callee")
+
+
 @flow("lost-200", transports=["udp"], seconds=4)
 def lost_200(case):
     case.start()

@@ -137,6 +137,17 @@ listen = "0.0.0.0:8080"
 }
 
 #[test]
+fn a_name_server_is_named_by_its_address() {
+    assert_eq!(
+        with_peers("[dns]\nservers = [\"192.0.2.53\", \"[2001:db8::53]:5353\", \"ns.example\"]\n"),
+        [
+            "2:49: \"ns.example\" is no IP address; write the address of a name server, such as \"192.0.2.53\" \
+             or \"192.0.2.53:5353\""
+        ]
+    );
+}
+
+#[test]
 fn a_listener_named_twice_is_refused() {
     let text = "[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\", \"udp:127.0.0.1:5060\"]\n";
 

@@ -1,4 +1,4 @@
-//! The HTTP side as a client meets it: routes, token, loopback rule, errors in JSON, bounds (CONTRACT: HTTP).
+//! The HTTP side as a client meets it: routes, token, loopback rule, errors in JSON, bounds.
 //!
 //! A server with real sockets and no signalling behind it: the test plays the signalling thread.
 

@@ -317,7 +317,7 @@ async fn a_connection_that_the_other_side_closed_is_gone_and_a_new_one_is_made()
 
     drop(stream);
     let closed = next(&mut bridge).await;
-    let Event::Closed { connection, remote } = closed else { panic!("{closed:?}") };
+    let Event::Closed { connection, remote, .. } = closed else { panic!("{closed:?}") };
     bridge.send(&Flow { connection: Some(connection), ..flow }, message("INVITE", 2), 2, None);
     let (mut stream, _) = within(async { peer.accept().await.unwrap() }).await;
 

@@ -16,7 +16,7 @@ pub enum Refused {
     /// Max-Forwards is used up.
     #[error("Too many hops")]
     TooManyHops,
-    /// It needs an extension that we do not have.
+    /// It needs extensions that we do not have: all of them, as they go into Unsupported.
     #[error("Extension {0} is not supported")]
     Extension(String),
     /// Its body is not a session description.
@@ -98,13 +98,22 @@ pub fn admit(
     if matches!(invite.max_forwards(), Ok(Some(0))) {
         return Err(Refused::TooManyHops);
     }
-    if let Some(tag) = invite.elements(Name::Require).next() {
-        return Err(Refused::Extension(String::from_utf8_lossy(&tag).into_owned()));
-    }
+    supports_required(invite)?;
     let offer = offer_of(invite)?;
     negotiate::offered(&offer)?;
     let plan = routes.plan(peer, invite, rotation, None)?;
     Ok((plan, offer))
+}
+
+/// Whether we have what `request` requires: of the extensions that it may name we have none.
+///
+/// # Errors
+///
+/// Names every one of them (RFC 3261 §8.2.2.3).
+pub fn supports_required(request: &Message) -> Result<(), Refused> {
+    let required: Vec<_> =
+        request.elements(Name::Require).map(|tag| String::from_utf8_lossy(&tag).into_owned()).collect();
+    if required.is_empty() { Ok(()) } else { Err(Refused::Extension(required.join(", "))) }
 }
 
 /// The session description of `message`.

@@ -8,8 +8,8 @@ use std::time::Instant;
 use crate::id::{ClientTx, LegId, PeerId};
 use crate::sdp::build::Local;
 use crate::sdp::codec::Payload;
-use crate::sdp::negotiate::Accepted;
-use crate::sip::auth::Challenge;
+use crate::sdp::negotiate::{self, Accepted};
+use crate::sdp::session::Session;
 use crate::sip::build::{Draft, RequestBuilder};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::{Flow, Transport};
@@ -17,8 +17,10 @@ use crate::sip::headers::Name;
 use crate::sip::message::{Limits, Message, Method};
 use crate::sip::uri::Uri;
 
+use super::auth::{Answers, Authorization, is_own_host, with_authorization};
 use super::caller::{ALLOW, SDP, contact};
 use super::contract::{Action, Cx, Destination, Hop};
+use super::goodbye::Goodbye;
 
 /// One attempt.
 #[derive(Debug)]
@@ -34,23 +36,27 @@ pub(super) struct Attempt {
     /// The INVITE as it was sent last; dropped with its transaction.
     pub(super) invite: Option<Draft>,
     pub(super) progress: Progress,
+    /// Dialogs that provisional responses opened, until one is answered: a fork has one each.
+    pub(super) early: Vec<Dialog>,
     /// The dialog of whoever answered first.
     pub(super) dialog: Option<Dialog>,
     /// Our `host:port` toward it.
     pub(super) flow: Option<Flow>,
     pub(super) local: Local,
     /// What we offered.
-    pub(super) offered: (Vec<Payload>, Option<u8>),
+    pub(super) offered: Vec<Payload>,
     /// What it took, from an early or the final answer.
     pub(super) accepted: Option<Accepted>,
-    pub(super) challenges: u8,
-    /// The last challenge answered, for requests inside the dialog.
-    pub(super) challenge: Option<Challenge>,
-    pub(super) nonce_count: u32,
+    /// The callee's challenges.
+    pub(super) answers: Answers,
+    /// The credentials of the last INVITE, for its ACK.
+    pub(super) authorization: Vec<Authorization>,
     /// The ACK to the 2xx that won, sent again for every repeat of it.
     pub(super) ack: Option<(ClientTx, Draft, Destination)>,
     /// Dialogs of other forks that answered too: their ACK, by the tag of the fork.
     pub(super) forks: Vec<(String, ClientTx, Draft, Destination)>,
+    /// The BYEs that are out.
+    pub(super) goodbyes: Vec<Goodbye>,
     /// Client transactions whose end is awaited.
     pub(super) open: Vec<ClientTx>,
     /// What it ended with, for the record: its final status, or what we made of its silence.
@@ -82,6 +88,19 @@ pub(super) enum Progress {
 }
 
 impl Attempt {
+    /// What the callee took: the session description of its 2xx, or of an earlier 18x when the 2xx has none.
+    pub(super) fn accept(&mut self, response: &Message) -> Result<Accepted, String> {
+        let body = response.body();
+        if body.is_empty() {
+            return self.accepted.clone().ok_or_else(|| "there is none".to_owned());
+        }
+        let answer = Session::parse(&body).map_err(|error| error.to_string())?;
+        let accepted = negotiate::accepted(&answer, &self.offered, Some(TELEPHONE_EVENT))
+            .map_err(|error| error.to_string())?;
+        self.accepted = Some(accepted.clone());
+        Ok(accepted)
+    }
+
     /// Whether nothing of it is left on the wire.
     pub(super) fn is_gone(&self) -> bool {
         self.open.is_empty() && matches!(self.progress, Progress::Abandoned | Progress::Closed)
@@ -97,9 +116,7 @@ impl Attempt {
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
             .header(Name::Contact, contact(&self.hop.sent_by, self.hop.transport))
             .header(Name::Allow, ALLOW);
-        if let Some((name, value)) = &extra.authorization {
-            request = request.header(*name, value);
-        }
+        request = with_authorization(request, &self.authorization);
         for (name, value) in extra.headers {
             request = request.header_raw(name, value);
         }
@@ -122,6 +139,50 @@ impl Attempt {
         Message::parse(draft.with_via(Transport::Udp, &self.hop.sent_by, "z9hG4bK0"), &Limits::default()).ok()
     }
 
+    /// Opens the early dialog of a provisional response, unless it stands (RFC 3261 §12.1.2).
+    pub(super) fn open_early(&mut self, response: &Message) {
+        let tag = response.to_tag().unwrap_or_default();
+        let stands = self.early.iter().any(|dialog| dialog.remote_tag().as_bytes() == tag);
+        if tag.is_empty() || stands || self.early.len() >= MAX_FORKS {
+            return;
+        }
+        let dialog = self.invite_message().and_then(|invite| Dialog::uac(&invite, response).ok());
+        self.early.extend(dialog);
+    }
+
+    /// The dialog of whoever sent the 2xx `response`: its early one confirmed, or a new one.
+    pub(super) fn confirm(&mut self, response: &Message) -> Option<Dialog> {
+        let tag = response.to_tag().unwrap_or_default();
+        let early = std::mem::take(&mut self.early);
+        let early = early.into_iter().find(|dialog| dialog.remote_tag().as_bytes() == tag);
+        let Some(mut dialog) = early else { return Dialog::uac(&self.invite_message()?, response).ok() };
+        dialog.confirm(response);
+        Some(dialog)
+    }
+
+    /// Whether `request` belongs to one of its dialogs.
+    pub(super) fn matches(&self, request: &Message) -> bool {
+        self.dialog.iter().chain(&self.early).any(|dialog| dialog.matches(request))
+    }
+
+    /// The dialog of `request`, while requests inside it are still answered.
+    pub(super) fn dialog_of(&mut self, request: &Message) -> Option<&mut Dialog> {
+        match self.progress {
+            Progress::Pending { .. } => self.early.iter_mut().find(|dialog| dialog.matches(request)),
+            Progress::Answered => self.dialog.as_mut(),
+            Progress::Abandoned | Progress::Closed => None,
+        }
+    }
+
+    /// The ACK to a 2xx in `dialog`: it repeats the credentials of its INVITE (RFC 3261 §22.1).
+    pub(super) fn ack(&self, dialog: &Dialog, cx: &Cx<'_>) -> Draft {
+        let known = self.hop.remote.ip();
+        let path = self.flow.map_or(known, |flow| flow.remote.ip());
+        let is_own = is_own_host(dialog.next_hop(), self.peer, known, path, cx.routes);
+        let authorization = if is_own { &self.authorization[..] } else { &[] };
+        with_authorization(dialog.ack(self.identity.cseq), authorization).no_body()
+    }
+
     /// Where a request inside `dialog` goes.
     pub(super) fn destination(&self, dialog: &Dialog) -> Destination {
         match self.flow {
@@ -141,5 +202,10 @@ pub(super) struct Extra<'a> {
     pub(super) max_forwards: u8,
     pub(super) headers: &'a [(Vec<u8>, Vec<u8>)],
     pub(super) sdp: &'a [u8],
-    pub(super) authorization: Option<(Name, String)>,
 }
+
+/// More dialogs of one INVITE than this are not kept, early or answered: no fork is that wide.
+pub(super) const MAX_FORKS: usize = 16;
+
+/// The payload type under which we offer telephone events; what LiveKit expects.
+pub(super) const TELEPHONE_EVENT: u8 = 101;

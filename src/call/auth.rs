@@ -1,95 +1,123 @@
-//! Answering the callee's challenges (RFC 3261 §22.2, §22.3) with the credentials agreed with that peer.
+//! Answering a peer's challenges (RFC 3261 §22.2, §22.3) with the credentials agreed with it.
 //!
-//! Credentials go to the target the call chose for the peer and to nobody else, since only responses to requests of
-//! ours reach this code; a peer that challenges more than twice has refused them.
+//! They go to that peer's own hosts and to nobody else: the Contact of a callee, where requests inside a dialog go, may be
+//! anywhere. Credentials that were refused are not sent again, for their next refusal would be no different; a
+//! challenge with `stale`, of another realm, or after they were accepted is about the nonce.
 
-use crate::sip::auth::{authorization, challenge_of};
+use std::net::IpAddr;
+
+use crate::id::{Ids, PeerId};
+use crate::routing::Routes;
+use crate::sip::auth::{Challenge, Credentials, authorization, challenge_of};
 use crate::sip::build::RequestBuilder;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
+use crate::sip::nat::is_private;
+use crate::sip::uri::Uri;
 
 use super::Call;
-use super::attempt::Attempt;
 use super::contract::Cx;
+
+/// A credentials header: its name and value.
+pub(super) type Authorization = (Name, String);
+
+/// What a peer asked for on one leg, and what was answered.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// The last challenge of every realm, proxy or not, and how often its nonce was used.
+    challenges: Vec<(Challenge, u32)>,
+    /// Challenges answered since credentials were accepted last.
+    taken: u8,
+    /// Whether the credentials were accepted since.
+    accepted: bool,
+}
+
+impl Answers {
+    /// Keeps the challenge of `response`; false when an answer would be of no use.
+    pub(super) fn take(&mut self, response: &Message) -> bool {
+        let Some(challenge) = challenge_of(response) else { return false };
+        let is_same = |known: &Challenge| known.realm == challenge.realm && known.proxy == challenge.proxy;
+        let known = self.challenges.iter_mut().find(|(known, _)| is_same(known));
+        let refused = known.is_some() && !challenge.stale && !self.accepted;
+        if refused || self.taken >= MAX_CHALLENGES {
+            return false;
+        }
+        self.taken += 1;
+        self.accepted = false;
+        match known {
+            Some(known) => *known = (challenge, 0),
+            None => self.challenges.push((challenge, 0)),
+        }
+        true
+    }
+
+    /// A request with these credentials was not challenged again.
+    pub(super) fn accept(&mut self) {
+        self.taken = 0;
+        self.accepted = true;
+    }
+
+    /// The credentials for one request, a header for every realm that asked.
+    pub(super) fn write(
+        &mut self,
+        credentials: Option<&Credentials>,
+        method: Method<'_>,
+        uri: &Uri,
+        body: &[u8],
+        ids: &mut Ids,
+    ) -> Vec<Authorization> {
+        let Some(credentials) = credentials else { return Vec::new() };
+        let (method, uri) = (method.as_str(), uri.to_string());
+        let answers = self.challenges.iter_mut().map(|(challenge, used)| {
+            *used += 1;
+            let cnonce = format!("{:016x}", ids.random());
+            authorization(challenge, credentials, &method, &uri, &cnonce, *used, body)
+        });
+        answers.collect()
+    }
+}
+
+/// Whether a request to `uri` reaches a host of `peer`'s own. `known` is one of them; `path` is where the messages of the
+/// dialog come from, and where a request to a private address goes.
+pub(super) fn is_own_host(uri: &Uri, peer: PeerId, known: IpAddr, path: IpAddr, routes: &Routes) -> bool {
+    let is_own = |ip: IpAddr| is_own_address(ip, peer, known, routes);
+    match uri.host.ip() {
+        Some(ip) => is_own(ip) || (is_private(ip) && is_own(path)),
+        None => routes.peer(peer).uris.iter().any(|own| own.host == uri.host),
+    }
+}
+
+/// The same of an address.
+pub(super) fn is_own_address(ip: IpAddr, peer: PeerId, known: IpAddr, routes: &Routes) -> bool {
+    ip.to_canonical() == known.to_canonical() || routes.allows(peer, ip)
+}
+
+/// Adds credentials to a request.
+pub(super) fn with_authorization(request: RequestBuilder, authorization: &[Authorization]) -> RequestBuilder {
+    authorization.iter().fold(request, |request, (name, value)| request.header(*name, value))
+}
 
 impl Call {
     /// Sends the INVITE again with credentials: same Call-ID and From-tag, CSeq + 1. False when that is of no use.
     pub(super) fn answer_challenge(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
-        if !self.attempts[index].take_challenge(response, cx) {
+        let attempt = &mut self.attempts[index];
+        let credentials = cx.routes.peer(attempt.peer).credentials.as_ref();
+        if credentials.is_none() || !attempt.answers.take(response) {
             return false;
         }
-        let mut attempt = self.attempts.swap_remove(index);
         attempt.identity.cseq += 1;
-        let authorization = attempt.credentials(Method::Invite, &attempt.target.to_string(), cx);
-        self.send_invite(&mut attempt, authorization, cx);
+        attempt.early.clear();
+        let body = attempt.local.last().unwrap_or_default();
+        attempt.authorization =
+            attempt.answers.write(credentials, Method::Invite, &attempt.target, &body, cx.ids);
+        let mut attempt = self.attempts.swap_remove(index);
+        self.send_invite(&mut attempt, cx);
         self.attempts.push(attempt);
         let last = self.attempts.len() - 1;
         self.attempts.swap(index, last);
         true
     }
-
-    /// A final response to a request inside the callee's dialog; a challenged BYE is sent once more.
-    pub(super) fn on_response_in_dialog(
-        &mut self,
-        index: usize,
-        tx: crate::id::ClientTx,
-        code: u16,
-        response: &Message,
-        cx: &mut Cx<'_>,
-    ) {
-        if code < 200 {
-            return;
-        }
-        let attempt = &mut self.attempts[index];
-        attempt.open.retain(|&open| open != tx);
-        let is_bye = response.cseq().is_ok_and(|cseq| cseq.method == Method::Bye);
-        if matches!(code, 401 | 407) && is_bye && attempt.take_challenge(response, cx) {
-            attempt.bye(&[], cx);
-        }
-    }
 }
 
-impl Attempt {
-    /// Keeps the challenge of `response` if we can answer it.
-    fn take_challenge(&mut self, response: &Message, cx: &Cx<'_>) -> bool {
-        let has_credentials = cx.routes.peer(self.peer).credentials.is_some();
-        let Some(challenge) = challenge_of(response).filter(|_| has_credentials) else { return false };
-        if self.challenges >= MAX_CHALLENGES {
-            return false;
-        }
-        self.challenges += 1;
-        self.challenge = Some(challenge);
-        self.nonce_count = 0;
-        true
-    }
-
-    /// The credentials header for a request with `uri`.
-    fn credentials(&mut self, method: Method<'_>, uri: &str, cx: &mut Cx<'_>) -> Option<(Name, String)> {
-        let challenge = self.challenge.as_ref()?;
-        let credentials = cx.routes.peer(self.peer).credentials.as_ref()?;
-        self.nonce_count += 1;
-        let cnonce = format!("{:016x}", cx.ids.random());
-        let method = method.as_str();
-        Some(authorization(challenge, credentials, &method, uri, &cnonce, self.nonce_count, &[]))
-    }
-
-    /// Adds credentials to a request inside the dialog when the INVITE needed them (RFC 3261 §22.1).
-    pub(super) fn with_credentials(
-        &mut self,
-        request: RequestBuilder,
-        method: Method<'_>,
-        cx: &mut Cx<'_>,
-    ) -> RequestBuilder {
-        let uri = match &self.dialog {
-            Some(dialog) => dialog.remote_target().to_string(),
-            None => self.target.to_string(),
-        };
-        match self.credentials(method, &uri, cx) {
-            Some((name, value)) => request.header(name, value),
-            None => request,
-        }
-    }
-}
-
-/// Challenges answered per target.
+/// Challenges answered per target, and per BYE.
 const MAX_CHALLENGES: u8 = 2;

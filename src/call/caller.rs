@@ -3,7 +3,7 @@
 //! We are the UAS here. A BYE of ours has to wait until the caller's ACK has come (RFC 3261 §15), so an end that
 //! falls between 200 and ACK is kept in [`Closing`].
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
@@ -13,11 +13,14 @@ use crate::sdp::codec::Payload;
 use crate::sdp::session::Session;
 use crate::sip::build::ResponseBuilder;
 use crate::sip::dialog::{AnswerRepeat, Dialog};
-use crate::sip::flow::Flow;
+use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::Message;
 
+use super::audio;
+use super::auth::Answers;
 use super::contract::{Action, Cx};
+use super::goodbye::{Goodbye, Passed};
 
 /// The caller's leg.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Caller {
     /// Its INVITE; kept for the headers of what we answer and for the rules that read it.
     pub(super) invite: Message,
     pub(super) tx: ServerTx,
+    /// What its INVITE came by: `sent_by` is that transport's listener.
+    pub(super) transport: Transport,
     /// The path its last request came by.
     pub(super) flow: Flow,
     /// Where its INVITE came from: what `received` and `rport` of our responses say.
@@ -42,6 +47,10 @@ pub(super) struct Caller {
     pub(super) progress: Progress,
     /// Code of the final response it got.
     pub(super) code: u16,
+    /// Its challenges.
+    pub(super) answers: Answers,
+    /// The BYE that is out.
+    pub(super) goodbye: Option<Goodbye>,
     /// Client transactions (BYE) whose end is awaited.
     pub(super) open: Vec<ClientTx>,
 }
@@ -71,13 +80,23 @@ pub(super) enum Progress {
 /// A BYE that waits for the ACK: the headers that it will carry.
 #[derive(Debug)]
 pub(super) struct Closing {
-    pub(super) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) headers: Passed,
 }
 
 impl Caller {
     /// Whether nothing is left to be sent or awaited.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self.progress, Progress::Closed) && self.open.is_empty()
+    }
+
+    /// The address that decides where its media is received: the one its messages come from, unless its session
+    /// description is of the other family.
+    pub(super) fn media_address(&self) -> IpAddr {
+        let source = self.source.ip().to_canonical();
+        match audio(&self.offer).map(|audio| audio.rtp.ip()) {
+            Some(wanted) if wanted.is_ipv4() != source.is_ipv4() => wanted,
+            _ => source,
+        }
     }
 
     /// Begins a response to the INVITE.
@@ -95,13 +114,12 @@ impl Caller {
     pub(super) fn progress(
         &mut self,
         code: u16,
-        reason: &str,
         headers: &[(Vec<u8>, Vec<u8>)],
         body: Option<&Bytes>,
         cx: &mut Cx<'_>,
     ) {
         let mut response =
-            with_headers(self.response(code, reason).header(Name::Contact, self.contact()), headers);
+            with_headers(self.response(code, "").header(Name::Contact, self.contact()), headers);
         let bytes = match body {
             Some(body) => response.body(SDP, body),
             None => {
@@ -139,7 +157,7 @@ impl Caller {
 
     /// `<sip:host:port;transport=tcp>`: where the caller's requests inside the dialog go.
     pub(super) fn contact(&self) -> String {
-        contact(&self.sent_by, self.flow.transport)
+        contact(&self.sent_by, self.transport)
     }
 }
 
@@ -158,7 +176,7 @@ pub(super) fn with_headers(response: ResponseBuilder, headers: &[(Vec<u8>, Vec<u
 }
 
 /// The content type of every body we send.
-pub(super) const SDP: &str = "application/sdp";
+pub const SDP: &str = "application/sdp";
 
 /// The methods we take part in.
 pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO";

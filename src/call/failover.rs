@@ -9,10 +9,10 @@ use crate::routing::Kind;
 use crate::rtp::leg::Side;
 use crate::sdp::build::Local;
 use crate::sdp::negotiate;
-use crate::sip::headers::Name;
 use crate::sip::uri::Host;
 
-use super::attempt::{Attempt, Extra, Identity, Progress};
+use super::attempt::{Attempt, Extra, Identity, Progress, TELEPHONE_EVENT};
+use super::auth::Answers;
 use super::contract::{Action, Cx, Hop};
 use super::failure::Failure;
 use super::{Call, State, audio};
@@ -50,7 +50,8 @@ impl Call {
         if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
             return self.invite(hop, cx);
         }
-        cx.out.push(Action::ReserveMedia { caller: self.caller.source.ip(), callee });
+        self.state = State::Resolving;
+        cx.out.push(Action::ReserveMedia { caller: self.caller.media_address(), callee });
         self.hops.push_front(hop);
     }
 
@@ -83,9 +84,8 @@ impl Call {
             Kind::Retell => negotiate::codecs_for_retell(offer),
             Kind::Trunk => negotiate::codecs_for_trunk(offer),
         };
-        let dtmf = offer.dtmf.map(|_| TELEPHONE_EVENT);
         let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
-        local.offer(&codecs, dtmf);
+        local.offer(&codecs, Some(TELEPHONE_EVENT));
         let tag = cx.ids.tag(self.id, leg);
         let identity =
             Identity { call_id: cx.ids.call_id(), from: self.caller_identity(&hop, &tag), cseq: 1 };
@@ -98,34 +98,29 @@ impl Call {
             tx: cx.ids.client_tx(),
             invite: None,
             progress: Progress::Pending { alerted: false },
+            early: Vec::new(),
             dialog: None,
             flow: None,
             local,
-            offered: (codecs, dtmf),
+            offered: codecs,
             accepted: None,
-            challenges: 0,
-            challenge: None,
-            nonce_count: 0,
+            answers: Answers::default(),
+            authorization: Vec::new(),
             ack: None,
             forks: Vec::new(),
+            goodbyes: Vec::new(),
             open: Vec::new(),
             code: 0,
         };
-        self.send_invite(&mut attempt, None, cx);
-        let is_last = self.hops.is_empty() && self.targets.is_empty();
-        let silent_until = Some(Attempt::silent_until(is_last, cx));
+        self.send_invite(&mut attempt, cx);
+        let silent_until = Some(Attempt::silent_until(self.is_last_target(), cx));
         self.answer_by = cx.routes.peer(peer).answer_timeout.map(|timeout| cx.now + timeout);
         self.attempts.push(attempt);
         self.state = State::Calling { attempt: self.attempts.len() - 1, silent_until };
     }
 
     /// Sends the INVITE of `attempt` as its identity stands, with credentials when it was challenged.
-    pub(super) fn send_invite(
-        &self,
-        attempt: &mut Attempt,
-        authorization: Option<(Name, String)>,
-        cx: &mut Cx<'_>,
-    ) {
+    pub(super) fn send_invite(&self, attempt: &mut Attempt, cx: &mut Cx<'_>) {
         let headers = self.headers_toward(attempt.peer, &attempt.hop.sent_by, Some(&self.caller.invite), cx);
         let sdp = attempt.local.last().unwrap_or_default();
         let received = self.caller.invite.max_forwards().ok().flatten();
@@ -133,7 +128,6 @@ impl Call {
             max_forwards: received.map_or(70, |hops| hops.saturating_sub(1)),
             headers: &headers,
             sdp: &sdp,
-            authorization,
         };
         attempt.send_invite(&extra, cx);
     }
@@ -157,6 +151,11 @@ impl Call {
         }
         cx.out.push(Action::ClearLeg(Side::Callee));
         self.next_target(cx);
+    }
+
+    /// Whether nobody is left to be tried after the current attempt.
+    pub(super) fn is_last_target(&self) -> bool {
+        self.hops.is_empty() && self.targets.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.
@@ -190,6 +189,3 @@ pub(super) fn host_of(sent_by: &str) -> &str {
 
 /// More addresses of one target than this are not tried: the caller would wait for minutes.
 const MAX_ADDRESSES: usize = 8;
-
-/// The payload type under which we offer telephone events; what LiveKit expects.
-const TELEPHONE_EVENT: u8 = 101;

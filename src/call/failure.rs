@@ -1,4 +1,4 @@
-//! Which code the caller gets when the callee was not reached (CONTRACT §3, row "failure").
+//! Which code the caller gets when the callee was not reached.
 //!
 //! Retell's codes mean something else than they say: its 486 is "no agent came", not "busy", so toward a trunk it must
 //! not be 486. A carrier's code is passed as it is, because Retell derives its disconnection reason from it.
@@ -43,7 +43,8 @@ impl Failure {
             (Direction::ToTrunk, 403) if !kept => format!("{callee} refused our credentials ({received})"),
             _ => format!("{callee} refused the call: {received} {phrase}"),
         };
-        let phrase = if kept { phrase } else { String::new() };
+        let is_carriers = kept && direction == Direction::ToTrunk;
+        let phrase = if is_carriers { phrase } else { String::new() };
         let retry_after = (code == 503).then(|| response.retry_after()).flatten();
         Self { code, phrase, reason, ended_by: EndedBy::Callee, response: Some(response), retry_after }
     }
@@ -90,7 +91,15 @@ impl Failure {
             retry_after: None,
         }
     }
+
+    /// Ended by whoever runs us, with `code` for the caller; 503 asks it to come back when we are there again.
+    pub(super) fn ordered(code: u16, reason: &str) -> Self {
+        Self { retry_after: (code == 503).then_some(RETRY_AFTER_RESTART_S), ..Self::ours(code, reason) }
+    }
 }
+
+/// Seconds in which a process that was told to stop is commonly there again.
+const RETRY_AFTER_RESTART_S: u32 = 30;
 
 /// Whether `code`, before any 18x, sends the call to the next target.
 pub(super) fn tries_next_target(code: u16) -> bool {

@@ -1,15 +1,61 @@
 //! The end of a call: its record, written once, and what remains after it.
 
-use crate::sdp::negotiate::Accepted;
-use crate::sdp::session::Session;
-use crate::sip::message::Message;
+use crate::rtp::leg::Side;
 
-use super::attempt::Attempt;
 use super::contract::{Action, Cx};
+use super::failure::Failure;
 use super::record::{EndedBy, LegRecord, Record};
 use super::{Call, State};
 
 impl Call {
+    /// Tells the caller that the callee was not reached, and ends the call.
+    pub(super) fn fail(&mut self, failure: Failure, cx: &mut Cx<'_>) {
+        if self.state == State::Over {
+            return;
+        }
+        let mut headers = match &failure.response {
+            Some(response) => self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx),
+            None => self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx),
+        };
+        if let Some(seconds) = failure.retry_after {
+            headers.push((b"Retry-After".to_vec(), seconds.to_string().into_bytes()));
+        }
+        self.caller.refuse(failure.code, &failure.phrase, &headers, cx);
+        self.finish(failure.ended_by, failure.code, failure.reason, cx);
+    }
+
+    pub(super) fn on_media_silent(&mut self, side: Side, cx: &mut Cx<'_>) {
+        let State::Answered { attempt } = self.state else { return };
+        let peer = match side {
+            Side::Caller => self.caller.peer,
+            Side::Callee => self.attempts[attempt].peer,
+        };
+        let reason = format!("no audio came from {} for the silence time-out", cx.routes.peer(peer).name);
+        self.end_answered(&reason, cx);
+    }
+
+    /// Ends an answered call from our side, with BYE to whichever leg is still up.
+    pub(super) fn end_answered(&mut self, reason: &str, cx: &mut Cx<'_>) {
+        if let State::Answered { attempt } = self.state {
+            self.close_caller(Vec::new(), cx);
+            self.close_callee(attempt, Vec::new(), cx);
+            self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
+        }
+    }
+
+    /// Ends the call from our side.
+    pub(super) fn hang_up(&mut self, reason: &'static str, code: u16, cx: &mut Cx<'_>) {
+        match self.state {
+            State::Over => {}
+            State::Resolving => self.fail(Failure::ordered(code, reason), cx),
+            State::Calling { attempt, .. } => {
+                self.abandon(attempt, None, cx);
+                self.fail(Failure::ordered(code, reason), cx);
+            }
+            State::Answered { .. } => self.end_answered(reason, cx),
+        }
+    }
+
     /// Ends the call in the books: everything that is still sent or awaited only clears up.
     pub(super) fn finish(&mut self, ended_by: EndedBy, sip_code: u16, reason: String, cx: &mut Cx<'_>) {
         let answered = match self.state {
@@ -57,20 +103,5 @@ impl Call {
             ..LegRecord::default()
         });
         std::iter::once(caller).chain(attempts).collect()
-    }
-}
-
-impl Attempt {
-    /// What the callee took: the session description of its 2xx, or of an earlier 18x when the 2xx has none.
-    pub(super) fn accept(&mut self, response: &Message) -> Result<Accepted, String> {
-        let body = response.body();
-        if body.is_empty() {
-            return self.accepted.clone().ok_or_else(|| "it has none".to_owned());
-        }
-        let answer = Session::parse(&body).map_err(|error| error.to_string())?;
-        let accepted = crate::sdp::negotiate::accepted(&answer, &self.offered.0, self.offered.1)
-            .map_err(|error| error.to_string())?;
-        self.accepted = Some(accepted.clone());
-        Ok(accepted)
     }
 }

@@ -11,6 +11,7 @@ use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 
+use super::admit::supports_required;
 use super::attempt;
 use super::caller::{ALLOW, Progress};
 use super::contract::{Action, Cx};
@@ -27,14 +28,21 @@ impl Call {
         cx: &mut Cx<'_>,
     ) {
         let Some(method) = request.method() else { return };
-        let order = match self.dialog_mut(leg) {
+        let crosses_ours = method == Method::Bye && self.has_said_bye(leg);
+        let order = match self.dialog_mut(leg, request) {
             Some(dialog) => dialog.on_request(request),
+            None if crosses_ours => {
+                return respond(request, tx, flow, 200, &[], cx);
+            }
             None => return respond(request, tx, flow, 481, &[], cx),
         };
         match order {
             Ok(CSeqOrder::Next) => {}
             Ok(CSeqOrder::Old) => return respond(request, tx, flow, 500, &[], cx),
             Err(_) => return respond(request, tx, flow, 400, &[], cx),
+        }
+        if let Err(refused) = supports_required(request) {
+            return self.refuse(leg, tx, request, flow, &refused, cx);
         }
         self.moved(leg, flow);
         match method {
@@ -71,12 +79,25 @@ impl Call {
             let closing = closing.take();
             self.caller.progress = Progress::Confirmed;
             if let Some(closing) = closing {
-                self.bye_caller(&closing.headers, cx);
+                self.caller.bye(closing.headers, cx);
             }
         }
     }
 
+    /// Whether a BYE of ours is on its way to `leg`; one that crosses it is right, too (RFC 5407 §3).
+    fn has_said_bye(&self, leg: LegId) -> bool {
+        match self.attempt(leg) {
+            Some(callee) => !callee.goodbyes.is_empty(),
+            None => self.caller.goodbye.is_some(),
+        }
+    }
+
+    /// A callee must not say BYE in an early dialog (RFC 3261 §15); its INVITE is still ours to end.
     fn on_bye(&mut self, leg: LegId, tx: ServerTx, bye: &Message, flow: Flow, cx: &mut Cx<'_>) {
+        let early = |callee: &attempt::Attempt| matches!(callee.progress, attempt::Progress::Pending { .. });
+        if self.attempt(leg).is_some_and(early) {
+            return respond(bye, tx, flow, 481, &[], cx);
+        }
         respond(bye, tx, flow, 200, &[], cx);
         if leg == LegId::CALLER {
             self.on_bye_from_caller(bye, cx);
@@ -100,7 +121,7 @@ impl Call {
         let State::Answered { attempt } = self.state else { return };
         let callee = &self.attempts[attempt];
         let headers = self.headers_toward(callee.peer, &callee.hop.sent_by, Some(bye), cx);
-        self.close_callee(attempt, &headers, cx);
+        self.close_callee(attempt, headers, cx);
         self.finish(EndedBy::Caller, 200, "the caller hung up".into(), cx);
     }
 
@@ -116,14 +137,17 @@ impl Call {
         self.finish(EndedBy::Callee, 200, "the callee hung up".into(), cx);
     }
 
-    /// The dialog of `leg`, while requests inside it are still answered.
-    pub(super) fn dialog_mut(&mut self, leg: LegId) -> Option<&mut crate::sip::dialog::Dialog> {
+    /// The dialog of `leg` that `request` belongs to, while requests inside it are still answered.
+    pub(super) fn dialog_mut(
+        &mut self,
+        leg: LegId,
+        request: &Message,
+    ) -> Option<&mut crate::sip::dialog::Dialog> {
         if leg == LegId::CALLER {
             let open = !matches!(self.caller.progress, Progress::Closed);
             return open.then_some(&mut self.caller.dialog);
         }
-        let attempt = self.attempt_mut(leg)?;
-        if attempt.progress == attempt::Progress::Answered { attempt.dialog.as_mut() } else { None }
+        self.attempt_mut(leg)?.dialog_of(request)
     }
 
     /// Remembers the path of the newest request of `leg`: a stream may have been opened anew.

@@ -15,26 +15,27 @@
 pub mod admit;
 mod attempt;
 mod auth;
-mod bridge;
+mod callee;
 mod caller;
 mod cancel;
 mod contract;
 mod failover;
 mod failure;
 mod finish;
+mod goodbye;
 mod in_dialog;
 pub mod interwork;
 pub mod record;
 mod timers;
 pub mod timestamp;
 
-pub use caller::ALLOW;
+pub use caller::{ALLOW, SDP};
 pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::id::{CallId, LegId, PeerId};
+use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::Plan;
 use crate::rtp::leg::Reserved;
 use crate::sdp::session::{Audio, Session};
@@ -44,6 +45,7 @@ use crate::sip::message::Message;
 use crate::sip::uri::Uri;
 
 use attempt::Attempt;
+use callee::Lost;
 use caller::Caller;
 use failure::Failure;
 use record::{Direction, View};
@@ -99,6 +101,38 @@ enum State {
 }
 
 impl Call {
+    /// Begins a call from an admitted INVITE: 100 at once, then the first target.
+    ///
+    /// # Errors
+    ///
+    /// Names the header that no dialog can be formed with; nothing was sent.
+    pub fn start(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
+        let mut call = Self::new(id, offered, offer, cx)?;
+        call.caller.trying(cx);
+        cx.out.push(Action::Show(call.view()));
+        call.next_target(cx);
+        Ok(call)
+    }
+
+    /// Carries out what `input` does to the call.
+    pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
+        match input {
+            Input::Targets(hops) => self.on_targets(hops, cx),
+            Input::Media(media) => self.on_media(media, cx),
+            Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
+            Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
+            Input::TransportFailed(tx) => self.on_client_failed(tx, Lost::Transport, cx),
+            Input::ClientGone(tx) => self.forget(tx),
+            Input::Cancelled(_) => self.on_cancelled(cx),
+            Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
+            Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
+            Input::MediaCount(packets) => self.on_media_count(packets, cx),
+            Input::MediaSilent(side) => self.on_media_silent(side, cx),
+            Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::Deadline => self.on_deadline(cx),
+        }
+    }
+
     /// The call's identity.
     #[must_use]
     pub fn id(&self) -> CallId {
@@ -109,6 +143,21 @@ impl Call {
     #[must_use]
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
+    #[must_use]
+    pub fn waits_by_stream(&self, remote: std::net::SocketAddr) -> Option<ClientTx> {
+        let State::Calling { attempt, .. } = self.state else { return None };
+        let attempt = &self.attempts[attempt];
+        let waits = attempt.progress == attempt::Progress::Pending { alerted: false };
+        (waits && attempt.hop.transport.is_reliable() && attempt.hop.remote == remote).then_some(attempt.tx)
+    }
+
+    /// The To-tag of our responses to the caller's INVITE.
+    #[must_use]
+    pub fn caller_tag(&self) -> &str {
+        self.caller.dialog.local_tag()
     }
 
     /// Whether nothing of the call is left, so that it can be dropped.
@@ -139,9 +188,7 @@ impl Call {
         if leg == LegId::CALLER {
             self.caller.dialog.matches(request)
         } else {
-            self.attempt(leg)
-                .and_then(|attempt| attempt.dialog.as_ref())
-                .is_some_and(|dialog| dialog.matches(request))
+            self.attempt(leg).is_some_and(|attempt| attempt.matches(request))
         }
     }
 
@@ -195,6 +242,7 @@ impl Call {
             peer,
             invite,
             tx,
+            transport: flow.transport,
             flow,
             source: flow.remote,
             dialog,
@@ -205,6 +253,8 @@ impl Call {
             alerted: false,
             progress: caller::Progress::Pending,
             code: 0,
+            answers: auth::Answers::default(),
+            goodbye: None,
             open: Vec::new(),
         };
         Ok(Self {

@@ -16,7 +16,6 @@ use crate::sip::dialog::RepeatEvent;
 use super::caller::Progress;
 use super::contract::{Action, Cx};
 use super::failure::Failure;
-use super::record::EndedBy;
 use super::{Call, State};
 
 impl Call {
@@ -78,18 +77,8 @@ impl Call {
             }
             Some(RepeatEvent::GiveUp) => {
                 self.confirm_caller(cx);
-                self.close_caller(Vec::new(), cx);
                 self.end_answered("the caller never acknowledged the answer", cx);
             }
-        }
-    }
-
-    /// Ends an answered call from our side, with BYE to whichever leg is still up.
-    pub(super) fn end_answered(&mut self, reason: &str, cx: &mut Cx<'_>) {
-        if let State::Answered { attempt } = self.state {
-            self.close_caller(Vec::new(), cx);
-            self.close_callee(attempt, &[], cx);
-            self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
         }
     }
 

@@ -24,6 +24,8 @@ pub use restart::needs_restart;
 pub struct Config {
     /// `[sip]`.
     pub sip: crate::transport::config::Config,
+    /// `[dns]`.
+    pub dns: crate::transport::config::dns::Config,
     /// `[media]`.
     pub media: crate::media::Config,
     /// `[http]`.
@@ -101,6 +103,7 @@ impl Section for Config {
     fn read(table: &mut Reader<'_>) -> Self {
         Self {
             sip: table.section("sip"),
+            dns: table.section("dns"),
             media: table.section("media"),
             http: table.section("http"),
             records: table.section("records"),

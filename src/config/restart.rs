@@ -14,6 +14,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("sip.max_message_bytes", old.sip.limits.message_bytes != new.sip.limits.message_bytes),
         ("sip.max_line_bytes", old.sip.limits.line_bytes != new.sip.limits.line_bytes),
         ("sip.max_headers", old.sip.limits.headers != new.sip.limits.headers),
+        ("dns.servers", old.dns.servers != new.dns.servers),
         ("media.listen", old.media.listen != new.media.listen),
         ("media.advertise", old.media.advertise != new.media.advertise),
         ("media.ports", old.media.ports != new.media.ports),
@@ -45,6 +46,7 @@ mod tests {
         new.sip.limits.message_bytes += 1;
         new.sip.limits.line_bytes += 1;
         new.sip.limits.headers += 1;
+        new.dns.servers.push((address, 53).into());
         new.media.listen.push(address);
         new.media.advertise.push(address);
         new.media.ports = [30_000, 39_999];
@@ -63,6 +65,7 @@ mod tests {
                 "sip.max_message_bytes",
                 "sip.max_line_bytes",
                 "sip.max_headers",
+                "dns.servers",
                 "media.listen",
                 "media.advertise",
                 "media.ports",

@@ -28,6 +28,7 @@ use crate::sip::uri::Uri;
 
 pub use caller::Rotation;
 pub use headers::Line;
+pub use parties::number_in;
 pub use plan::{Plan, Refusal};
 pub use recognise::Recognition;
 pub use reserved::is_reserved;

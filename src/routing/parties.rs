@@ -44,7 +44,8 @@ pub(super) fn calling(invite: &Message) -> Result<NameAddr, Refusal> {
 
 /// The number in `uri`: its user part without the parameters behind it; a local number behind its global
 /// `phone-context` (RFC 3966 §5.1.5).
-pub(super) fn number_in(uri: &Uri) -> Option<Cow<'_, str>> {
+#[must_use]
+pub fn number_in(uri: &Uri) -> Option<Cow<'_, str>> {
     let user = uri.user.as_deref().filter(|user| !user.is_empty())?;
     let (number, parameters) = user.split_once(';').unwrap_or((user, ""));
     if strip_separators(number).is_none() {

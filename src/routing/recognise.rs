@@ -28,6 +28,14 @@ pub enum Recognition {
     Stranger,
 }
 
+impl Recognition {
+    /// Whether credentials must be shown.
+    #[must_use]
+    pub fn is_challenge(&self) -> bool {
+        matches!(self, Self::ChallengeAs(_) | Self::Challenge)
+    }
+}
+
 /// The trunks' ranges, longest prefix first, then in file order.
 #[derive(Debug, Default)]
 pub(super) struct Ranges(Vec<(IpNet, PeerId)>);

@@ -3,6 +3,8 @@
 //! The two legs are negotiated apart, under payload types of their own; what ties them together is the codec alone,
 //! since nothing is transcoded. So the caller is answered only when the callee's answer is known, by [`matching`].
 
+use std::net::IpAddr;
+
 use super::codec::Payload;
 use super::session::{Audio, Direction, MediaLine, Session};
 
@@ -33,6 +35,14 @@ pub enum NegotiationError {
         /// Encoding names, in order.
         offered: Vec<String>,
     },
+    /// An address of the other IP family than ours on that leg.
+    #[error("{address} is not of the address family in use, which is {ours}")]
+    Family {
+        /// Theirs.
+        address: IpAddr,
+        /// `IPv4` or `IPv6`.
+        ours: &'static str,
+    },
     /// An answer with a codec that was not in the offer, or the callee's codec was not in the caller's offer.
     #[error("{codec} was taken, which was not offered")]
     NotOffered {
@@ -47,6 +57,7 @@ impl NegotiationError {
     pub fn warn_code(&self) -> u16 {
         match self {
             Self::Secure { .. } | Self::Transport { .. } => 302,
+            Self::Family { .. } => 301,
             Self::NoAudio | Self::Refused => 304,
             Self::NoCommonCodec { .. } | Self::NotOffered { .. } => 305,
         }
@@ -125,6 +136,20 @@ pub fn accepted(
 pub fn matching(offered: &Audio, taken: Payload) -> Result<Payload, NegotiationError> {
     let same = offered.codecs.iter().find(|payload| payload.codec == taken.codec);
     same.copied().ok_or(NegotiationError::NotOffered { codec: taken.codec.name() })
+}
+
+/// Whether packets can be exchanged between `audio` and our address `ours`; an address that is still to be learned can be
+/// of any family.
+///
+/// # Errors
+///
+/// When the two are not of one family.
+pub fn same_family(audio: &Audio, ours: IpAddr) -> Result<(), NegotiationError> {
+    let address = audio.rtp.ip();
+    if address.is_unspecified() || address.is_ipv4() == ours.is_ipv4() {
+        return Ok(());
+    }
+    Err(NegotiationError::Family { address, ours: if ours.is_ipv4() { "IPv4" } else { "IPv6" } })
 }
 
 /// The direction that answers `direction` (RFC 3264 §6.1): sendonly and recvonly change places.

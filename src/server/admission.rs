@@ -3,23 +3,25 @@
 //! The four steps of recognition come before any other check or answer, so that a stranger cannot even learn that
 //! something listens here. A wrong password and an unknown user get the same answer.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::call::admit::{Refused, admit};
 use crate::call::record::{Direction, EndedBy, LegRecord, Record};
-use crate::call::{Call, Cx, Offered};
+use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
-use crate::routing::{Kind, Plan, Recognition};
+use crate::routing::{self, Kind, Plan, Recognition};
 use crate::sdp::session::Session;
 use crate::sip::auth::{Credentials, Verdict};
 use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::transaction::Incoming;
+use crate::sip::uri::{Host, Uri};
 
 use super::bridge::{Bridge, Entry};
 use super::counters::Rejection;
-use super::dispatch::is_our_loop;
+use super::dispatch::came_through;
 use super::telemetry::Redact;
 use super::world::World;
 
@@ -38,8 +40,7 @@ impl<W: World> Bridge<W> {
         let recognition = if matches!(method, Method::Options | Method::Cancel) && known {
             None
         } else {
-            let dialled = dialled(&request);
-            match self.routes.recognise(source, &dialled) {
+            match self.routes.recognise(source, &dialled(&request)) {
                 Recognition::Stranger => return self.on_stranger(flow),
                 recognition => Some(recognition),
             }
@@ -49,8 +50,13 @@ impl<W: World> Bridge<W> {
         }
         if let Err(error) = request.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
-            tracing::warn!(remote = %flow.remote, %error, "request refused");
+            self.complain_of_peer(flow.remote, &error, "request refused");
             return self.answer_statelessly(&request, flow, error.status(), &error.to_string());
+        }
+        if recognition.as_ref().is_some_and(Recognition::is_challenge)
+            && self.verifier.username_of(&request).is_none()
+        {
+            return self.challenge_statelessly(&request, flow);
         }
         let back = self.response_flow(&request, flow);
         match self.table.on_request(&request, back, self.now, &mut self.table_out) {
@@ -77,8 +83,7 @@ impl<W: World> Bridge<W> {
         let draining = self.draining;
         let peer = match recognition {
             None => {
-                let code = if draining { 503 } else { 200 };
-                return self.answer(request, tx, flow, code, "", &[(Name::Allow, ALLOW.into())]);
+                return self.on_options(request, tx, flow);
             }
             Some(Recognition::Peer(peer)) => peer,
             Some(Recognition::ChallengeAs(peer)) => match self.authenticate(request, tx, flow, Some(peer)) {
@@ -106,6 +111,15 @@ impl<W: World> Bridge<W> {
                 self.answer(request, tx, flow, 405, "", &[(Name::Allow, ALLOW.into())]);
             }
         }
+    }
+
+    /// Whoever probes us learns what we take (RFC 3261 §11.2), or that they should look elsewhere.
+    fn on_options(&mut self, request: &Message, tx: ServerTx, flow: Flow) {
+        if self.draining {
+            return self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
+        }
+        let capabilities = [(Name::Allow, ALLOW.into()), (Name::Accept, SDP.into())];
+        self.answer(request, tx, flow, 200, "", &capabilities);
     }
 
     /// The peer that `request` proves to be; an answer was sent when it does not. `expected` is who it must be.
@@ -141,11 +155,20 @@ impl<W: World> Bridge<W> {
             }
             (Verdict::Wrong | Verdict::Good, _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
-                tracing::warn!(source = %flow.remote, "unknown user or wrong password: 403");
+                self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
                 self.answer(request, tx, flow, 403, "", &[]);
                 None
             }
         }
+    }
+
+    /// Whoever shows no credentials may have forged its address: it gets one 401, and nothing of it is kept
+    /// (RFC 3261 §26.3.2.4).
+    fn challenge_statelessly(&mut self, request: &Message, flow: Flow) {
+        let since_start = self.now.saturating_duration_since(self.started);
+        let challenge = self.verifier.challenge(self.ids.random(), since_start, false);
+        let headers = [(Name::WwwAuthenticate, challenge)];
+        self.answer_statelessly_with(request, flow, 401, "", &headers);
     }
 
     fn challenge(&mut self, request: &Message, tx: ServerTx, flow: Flow, since_start: Duration, stale: bool) {
@@ -157,7 +180,7 @@ impl<W: World> Bridge<W> {
         let Some(local) = self.world.local_of(&flow) else {
             return self.answer(invite, tx, flow, 503, "", &[]);
         };
-        if is_our_loop(invite, &self.ids, &local.sent_by) {
+        if came_through(invite, &self.ids).any(|tx| self.clients.contains_key(&tx)) {
             self.metrics.counters.rejected(Rejection::Loop);
             return self.answer(invite, tx, flow, 482, "", &[]);
         }
@@ -167,7 +190,7 @@ impl<W: World> Bridge<W> {
             self.begin(Offered { invite: invite.detached(), tx, flow, peer, sent_by, plan }, offer)
         });
         if let Err(refused) = begun {
-            let hints: Vec<_> = refused.hint(&local.ip.to_string()).into_iter().collect();
+            let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();
             self.metrics.counters.rejected(rejection(&refused));
             self.answer(invite, tx, flow, refused.status(), &refused.reason_phrase(), &hints);
             self.record_refusal(invite, flow, peer, &refused);
@@ -179,7 +202,7 @@ impl<W: World> Bridge<W> {
         let tx = offered.tx;
         let span = span(id, &offered.plan);
         let routes = self.routes.clone();
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.call_out);
         let mut cx = Cx {
             now: self.now,
             unix_ms: self.unix_ms,
@@ -195,6 +218,7 @@ impl<W: World> Bridge<W> {
         self.working = true;
         self.carry_out(id, &mut out);
         self.working = false;
+        self.call_out = out;
         self.work();
         Ok(())
     }
@@ -243,9 +267,10 @@ impl<W: World> Bridge<W> {
     }
 }
 
-/// The user part of the Request-URI; empty when it has none.
+/// The number in the Request-URI; empty when it has none.
 fn dialled(request: &Message) -> String {
-    crate::sip::uri::Uri::parse(request.request_uri()).ok().and_then(|uri| uri.user).unwrap_or_default()
+    let uri = Uri::parse(request.request_uri()).ok();
+    uri.and_then(|uri| routing::number_in(&uri).map(Cow::into_owned)).unwrap_or_default()
 }
 
 fn span(id: crate::id::CallId, plan: &Plan) -> tracing::Span {
@@ -266,7 +291,5 @@ fn rejection(refused: &Refused) -> Rejection {
         Refused::Route(_) => Rejection::Rule,
     }
 }
-
-use crate::call::ALLOW;
 
 const RETRY_AFTER_DRAIN: &str = "30";

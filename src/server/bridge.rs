@@ -17,10 +17,10 @@ use crate::sip::auth::{Algorithm, Verifier};
 use crate::sip::message::Limits;
 use crate::sip::transaction::{Action as TableAction, Table};
 
+use super::complaints::Complaints;
 use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
-use super::effects::{LargeRequest, Unreachable};
-use super::strangers::Strangers;
+use super::requests::{LargeRequest, Unreachable};
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -41,7 +41,10 @@ pub struct Bridge<W> {
     pub(super) settings: Settings,
     pub(super) limits: Limits,
     pub(super) metrics: &'static Metrics,
-    pub(super) strangers: Strangers,
+    /// Sources that no peer allows.
+    pub(super) strangers: Complaints,
+    /// Peers that send what cannot be read or used.
+    pub(super) faulty: Complaints,
     /// Targets that took no TCP for a large request lately.
     pub(super) no_tcp: Unreachable,
     /// What calls are still to be told, in order.
@@ -128,7 +131,8 @@ impl<W: World> Bridge<W> {
             settings,
             limits,
             metrics: counters::metrics(),
-            strangers: Strangers::default(),
+            strangers: Complaints::default(),
+            faulty: Complaints::default(),
             no_tcp: Unreachable::default(),
             inbox: VecDeque::new(),
             working: false,

@@ -32,11 +32,7 @@ pub(super) fn owner(message: &Message, ids: &Ids) -> Owner {
     }
 }
 
-/// Whether `request` came through us before: one of its Vias is ours (RFC 3261 §16.3 item 4, as a B2BUA may).
-pub(super) fn is_our_loop(request: &Message, ids: &Ids, sent_by: &str) -> bool {
-    request.vias().flatten().any(|via| {
-        let ours = via.branch.as_deref().is_some_and(|branch| ids.parse_branch(branch.as_bytes()).is_some());
-        let port = via.port.unwrap_or(5060);
-        ours && format!("{}:{port}", via.host) == sent_by
-    })
+/// Our own requests that `request` came through: the Vias we wrote (RFC 3261 §16.3 item 4, as a B2BUA may).
+pub(super) fn came_through(request: &Message, ids: &Ids) -> impl Iterator<Item = ClientTx> {
+    request.vias().flatten().filter_map(|via| ids.parse_branch(via.branch?.as_bytes()))
 }

@@ -3,76 +3,23 @@
 //! A call's actions are carried out in order; what answers them (addresses, ports, counters) goes to the end of
 //! `inbox`, so no call is entered while another input of it is being worked on.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::call::record::{LegRecord, Record};
-use crate::call::{Action, Cx, Destination, Hop, Input};
-use crate::id::{CallId, ClientTx, PeerId};
+use crate::call::{Action, Cx, Input};
+use crate::id::CallId;
 use crate::media::LegStats;
-use crate::sip::build::Draft;
-use crate::sip::flow::{ConnectionId, Flow, Transport};
+use crate::sip::flow::Flow;
 use crate::sip::message::Method;
 use crate::sip::transaction::{Action as TableAction, Owner};
-use crate::sip::uri::Uri;
-use crate::transport::resolve::{self, Targets};
 
-use super::bridge::{Bridge, Client};
+use super::bridge::Bridge;
 use super::counters::Way;
+use super::requests::{TCP_FOR_LARGE, Waiting};
 use super::telemetry::Redact;
 use super::world::World;
-
-/// A look-up that was finished elsewhere, and what waits for it.
-pub struct Resolved {
-    /// What waits for it.
-    pub waiting: Waiting,
-    /// Its addresses; `None` when it has none.
-    pub targets: Option<Targets>,
-}
-
-/// What a look-up is for; opaque to whoever looks up.
-pub struct Waiting(For);
-
-enum For {
-    /// A call wants the addresses of its next target.
-    Targets(CallId),
-    /// A request inside a dialog, whose next hop is a name.
-    Request { call: CallId, tx: ClientTx, peer: PeerId, draft: Draft, flow: Flow },
-    /// The same for an ACK.
-    Ack { tx: ClientTx, draft: Draft, flow: Flow },
-}
-
-/// A large request that tries TCP first, and how it goes when that fails.
-pub(super) struct LargeRequest {
-    draft: Draft,
-    hop: Hop,
-}
-
-/// Targets that took no TCP: large requests go there by UDP for a while.
-#[derive(Debug, Default)]
-pub(super) struct Unreachable {
-    until: HashMap<SocketAddr, Instant>,
-}
-
-impl Unreachable {
-    fn holds(&self, remote: SocketAddr, now: Instant) -> bool {
-        self.until.get(&remote).is_some_and(|&until| now < until)
-    }
-
-    fn note(&mut self, remote: SocketAddr, now: Instant) {
-        if self.until.len() < MOST_REMEMBERED {
-            self.until.insert(remote, now + REMEMBERED);
-        }
-    }
-
-    /// Drops what has lapsed.
-    pub(super) fn forget(&mut self, now: Instant) {
-        self.until.retain(|_, &mut until| now < until);
-    }
-}
 
 impl<W: World> Bridge<W> {
     /// Tells calls what waits for them, until nothing does.
@@ -132,19 +79,13 @@ impl<W: World> Bridge<W> {
                 self.table.respond(tx, code, bytes, self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
-            Action::Resolve(uri) => self.look_up(uri, Waiting(For::Targets(id))),
+            Action::Resolve(uri) => self.look_up(uri, Waiting::for_targets(id)),
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
-            Action::Request { tx, peer, draft, to, .. } => match self.hop(&to) {
-                Some((hop, connection)) => self.request(id, tx, peer, draft, hop, connection),
-                None => self.await_name(to, |flow| Waiting(For::Request { call: id, tx, peer, draft, flow })),
-            },
-            Action::Ack { tx, draft, to, .. } => match self.hop(&to) {
-                Some((hop, connection)) => self.ack(tx, &draft, &hop, connection),
-                None => self.await_name(to, |flow| Waiting(For::Ack { tx, draft, flow })),
-            },
+            Action::Request { tx, peer, draft, to, .. } => self.send_request(id, tx, peer, draft, to),
+            Action::Ack { tx, draft, to, .. } => self.send_ack(tx, draft, to),
             Action::Cancel { tx, reason } => {
                 self.table.cancel(tx, reason, self.now, &mut self.table_out);
                 self.carry_out_table(None);
@@ -246,148 +187,6 @@ impl<W: World> Bridge<W> {
         };
         self.world.send(flow, bytes, client, timeout);
     }
-
-    /// A message could not be sent: a large request falls back to UDP, any other is lost.
-    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
-        tracing::debug!(remote = %flow.remote, transport = flow.transport.via(), error, "message could not be sent");
-        let Some(client) = self.clients.get_mut(&tx) else { return };
-        if let Some(large) = client.large.take() {
-            self.no_tcp.note(flow.remote, self.now);
-            if let Some((udp, listener)) = self.udp_flow(&large.hop) {
-                let branch = self.ids.branch(tx);
-                let bytes = large.draft.with_via(Transport::Udp, &listener, &branch);
-                self.table.resend(tx, bytes, udp, self.now, &mut self.table_out);
-                return self.carry_out_table(None);
-            }
-        }
-        if let Some(client) = self.clients.get(&tx) {
-            let call = client.call;
-            self.inbox.push_back((call, Input::TransportFailed(tx)));
-            self.table.on_transport_failed(Owner::Client(tx), self.now, &mut self.table_out);
-            self.carry_out_table(None);
-        }
-    }
-
-    fn udp_flow(&mut self, hop: &Hop) -> Option<(Flow, String)> {
-        let local = self.world.local(Transport::Udp, hop.remote)?;
-        let flow = Flow {
-            transport: Transport::Udp,
-            listener: local.listener,
-            remote: hop.remote,
-            connection: None,
-        };
-        Some((flow, local.sent_by))
-    }
-
-    fn request(
-        &mut self,
-        call: CallId,
-        tx: ClientTx,
-        peer: PeerId,
-        draft: Draft,
-        hop: Hop,
-        connection: Option<ConnectionId>,
-    ) {
-        let tcp_for_large = self.calls.get(&call).is_some_and(|entry| entry.routes.peer(peer).tcp_for_large);
-        let by_tcp = hop.transport == Transport::Udp
-            && tcp_for_large
-            && draft.len() + VIA_LENGTH > LARGE
-            && !self.no_tcp.holds(hop.remote, self.now)
-            && self.world.local(Transport::Tcp, hop.remote).is_some();
-        let transport = if by_tcp { Transport::Tcp } else { hop.transport };
-        let Some(local) = self.world.local(transport, hop.remote) else {
-            self.clients.insert(tx, Client { call, large: None });
-            self.inbox.push_back((call, Input::TransportFailed(tx)));
-            self.inbox.push_back((call, Input::ClientGone(tx)));
-            return;
-        };
-        let bytes = draft.with_via(transport, &local.sent_by, &self.ids.branch(tx));
-        let flow = Flow { transport, listener: local.listener, remote: hop.remote, connection };
-        let large = by_tcp.then(|| Box::new(LargeRequest { draft: draft.clone(), hop }));
-        self.clients.insert(tx, Client { call, large });
-        self.table.request(tx, draft.method(), bytes, flow, self.now, &mut self.table_out);
-        self.carry_out_table(None);
-    }
-
-    fn ack(&mut self, tx: ClientTx, draft: &Draft, hop: &Hop, connection: Option<ConnectionId>) {
-        let Some(local) = self.world.local(hop.transport, hop.remote) else { return };
-        let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));
-        let flow =
-            Flow { transport: hop.transport, listener: local.listener, remote: hop.remote, connection };
-        self.send(&flow, bytes, Owner::Nobody, None);
-    }
-
-    /// The address behind `to`, when no name has to be looked up, and the stream to use if it still stands.
-    fn hop(&mut self, to: &Destination) -> Option<(Hop, Option<ConnectionId>)> {
-        match to {
-            Destination::Hop(hop) => Some((hop.clone(), None)),
-            Destination::Dialog { uri, flow } => {
-                let targets = resolve::literal(uri)?.ok();
-                Some(self.hop_in_dialog(targets, *flow))
-            }
-        }
-    }
-
-    /// Where a request inside a dialog goes: the target, unless only the path its messages came by can reach the peer.
-    fn hop_in_dialog(&mut self, targets: Option<Targets>, flow: Flow) -> (Hop, Option<ConnectionId>) {
-        let back =
-            (Hop { remote: flow.remote, transport: flow.transport, sent_by: String::new() }, flow.connection);
-        let Some(targets) = targets else { return back };
-        let Some(&remote) = targets.addresses.first() else { return back };
-        let behind_nat = is_private(remote.ip()) && !is_private(flow.remote.ip());
-        let same_stream = flow.connection.is_some()
-            && targets.transport == flow.transport
-            && remote.ip() == flow.remote.ip();
-        if behind_nat || same_stream {
-            return back;
-        }
-        (Hop { remote, transport: targets.transport, sent_by: String::new() }, None)
-    }
-
-    fn await_name(&mut self, to: Destination, waiting: impl FnOnce(Flow) -> Waiting) {
-        if let Destination::Dialog { uri, flow } = to {
-            self.look_up(uri, waiting(flow));
-        }
-    }
-
-    /// Looks `uri` up, off this thread when it is a name; the result comes back through [`Self::on_resolved`].
-    fn look_up(&mut self, uri: Uri, waiting: Waiting) {
-        if let Some(targets) = resolve::literal(&uri) {
-            return self.on_resolved(Resolved { waiting, targets: targets.ok() });
-        }
-        self.world.look_up(uri, waiting);
-    }
-
-    /// Goes on with what waited for a look-up.
-    pub fn on_resolved(&mut self, resolved: Resolved) {
-        let Resolved { waiting, targets } = resolved;
-        match waiting.0 {
-            For::Targets(call) => {
-                let hops = targets.map(|targets| self.hops(&targets)).unwrap_or_default();
-                self.inbox.push_back((call, Input::Targets(hops)));
-                self.work();
-            }
-            For::Request { call, tx, peer, draft, flow } => {
-                let (hop, connection) = self.hop_in_dialog(targets, flow);
-                self.request(call, tx, peer, draft, hop, connection);
-            }
-            For::Ack { tx, draft, flow } => {
-                let (hop, connection) = self.hop_in_dialog(targets, flow);
-                self.ack(tx, &draft, &hop, connection);
-            }
-        }
-    }
-
-    fn hops(&mut self, targets: &Targets) -> Vec<Hop> {
-        let transport = targets.transport;
-        let mut hops = Vec::with_capacity(targets.addresses.len());
-        for &remote in &targets.addresses {
-            if let Some(local) = self.world.local(transport, remote) {
-                hops.push(Hop { remote, transport, sent_by: local.sent_by });
-            }
-        }
-        hops
-    }
 }
 
 fn fill(leg: &mut LegRecord, stats: &LegStats) {
@@ -418,27 +217,3 @@ impl std::fmt::Display for FirstLine<'_> {
         write!(f, "{}", String::from_utf8_lossy(&self.0[..end]).escape_debug())
     }
 }
-
-/// Whether packets from the public Internet cannot reach `ip`.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
-        }
-    }
-}
-
-/// A request longer than this goes by TCP (RFC 3261 §18.1.1).
-const LARGE: usize = 1_300;
-/// How much our own Via adds to a request, at most.
-const VIA_LENGTH: usize = 100;
-/// How long TCP has to come up for a large request before it goes by UDP.
-const TCP_FOR_LARGE: Duration = Duration::from_secs(1);
-/// How long a target that took no TCP gets large requests by UDP.
-const REMEMBERED: Duration = Duration::from_secs(600);
-/// Targets remembered at once; more are tried by TCP every time.
-const MOST_REMEMBERED: usize = 4_096;

@@ -124,13 +124,13 @@ impl Drain {
         match self {
             Self::Serving => false,
             Self::Finishing(until) => {
-                if bridge.active == 0 {
-                    *self = Self::Ending(bridge.now + LAST_WORDS);
-                } else if until.is_some_and(|until| until <= bridge.now) {
-                    bridge.hang_up_all(SHUTTING_DOWN);
-                    *self = Self::Ending(bridge.now + LAST_WORDS);
+                let is_over = until.is_some_and(|until| until <= bridge.now);
+                if bridge.active > 0 && !is_over {
+                    return false;
                 }
-                false
+                bridge.hang_up_all(SHUTTING_DOWN);
+                *self = Self::Ending(bridge.now + LAST_WORDS);
+                bridge.calls.is_empty()
             }
             Self::Ending(until) => bridge.calls.is_empty() || *until <= bridge.now,
         }

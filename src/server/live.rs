@@ -15,14 +15,16 @@ use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::uri::Uri;
 use crate::store::Records;
-use crate::transport::{Local, Transports, resolve};
+use crate::transport::resolve::Resolver;
+use crate::transport::{Local, Transports};
 
-use super::effects::{Resolved, Waiting};
+use super::requests::{Resolved, Waiting};
 use super::world::World;
 
 /// What the process has.
 pub(super) struct Live {
     pub(super) transports: Transports,
+    pub(super) resolver: Arc<Resolver>,
     pub(super) engine: Engine,
     pub(super) records: Records,
     pub(super) views: Arc<DashMap<CallId, View>>,
@@ -47,14 +49,18 @@ impl World for Live {
         self.transports.recognise(connection);
     }
 
+    fn stands(&self, connection: ConnectionId) -> bool {
+        self.transports.stands(connection)
+    }
+
     fn close(&mut self, connection: ConnectionId) {
         self.transports.close(connection);
     }
 
     fn look_up(&mut self, uri: Uri, waiting: Waiting) {
-        let resolved = self.resolved.clone();
+        let (resolver, resolved) = (Arc::clone(&self.resolver), self.resolved.clone());
         tokio::spawn(async move {
-            let looked_up = tokio::time::timeout(LOOK_UP, resolve::resolve(&uri)).await;
+            let looked_up = tokio::time::timeout(LOOK_UP, resolver.resolve(&uri)).await;
             let targets = match looked_up {
                 Ok(Ok(targets)) => Some(targets),
                 Ok(Err(error)) => {

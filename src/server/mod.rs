@@ -11,6 +11,7 @@
 
 mod admission;
 mod bridge;
+mod complaints;
 pub mod config;
 pub mod counters;
 mod deadlines;
@@ -20,14 +21,14 @@ mod lifecycle;
 mod live;
 mod receive;
 mod reload;
+mod requests;
 mod running;
 mod signalling;
-mod strangers;
 pub mod telemetry;
 mod world;
 
 pub use bridge::{Bridge, Parts, Standing};
-pub use effects::{Resolved, Waiting};
 pub use lifecycle::{RunError, run};
+pub use requests::{Resolved, Waiting};
 pub use running::{Running, start};
 pub use world::World;

@@ -3,17 +3,21 @@
 //! Retransmissions and responses are matched first, by what only we and the peer know. Everything else has to show who it
 //! is before any answer leaves: a stranger gets nothing, not even an error.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 
 use crate::call::Input;
 use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
-use crate::sip::flow::Flow;
-use crate::sip::message::{Message, Method};
-use crate::sip::nat::response_destination;
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::headers::Name;
+use crate::sip::message::{Message, Method, ParseFailure};
+use crate::sip::nat::{response_destination, response_listener};
 use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, Entry};
 use super::counters::{Rejection, Way};
 use super::dispatch::{Owner, owner};
 use super::world::World;
@@ -23,7 +27,7 @@ impl<W: World> Bridge<W> {
     pub fn on_message(&mut self, bytes: Bytes, flow: Flow) {
         let message = match Message::parse(bytes, &self.limits) {
             Ok(message) => message,
-            Err(failure) => return self.on_malformed(failure.salvage, &failure.error.to_string(), flow),
+            Err(failure) => return self.on_malformed(failure, flow),
         };
         let method = message.method().or_else(|| message.cseq().ok().map(|cseq| cseq.method));
         self.metrics.counters.message(flow.transport, Way::In, method.unwrap_or(Method::Other(b"")));
@@ -34,55 +38,67 @@ impl<W: World> Bridge<W> {
                 self.carry_out_table(Some(flow));
             }
             Owner::Stray => {}
-            _ if self.table.matches(&message) => self.on_known_transaction(&message, flow),
+            _ if self.table.matches(&message) => self.on_known_transaction(message, flow),
             Owner::Dialog(call, leg) => self.on_dialog_request(call, leg, message, flow),
             Owner::ForeignDialog => self.on_foreign_dialog(&message, flow),
             Owner::New => self.on_new_request(message, flow),
         }
     }
 
-    /// A message that cannot be read whole: 400 to whoever we know, nothing to others.
-    fn on_malformed(&mut self, salvage: Option<Message>, error: &str, flow: Flow) {
+    /// A message that cannot be read whole: told so if we know the sender, not answered otherwise.
+    fn on_malformed(&mut self, ParseFailure { error, salvage }: ParseFailure, flow: Flow) {
         self.metrics.counters.message(flow.transport, Way::In, Method::Other(b""));
         if !self.routes.knows(flow.remote.ip()) {
             return self.on_stranger(flow);
         }
         self.metrics.counters.rejected(Rejection::Malformed);
-        tracing::warn!(remote = %flow.remote, %error, "message cannot be read");
+        self.complain_of_peer(flow.remote, &error, "message cannot be read");
         let Some(request) = salvage.filter(Message::is_request) else { return };
         if request.method() != Some(Method::Ack) {
-            self.answer_statelessly(&request, flow, 400, error);
+            self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
     }
 
     /// A retransmission, an ACK to a refusal, or a CANCEL of a standing INVITE.
-    fn on_known_transaction(&mut self, message: &Message, flow: Flow) {
-        if message.method() == Some(Method::Cancel) && !self.may_cancel(message, &flow) {
-            return self.on_foreign_dialog(message, flow);
+    fn on_known_transaction(&mut self, message: Message, flow: Flow) {
+        if !self.is_of_its_peer(&message, &flow) {
+            return self.on_foreign_dialog(&message, flow);
         }
-        let flow = self.response_flow(message, flow);
-        let incoming = self.table.on_request(message, flow, self.now, &mut self.table_out);
+        let back = self.response_flow(&message, flow);
+        let incoming = self.table.on_request(&message, back, self.now, &mut self.table_out);
         self.carry_out_table(Some(flow));
         match incoming {
-            Incoming::Cancel { cancel, invite } => self.on_cancel(message, cancel, invite, flow),
+            Incoming::Cancel { cancel, invite } => self.on_cancel(&message, cancel, invite, flow),
             Incoming::New(tx) | Incoming::CancelUnknown(tx) | Incoming::Merged(tx) => {
-                self.answer(message, tx, flow, 481, "", &[]);
+                self.answer(&message, tx, flow, 481, "", &[]);
             }
-            Incoming::Absorbed | Incoming::Ack => {}
+            Incoming::Ack => self.on_ack_of_answer(message, flow),
+            Incoming::Absorbed => {}
         }
     }
 
-    /// Whether `cancel` comes by the connection of its INVITE, from the same address or from another of that peer.
-    fn may_cancel(&self, cancel: &Message, flow: &Flow) -> bool {
-        let Some(invite) = self.table.flow_of(cancel) else { return true };
-        let is_same = flow.remote.ip() == invite.remote.ip()
-            || (flow.connection.is_some() && flow.connection == invite.connection);
-        is_same || self.routes.are_of_one_peer(flow.remote.ip(), invite.remote.ip())
+    /// The ACK to a 2xx from a user agent that gave it the branch of its INVITE, as RFC 2543 had it.
+    fn on_ack_of_answer(&mut self, ack: Message, flow: Flow) {
+        if let Owner::Dialog(call, leg) = owner(&ack, &self.ids) {
+            self.on_dialog_request(call, leg, ack, flow);
+        }
+    }
+
+    /// Whether `request` comes by the connection of the transaction it belongs to, from the same address or from
+    /// another of that peer.
+    fn is_of_its_peer(&self, request: &Message, flow: &Flow) -> bool {
+        let Some(first) = self.table.flow_of(request) else { return true };
+        let is_same = flow.remote.ip() == first.remote.ip()
+            || (flow.connection.is_some() && flow.connection == first.connection);
+        is_same || self.routes.are_of_one_peer(flow.remote.ip(), first.remote.ip())
     }
 
     fn on_cancel(&mut self, message: &Message, cancel: ServerTx, invite: ServerTx, flow: Flow) {
-        self.answer(message, cancel, flow, 200, "", &[]);
-        if let Some(&call) = self.invites.get(&invite) {
+        let call = self.invites.get(&invite).copied();
+        // The tag of the INVITE's own responses (RFC 3261 §9.2).
+        let tag = call.and_then(|call| Some(self.calls.get(&call)?.call.caller_tag().to_owned()));
+        self.answer_as(message, cancel, flow, 200, tag);
+        if let Some(call) = call {
             self.inbox.push_back((call, Input::Cancelled(message.clone())));
             self.work();
         }
@@ -97,6 +113,9 @@ impl<W: World> Bridge<W> {
         if !allowed {
             return self.on_foreign_dialog(&message, flow);
         }
+        if let Some(connection) = flow.connection {
+            self.world.recognise(connection);
+        }
         if message.method() == Some(Method::Ack) {
             self.inbox.push_back((id, Input::Ack { leg, message }));
             return self.work();
@@ -104,7 +123,7 @@ impl<W: World> Bridge<W> {
         let force = entry.call.peer(leg).is_some_and(|peer| entry.routes.peer(peer).force_rport);
         if let Err(error) = message.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
-            return self.answer_statelessly(&message, flow, 400, &error.to_string());
+            return self.answer_statelessly(&message, flow, error.status(), &error.to_string());
         }
         let back = self.response_flow_as(&message, flow, force);
         match self.table.on_request(&message, back, self.now, &mut self.table_out) {
@@ -129,15 +148,48 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// Nothing leaves for a stranger; a stream is closed.
+    /// Nothing leaves for a stranger; a stream is closed, unless somebody was recognised on it.
     pub(super) fn on_stranger(&mut self, flow: Flow) {
-        self.metrics.counters.rejected(Rejection::Stranger);
         if let Some(connection) = flow.connection {
             self.world.close(connection);
         }
-        if self.strangers.is_news(flow.remote.ip(), self.now) {
-            let transport = flow.transport.via();
-            tracing::warn!(source = %flow.remote, transport, "message from an address that no peer allows; not answered");
+        self.complain_of_stranger(flow.remote, flow.transport);
+    }
+
+    /// A stream from `remote` broke the framing rules and was closed.
+    pub fn on_bad_framing(&mut self, remote: SocketAddr, error: &str) {
+        if !self.routes.knows(remote.ip()) {
+            return self.complain_of_stranger(remote, Transport::Tcp);
+        }
+        self.metrics.counters.rejected(Rejection::Framing);
+        self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+    }
+
+    /// A stream to `remote` broke: an INVITE that went by it and was not answered yet is lost.
+    pub fn on_stream_broken(&mut self, remote: SocketAddr) {
+        let waiting = |entry: &Entry| entry.call.waits_by_stream(remote);
+        let lost: Vec<_> = self.calls.iter().filter_map(|(&id, entry)| Some((id, waiting(entry)?))).collect();
+        for (call, tx) in lost {
+            self.inbox.push_back((call, Input::TransportFailed(tx)));
+            self.table.on_transport_failed(TransactionOwner::Client(tx), self.now, &mut self.table_out);
+            self.carry_out_table(None);
+        }
+    }
+
+    fn complain_of_stranger(&mut self, source: SocketAddr, transport: Transport) {
+        self.metrics.counters.rejected(Rejection::Stranger);
+        if self.strangers.is_news(source.ip(), self.now) {
+            let transport = transport.via();
+            tracing::warn!(%source, transport, "message from an address that no peer allows; not answered");
+        }
+    }
+
+    /// The first in a minute stands in the log at WARN, the others at DEBUG.
+    pub(super) fn complain_of_peer(&mut self, remote: SocketAddr, error: impl Display, what: &'static str) {
+        if self.faulty.is_news(remote.ip(), self.now) {
+            tracing::warn!(%remote, %error, "{what}");
+        } else {
+            tracing::debug!(%remote, %error, "{what}");
         }
     }
 
@@ -153,11 +205,21 @@ impl<W: World> Bridge<W> {
 
     pub(super) fn response_flow_as(&self, request: &Message, flow: Flow, force_rport: bool) -> Flow {
         match request.top_via() {
-            Ok(via) if !flow.transport.is_reliable() => {
-                Flow { remote: response_destination(&via, flow.remote, force_rport), ..flow }
+            Ok(via) if flow.transport.is_reliable() => {
+                Flow { remote: response_listener(&via, flow.remote), ..flow }
             }
+            Ok(via) => Flow { remote: response_destination(&via, flow.remote, force_rport), ..flow },
             _ => flow,
         }
+    }
+
+    /// Answers by transaction `tx` without further headers, under `tag` if there is one.
+    fn answer_as(&mut self, request: &Message, tx: ServerTx, flow: Flow, code: u16, tag: Option<String>) {
+        let tag = tag.unwrap_or_else(|| format!("{:016x}", self.ids.random()));
+        let response = ResponseBuilder::new(request, code, "", Some(&tag), flow.remote).no_body();
+        self.metrics.counters.response(code);
+        self.table.respond(tx, code, response, self.now, &mut self.table_out);
+        self.carry_out_table(Some(flow));
     }
 
     /// Answers by transaction `tx`.
@@ -168,7 +230,7 @@ impl<W: World> Bridge<W> {
         flow: Flow,
         code: u16,
         reason: &str,
-        headers: &[(crate::sip::headers::Name, String)],
+        headers: &[(Name, String)],
     ) {
         let tag = (code > 100).then(|| format!("{:016x}", self.ids.random()));
         let response = ResponseBuilder::new(request, code, reason, tag.as_deref(), flow.remote);
@@ -180,8 +242,22 @@ impl<W: World> Bridge<W> {
 
     /// Answers without keeping anything (RFC 3261 §8.2.7).
     pub(super) fn answer_statelessly(&mut self, request: &Message, flow: Flow, code: u16, reason: &str) {
+        self.answer_statelessly_with(request, flow, code, reason, &[]);
+    }
+
+    /// The same with headers.
+    pub(super) fn answer_statelessly_with(
+        &mut self,
+        request: &Message,
+        flow: Flow,
+        code: u16,
+        reason: &str,
+        headers: &[(Name, String)],
+    ) {
         let tag = format!("{:016x}", self.ids.random());
-        let bytes = ResponseBuilder::new(request, code, reason, Some(&tag), flow.remote).no_body();
+        let response = ResponseBuilder::new(request, code, reason, Some(&tag), flow.remote);
+        let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
+        let bytes = response.no_body();
         let back = self.response_flow(request, flow);
         self.metrics.counters.response(code);
         self.send(&back, bytes, TransactionOwner::Nobody, None);

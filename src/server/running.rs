@@ -19,6 +19,7 @@ use crate::routing::Routes;
 use crate::sip::flow::Transport;
 use crate::store::Records;
 use crate::transport::Transports;
+use crate::transport::resolve::Resolver;
 
 use super::bridge::{Bridge, Parts};
 use super::counters;
@@ -42,6 +43,9 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     let ids = Ids::new(seed, INSTANCE);
     let routes = Routes::compile(&config.routing, &|secret| secret.reveal())?;
     let transports = Transports::bind(&config.sip).await.map_err(RunError::Listen)?;
+    let seed = clock::seed().map_err(|error| system(&error))?;
+    let resolver =
+        Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
     let media = Arc::new(MediaEvents::default());
     let events = Arc::clone(&media);
     let mut media_config = config.media.clone();
@@ -73,7 +77,14 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     };
     let api = crate::api::start(config.http.listen, token, shared)?;
     let bridge = Bridge::new(Parts {
-        world: Live { transports, engine, records, views, resolved: resolved_in },
+        world: Live {
+            transports,
+            resolver: Arc::new(resolver),
+            engine,
+            records,
+            views,
+            resolved: resolved_in,
+        },
         routes: Arc::new(routes),
         ids,
         settings: Settings::default(),

@@ -14,10 +14,10 @@ use crate::id::ClientTx;
 use crate::transport::Event;
 
 use super::bridge::Bridge;
-use super::counters::{Rejection, as_gauge};
-use super::effects::Resolved;
+use super::counters::as_gauge;
 use super::lifecycle::Drain;
 use super::live::Live;
+use super::requests::Resolved;
 
 /// The bridge with its sockets, and what belongs to the process around it.
 pub(super) struct Server {
@@ -111,11 +111,13 @@ impl Server {
             Event::SendFailed { token, flow, error } => {
                 self.bridge.on_send_failed(ClientTx(token), flow, &error)
             }
-            Event::Closed { connection, remote } => tracing::debug!(?connection, %remote, "stream closed"),
-            Event::BadFraming { remote, error } => {
-                self.bridge.metrics.counters.rejected(Rejection::Framing);
-                tracing::warn!(%remote, %error, "stream closed: it broke the framing rules of SIP");
+            Event::Closed { connection, remote, broken } => {
+                tracing::debug!(?connection, %remote, broken, "stream closed");
+                if broken {
+                    self.bridge.on_stream_broken(remote);
+                }
             }
+            Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
         }
     }
 

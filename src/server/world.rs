@@ -16,7 +16,7 @@ use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::uri::Uri;
 use crate::transport::Local;
 
-use super::effects::Waiting;
+use super::requests::Waiting;
 
 /// Sockets, media, records and views, as the bridge sees them.
 pub trait World {
@@ -29,6 +29,8 @@ pub trait World {
     fn send(&mut self, flow: &Flow, bytes: Bytes, client: Option<ClientTx>, timeout: Option<Duration>);
     /// The sender on this stream is a peer of ours.
     fn recognise(&mut self, connection: ConnectionId);
+    /// Whether this stream is still up.
+    fn stands(&self, connection: ConnectionId) -> bool;
     /// Closes a stranger's stream.
     fn close(&mut self, connection: ConnectionId);
     /// Looks up a name; the result comes back later.

@@ -65,7 +65,8 @@ impl Dialog {
     }
 
     /// The dialog of a UAC (§12.1.2), from our INVITE as sent and a 1xx or 2xx. A response of an RFC 2543 peer may have no
-    /// To-tag; the remote tag is then empty.
+    /// To-tag; the remote tag is then empty. A Contact that cannot be read counts as none: whoever answered waits for
+    /// an ACK, and where the INVITE went it can be had.
     ///
     /// # Errors
     ///
@@ -73,9 +74,9 @@ impl Dialog {
     pub fn uac(invite: &Message, response: &Message) -> Result<Self, HeaderError> {
         let local_tag = text(invite.from_tag(), "From")?;
         let remote_tag = text(response.to_tag(), "To")?;
-        let remote_target = match response.contact()? {
-            Some(contact) => contact.uri,
-            None => Uri::parse(invite.request_uri()).map_err(HeaderError::RequestUri)?,
+        let remote_target = match response.contact() {
+            Ok(Some(contact)) => contact.uri,
+            Ok(None) | Err(_) => Uri::parse(invite.request_uri()).map_err(HeaderError::RequestUri)?,
         };
         Ok(Self {
             call_id: text(Some(invite.call_id()?), "Call-ID")?,

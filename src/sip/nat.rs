@@ -1,9 +1,9 @@
-//! Where a response goes (RFC 3261 §18.2.2, RFC 3581 §4).
+//! Where a response goes (RFC 3261 §18.2.2, RFC 3581 §4), and which addresses lie behind a NAT.
 //!
 //! `received` and `rport` of the Via are not asked: what the sender wrote there could aim our responses at anyone.
 //! The source we saw is; `maddr` is ignored for the same reason.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::headers::Via;
 
@@ -18,6 +18,27 @@ pub fn response_destination(via: &Via, source: SocketAddr, force_rport: bool) ->
         return source;
     }
     SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))
+}
+
+/// Where a new connection for responses is opened when the one that the request came by from `source` has ended
+/// (RFC 3261 §18.2.2): the port of sent-by, at the source's address.
+#[must_use]
+pub fn response_listener(via: &Via, source: SocketAddr) -> SocketAddr {
+    SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))
+}
+
+/// Whether packets from the public Internet cannot reach `ip`.
+#[must_use]
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+    }
 }
 
 const DEFAULT_PORT: u16 = 5_060;

@@ -1,4 +1,4 @@
-//! One call record as one line of JSON (CONTRACT: call records).
+//! One call record as one line of JSON.
 //!
 //! The keys and their order are read by scripts: a new key goes at the end, and none is ever renamed.
 

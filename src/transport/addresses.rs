@@ -26,11 +26,17 @@ pub(super) struct Addresses {
     bound: Vec<Listen>,
     /// What a listener shows to everybody; `None` where it depends on the remote.
     shown: Vec<Option<Local>>,
-    toward: HashMap<(ListenerId, IpAddr), Learnt>,
+    routes: Routes,
+}
+
+/// What the kernel said of the way to a remote address.
+#[derive(Default)]
+struct Routes {
+    learnt: HashMap<IpAddr, Learnt>,
 }
 
 struct Learnt {
-    local: Local,
+    source: IpAddr,
     uses_left: u16,
 }
 
@@ -42,7 +48,7 @@ impl Addresses {
             let ip = advertised.or_else(|| (!own.ip().is_unspecified()).then_some(own.ip()))?;
             Some(local(ListenerId(index), ip, own.port()))
         });
-        Self { shown: shown.collect(), bound, toward: HashMap::new() }
+        Self { shown: shown.collect(), bound, routes: Routes::default() }
     }
 
     pub(super) fn bound(&self) -> &[Listen] {
@@ -54,17 +60,25 @@ impl Addresses {
         self.bound.get(usize::from(listener.0))
     }
 
-    /// The best of the listeners of that transport and family: one that the remote can reach, then file order.
-    pub(super) fn listener(&self, transport: Transport, remote: IpAddr) -> Option<ListenerId> {
+    /// The best of the listeners of that transport and family: one that the remote can reach, among those the one on the
+    /// address that the kernel would send from, then file order.
+    pub(super) fn listener(&mut self, transport: Transport, remote: IpAddr) -> Option<ListenerId> {
         let fits =
             |listen: &&Listen| listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4();
+        let candidates = || (0..).zip(&self.bound).filter(|(_, listen)| fits(listen));
+        let has_choice =
+            candidates().filter(|(_, listen)| !listen.address.ip().is_unspecified()).nth(1).is_some();
+        let source = if has_choice { self.routes.source_toward(remote) } else { None };
         let rank = |own: IpAddr| match (own.is_loopback(), remote.is_loopback()) {
             (true, true) => 0,
             (false, _) if own.is_unspecified() || !remote.is_loopback() => 1,
             _ => 2,
         };
-        let candidates = (0..).zip(&self.bound).filter(|(_, listen)| fits(listen));
-        candidates.min_by_key(|(_, listen)| rank(listen.address.ip())).map(|(index, _)| ListenerId(index))
+        let best = candidates().min_by_key(|(_, listen)| {
+            let own = listen.address.ip();
+            (rank(own), source.is_some_and(|source| source != own))
+        });
+        best.map(|(index, _)| ListenerId(index))
     }
 
     /// What `listener` shows to `remote`; `None` if there is no such listener, or no route to `remote`.
@@ -72,20 +86,26 @@ impl Addresses {
         if let Some(fixed) = self.shown.get(usize::from(listener.0))? {
             return Some(fixed.clone());
         }
-        let key = (listener, remote.ip());
-        if let Some(learnt) = self.toward.get_mut(&key)
+        let port = self.of(listener)?.address.port();
+        Some(local(listener, self.routes.source_toward(remote.ip())?, port))
+    }
+}
+
+impl Routes {
+    /// The address that the kernel would send from; `None` if there is no route.
+    fn source_toward(&mut self, remote: IpAddr) -> Option<IpAddr> {
+        if let Some(learnt) = self.learnt.get_mut(&remote)
             && learnt.uses_left > 0
         {
             learnt.uses_left -= 1;
-            return Some(learnt.local.clone());
+            return Some(learnt.source);
         }
-        let port = self.of(listener)?.address.port();
-        let local = local(listener, source_toward(remote).ok()?, port);
-        if self.toward.len() >= MAX_LEARNT {
-            self.toward.clear();
+        let source = source_toward(remote).ok()?;
+        if self.learnt.len() >= MAX_LEARNT {
+            self.learnt.clear();
         }
-        self.toward.insert(key, Learnt { local: local.clone(), uses_left: USES });
-        Some(local)
+        self.learnt.insert(remote, Learnt { source, uses_left: USES });
+        Some(source)
     }
 }
 
@@ -94,12 +114,11 @@ fn local(listener: ListenerId, ip: IpAddr, port: u16) -> Local {
 }
 
 /// The address the kernel would send from; connecting a UDP socket looks up the route and sends nothing.
-fn source_toward(mut remote: SocketAddr) -> io::Result<IpAddr> {
+fn source_toward(remote: IpAddr) -> io::Result<IpAddr> {
     let any: IpAddr =
         if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
-    remote.set_port(DISCARD);
-    socket.connect(remote)?;
+    socket.connect((remote, DISCARD))?;
     Ok(socket.local_addr()?.ip())
 }
 
@@ -141,11 +160,11 @@ mod tests {
 
     #[test]
     fn a_listener_is_chosen_by_family_and_reach_then_file_order() {
-        let addresses = bound(&["127.0.0.1:1", "0.0.0.0:2", "192.0.2.1:3", "[::1]:4"], &[]);
-        let no_loopback = bound(&["192.0.2.1:1", "0.0.0.0:2"], &[]);
+        let mut addresses = bound(&["127.0.0.1:1", "0.0.0.0:2", "192.0.2.1:3", "[::1]:4"], &[]);
+        let mut no_loopback = bound(&["192.0.2.1:1", "0.0.0.0:2"], &[]);
 
-        let chosen = |remote: &str| addresses.listener(Transport::Udp, remote.parse().unwrap());
-        let reached = |remote: &str| no_loopback.listener(Transport::Udp, remote.parse().unwrap());
+        let mut chosen = |remote: &str| addresses.listener(Transport::Udp, remote.parse().unwrap());
+        let mut reached = |remote: &str| no_loopback.listener(Transport::Udp, remote.parse().unwrap());
 
         assert_eq!(chosen("127.0.0.5"), Some(ListenerId(0)));
         assert_eq!(chosen("198.51.100.1"), Some(ListenerId(1)));
@@ -154,8 +173,17 @@ mod tests {
             (reached("127.0.0.5"), reached("198.51.100.1")),
             (Some(ListenerId(1)), Some(ListenerId(0)))
         );
-        assert_eq!(addresses.listener(Transport::Tcp, "127.0.0.1".parse().unwrap()), None);
         assert_eq!(reached("::1"), None);
+        assert_eq!(addresses.listener(Transport::Tcp, "127.0.0.1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn of_two_listeners_the_one_on_the_way_to_the_remote_is_chosen() {
+        let mut addresses = bound(&["127.0.0.9:1", "127.0.0.1:2"], &[]);
+
+        let chosen = addresses.listener(Transport::Udp, "127.0.0.77".parse().unwrap());
+
+        assert_eq!(chosen, Some(ListenerId(1)));
     }
 
     fn bound(listen: &[&str], advertise: &[&str]) -> Addresses {

@@ -2,6 +2,8 @@
 //!
 //! `advertise` changes only what is written into messages; sockets are bound to `listen` alone.
 
+pub mod dns;
+
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::reader::{

@@ -57,6 +57,8 @@ pub enum Event {
         connection: ConnectionId,
         /// Its other end.
         remote: SocketAddr,
+        /// It was reset or lost, not closed in order: what was on its way did not arrive.
+        broken: bool,
     },
     /// The stream broke the framing rules and was closed; [`Event::Closed`] follows.
     BadFraming {
@@ -170,16 +172,24 @@ impl Transports {
         }
     }
 
+    /// Whether that stream is still up.
+    #[must_use]
+    pub fn stands(&self, connection: ConnectionId) -> bool {
+        self.pool.contains(connection)
+    }
+
     /// The other side is a peer of ours: call it before anything is sent to a connection that came in. From here on its
     /// pings are answered (RFC 5626 §3.5.1), and it is neither counted against its source nor closed after a minute.
     pub fn recognise(&mut self, connection: ConnectionId) {
         self.pool.recognise(connection);
     }
 
-    /// Closes a stream (a stranger's). Nothing of it comes as an event any more, except what was not sent; what the
-    /// last batch still holds of it is the caller's to drop.
+    /// Closes a stranger's stream; one that was recognised stays. Nothing of it comes as an event any more, except what
+    /// was not sent; what the last batch still holds of it is the caller's to drop.
     pub fn close(&mut self, connection: ConnectionId) {
-        self.pool.remove(connection, &Ended::Closed, &mut self.pending);
+        if !self.pool.is_recognised(connection) {
+            self.pool.remove(connection, &Ended::Closed, &mut self.pending);
+        }
     }
 
     /// Waits for at least one event, then appends as many as are there (bounded batch). Cancel-safe.
@@ -222,7 +232,9 @@ impl Transports {
                     events.push(Event::SendFailed { token, flow, error });
                 }
             }
-            Report::Accepted { listener, stream, remote } => self.pool.accept(listener, stream, remote),
+            Report::Accepted { listener, stream, remote } => {
+                self.pool.accept(listener, stream, remote, events);
+            }
             Report::Ended { connection, ended } => self.end(connection, &ended, events),
             Report::Unreachable(report) => {
                 if let Some(Some(listener)) = self.udp.get_mut(usize::from(report.listener.0)) {
@@ -263,7 +275,7 @@ impl Transports {
             events.push(Event::BadFraming { remote: link.remote, error: ended.to_string() });
         }
         if link.is_standing() {
-            events.push(Event::Closed { connection, remote: link.remote });
+            events.push(Event::Closed { connection, remote: link.remote, broken: ended.is_broken() });
         }
     }
 

@@ -3,7 +3,7 @@
 //! A connection is found by its number, or by its remote address; who opened it makes no difference to who may use it.
 //! One that ended or was closed is forgotten at once: reports that it left in the queue lead nowhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ pub(super) struct Pool {
     by_remote: HashMap<SocketAddr, Vec<ConnectionId>>,
     /// How many connections of each source are not recognised.
     strangers: HashMap<IpAddr, usize>,
+    /// Connections that came in, oldest first; recognised and forgotten ones are left out when their turn comes.
+    arrived: VecDeque<ConnectionId>,
     last: u64,
     limits: Limits,
     reports: mpsc::Sender<Report>,
@@ -33,22 +35,45 @@ struct Connection {
 
 impl Pool {
     pub(super) fn new(limits: Limits, reports: mpsc::Sender<Report>) -> Self {
-        let (connections, by_remote, strangers) = Default::default();
-        Self { connections, by_remote, strangers, last: 0, limits, reports }
+        let (connections, by_remote, strangers, arrived) = Default::default();
+        Self { connections, by_remote, strangers, arrived, last: 0, limits, reports }
     }
 
-    /// Takes a connection that came in, if there is room for it.
-    pub(super) fn accept(&mut self, listener: ListenerId, stream: TcpStream, remote: SocketAddr) {
+    /// Takes a connection that came in, if there is room for it; the oldest one of a stranger has to make some.
+    pub(super) fn accept(
+        &mut self,
+        listener: ListenerId,
+        stream: TcpStream,
+        remote: SocketAddr,
+        events: &mut Vec<Event>,
+    ) {
         let strangers = self.strangers.get(&source(remote)).copied().unwrap_or_default();
         if self.connections.len() >= MAX_CONNECTIONS || strangers >= MAX_STRANGERS {
             metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections").increment(1);
             tracing::debug!(%remote, strangers, "turned a connection away");
             return;
         }
+        self.make_room(events);
         *self.strangers.entry(source(remote)).or_default() += 1;
         let link = Arc::new(Link::new(self.next_id(), remote, false));
         let run = tcp::run(Arc::clone(&link), stream, listener, self.reports.clone(), self.limits.clone());
+        self.arrived.push_back(link.id);
         self.insert(link, Task::spawn(run));
+    }
+
+    /// Many sources together must not take what peers need: closes the longest standing strangers.
+    fn make_room(&mut self, events: &mut Vec<Event>) {
+        if self.arrived.len() < MAX_ALL_STRANGERS {
+            return;
+        }
+        let is_stranger = |id: &ConnectionId| {
+            self.connections.get(id).is_some_and(|connection| !connection.link.is_recognised())
+        };
+        self.arrived.retain(is_stranger);
+        while self.arrived.len() >= MAX_ALL_STRANGERS {
+            let Some(oldest) = self.arrived.pop_front() else { return };
+            self.remove(oldest, &Ended::Closed, events);
+        }
     }
 
     /// Begins to connect; `None` when there are too many connections already.
@@ -98,6 +123,11 @@ impl Pool {
             let source = source(connection.link.remote);
             self.forget_stranger(source);
         }
+    }
+
+    /// Whether a peer was recognised on it, or we opened it.
+    pub(super) fn is_recognised(&self, connection: ConnectionId) -> bool {
+        self.connections.get(&connection).is_some_and(|connection| connection.link.is_recognised())
     }
 
     /// Forgets a connection and ends its task; what it had not sent fails for the reason `ended`.
@@ -162,6 +192,9 @@ fn source(remote: SocketAddr) -> IpAddr {
 
 /// Connections at once, whoever opened them.
 const MAX_CONNECTIONS: usize = 16_384;
+
+/// Connections at once on which nobody was recognised yet, whatever their sources.
+const MAX_ALL_STRANGERS: usize = 1_024;
 
 /// Connections at once from one source before it is recognised on them.
 const MAX_STRANGERS: usize = 64;

@@ -84,6 +84,11 @@ pub(super) enum Ended {
 }
 
 impl Ended {
+    /// Whether the connection was lost rather than closed.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+
     /// Whether the peer broke the rules of framing.
     pub(super) fn is_framing(&self) -> bool {
         matches!(self, Self::BadFraming(_) | Self::PartialMessage)

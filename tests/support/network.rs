@@ -2,9 +2,8 @@
 //! bridge in the middle, scripted user agents around it.
 //!
 //! Time jumps to whoever's deadline is next, so a minute of ringing costs nothing and nothing sleeps.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,18 +12,14 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use trunkline::call::Settings;
-use trunkline::call::record::{Record, View};
-use trunkline::id::{CallId, ClientTx, Ids};
-use trunkline::media::LegStats;
+use trunkline::id::Ids;
 use trunkline::routing::Routes;
-use trunkline::rtp::leg::{LegMedia, Reserved, Side};
-use trunkline::server::{Bridge, Parts, Waiting, World};
-use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
+use trunkline::server::{Bridge, Parts};
+use trunkline::sip::flow::{Flow, ListenerId, Transport};
 use trunkline::sip::message::Limits;
-use trunkline::sip::uri::Uri;
-use trunkline::transport::Local;
 
-use super::agents::Agent;
+use super::agents::{Agent, Outgoing};
+use super::world::FakeWorld;
 
 /// How datagrams fare.
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +47,25 @@ pub(crate) struct Network {
     rng: StdRng,
     wire: BTreeMap<(Instant, u64), Datagram>,
     sequence: u64,
-    /// What the bridge sent, in order: destination, first line.
-    pub(crate) from_bridge: Vec<(Duration, SocketAddr, String)>,
-    /// Every message that the bridge sent.
-    pub(crate) emitted: Vec<Bytes>,
+    /// Every message that the bridge sent, in order.
+    pub(crate) emitted: Vec<Emitted>,
     /// Every message that it received.
     pub(crate) heard: Vec<Heard>,
+}
+
+/// A message that left the bridge.
+#[derive(Clone, Debug)]
+pub(crate) struct Emitted {
+    /// Since the start.
+    pub(crate) after: Duration,
+    pub(crate) to: SocketAddr,
+    pub(crate) bytes: Bytes,
+}
+
+impl Emitted {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes).expect("the tests' own peers write UTF-8")
+    }
 }
 
 /// A message on its way into the bridge.
@@ -97,7 +105,6 @@ impl Network {
             rng: StdRng::seed_from_u64(seed),
             wire: BTreeMap::new(),
             sequence: 0,
-            from_bridge: Vec::new(),
             emitted: Vec::new(),
             heard: Vec::new(),
         }
@@ -116,6 +123,38 @@ impl Network {
             self.now = self.now.max(next);
             self.step();
         }
+        if self.next().is_some() {
+            self.now = end;
+        }
+    }
+
+    /// As [`Self::run`], and this much time passes even if nothing happens in it.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run(time);
+        self.now = end;
+    }
+
+    /// Puts a message to the bridge on the wire, as if `from` had sent it.
+    pub(crate) fn say(&mut self, from: SocketAddr, text: &str) {
+        self.put(from, BRIDGE, Bytes::copy_from_slice(text.as_bytes()));
+    }
+
+    /// What `agent` has received.
+    pub(crate) fn messages(&self, agent: usize) -> &[String] {
+        self.agents[agent].messages()
+    }
+
+    /// The messages that `agent` has received and that begin so.
+    pub(crate) fn received(&self, agent: usize, start: &str) -> Vec<&str> {
+        let messages = self.messages(agent).iter().map(String::as_str);
+        messages.filter(|text| text.starts_with(start)).collect()
+    }
+
+    /// When the bridge sent messages that begin so.
+    pub(crate) fn sent_at(&self, start: &str) -> Vec<Duration> {
+        let sent = self.emitted.iter().filter(|emitted| emitted.bytes.starts_with(start.as_bytes()));
+        sent.map(|emitted| emitted.after).collect()
     }
 
     /// Since the start.
@@ -149,7 +188,7 @@ impl Network {
         if to == BRIDGE {
             let flow =
                 Flow { transport: Transport::Udp, listener: ListenerId(0), remote: from, connection: None };
-            self.heard.push(Heard { after: self.now - self.start, flow, bytes: bytes.clone() });
+            self.heard.push(Heard { after: self.elapsed(), flow, bytes: bytes.clone() });
             self.bridge.on_message(bytes, flow);
         } else if let Some(agent) = self.agents.iter_mut().find(|agent| agent.address() == to) {
             agent.on_message(&String::from_utf8_lossy(&bytes), from, self.now - self.start);
@@ -160,13 +199,11 @@ impl Network {
     /// Puts what everybody wants sent on the wire.
     fn collect(&mut self) {
         for (flow, bytes) in std::mem::take(&mut self.bridge.world.sent) {
-            let line = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned();
-            self.from_bridge.push((self.now - self.start, flow.remote, line));
-            self.emitted.push(bytes.clone());
+            self.emitted.push(Emitted { after: self.elapsed(), to: flow.remote, bytes: bytes.clone() });
             self.put(BRIDGE, flow.remote, bytes);
         }
         let sent: Vec<_> = self.agents.iter_mut().flat_map(|agent| agent.take_sent()).collect();
-        for (from, to, text) in sent {
+        for Outgoing { from, to, text } in sent {
             self.put(from, to, Bytes::from(text));
         }
     }
@@ -183,95 +220,6 @@ impl Network {
             self.wire.insert((at, self.sequence), Datagram { from, to, bytes: bytes.clone() });
         }
     }
-}
-
-/// The world of the bridge: what it sends and holds.
-#[derive(Default)]
-pub(crate) struct FakeWorld {
-    sent: Vec<(Flow, Bytes)>,
-    pub(crate) ports: HashMap<CallId, u16>,
-    pub(crate) views: HashSet<CallId>,
-    pub(crate) records: Vec<Record>,
-    /// What the relay was last told of each side.
-    pub(crate) legs: HashMap<(CallId, Side), LegMedia>,
-    /// Packets that seem to have come from callers.
-    pub(crate) packets_from_caller: u64,
-    pub(crate) closed: Vec<ConnectionId>,
-    next_port: u16,
-    /// No media ports are left.
-    pub(crate) exhausted: bool,
-}
-
-impl World for FakeWorld {
-    fn local(&mut self, transport: Transport, _remote: SocketAddr) -> Option<Local> {
-        (transport == Transport::Udp).then(local)
-    }
-
-    fn local_of(&mut self, _flow: &Flow) -> Option<Local> {
-        Some(local())
-    }
-
-    fn send(&mut self, flow: &Flow, bytes: Bytes, _client: Option<ClientTx>, _timeout: Option<Duration>) {
-        self.sent.push((*flow, bytes));
-    }
-
-    fn recognise(&mut self, _connection: ConnectionId) {}
-
-    fn close(&mut self, connection: ConnectionId) {
-        self.closed.push(connection);
-    }
-
-    fn look_up(&mut self, uri: Uri, _waiting: Waiting) {
-        panic!("a name was to be looked up: {uri}");
-    }
-
-    fn reserve(&mut self, call: CallId, _caller: IpAddr, _callee: IpAddr) -> Result<Reserved, String> {
-        if self.exhausted {
-            return Err("media port range exhausted".into());
-        }
-        let port = 20_000 + self.next_port % 10_000;
-        self.next_port = self.next_port.wrapping_add(4);
-        self.ports.insert(call, port);
-        let at = |port| SocketAddr::from(([203, 0, 113, 10], port));
-        Ok(Reserved { caller: at(port), callee: at(port + 2) })
-    }
-
-    fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {
-        self.legs.insert((call, side), media);
-    }
-
-    fn clear_leg(&mut self, call: CallId, side: Side) {
-        self.legs.remove(&(call, side));
-    }
-
-    fn answered(&mut self, _call: CallId) {}
-
-    fn set_held(&mut self, _call: CallId, _side: Side, _held: bool) {}
-
-    fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
-        let caller = LegStats { packets_received: self.packets_from_caller, ..LegStats::default() };
-        Some([caller, LegStats::default()])
-    }
-
-    fn release(&mut self, call: CallId) {
-        self.ports.remove(&call);
-    }
-
-    fn show(&mut self, view: View) {
-        self.views.insert(view.id);
-    }
-
-    fn hide(&mut self, call: CallId) {
-        self.views.remove(&call);
-    }
-
-    fn record(&mut self, record: Record) {
-        self.records.push(record);
-    }
-}
-
-fn local() -> Local {
-    Local { listener: ListenerId(0), sent_by: BRIDGE.to_string(), ip: BRIDGE.ip() }
 }
 
 /// Where the bridge listens.

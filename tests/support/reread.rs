@@ -64,7 +64,12 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault {
         name: "no methods of one's own",
         why: "fourteen methods are known, and no others",
-        explains: |it| it.field == "message" && it.ours.starts_with("PING "),
+        explains: |it| {
+            let method = it.ours.split([' ', '"']).nth(2).unwrap_or_default();
+            let is_named =
+                it.field == "CSeq" && it.rsips == "None" && method.parse::<rsip::Method>().is_err();
+            is_named || (it.field == "message" && it.ours.starts_with("PING "))
+        },
     },
     Fault {
         name: "text only",

@@ -8,8 +8,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::call::admit::{Refused, offer_of};
-use crate::call::bridge::leg_media;
-use crate::call::caller::{ALLOW, SDP, contact};
+use crate::call::callee::leg_media;
+use crate::call::caller::{ALLOW, Progress, SDP, contact};
 use crate::call::contract::{Action, Cx};
 use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
@@ -87,11 +87,11 @@ impl Call {
         flow: Flow,
         cx: &mut Cx<'_>,
     ) {
-        let State::Answered { .. } = self.state else { return respond(request, tx, flow, 491, &[], cx) };
-        if self.reoffers.waits_on(leg) || self.awaits_first_ack(leg) {
+        if self.reoffers.waits_on(leg) || self.has_open_invite(leg) {
             let retry_after = format!("{}", cx.ids.random() % 11);
             return respond(request, tx, flow, 500, &[(Name::RetryAfter, &retry_after)], cx);
         }
+        let State::Answered { .. } = self.state else { return respond(request, tx, flow, 491, &[], cx) };
         match offer_of(request).and_then(|offer| self.apply_offer(leg, &offer, cx)) {
             Ok(sdp) => {
                 self.refresh_target(leg, request);
@@ -101,7 +101,7 @@ impl Call {
                 let cseq = request.cseq().map_or(0, |cseq| cseq.number);
                 self.reoffers.open.push(Reoffer { leg, tx, cseq, ok, repeat });
             }
-            Err(refused) => self.refuse_offer(leg, tx, request, flow, &refused, cx),
+            Err(refused) => self.refuse(leg, tx, request, flow, &refused, cx),
         }
     }
 
@@ -125,7 +125,7 @@ impl Call {
                 let bytes = self.ok(leg, request, flow).body(SDP, &sdp);
                 cx.out.push(Action::Respond { tx, code: 200, bytes });
             }
-            Err(refused) => self.refuse_offer(leg, tx, request, flow, &refused, cx),
+            Err(refused) => self.refuse(leg, tx, request, flow, &refused, cx),
         }
     }
 
@@ -140,6 +140,7 @@ impl Call {
             (Some(&mut attempt.local), agreed)
         };
         let (Some(local), Some((codec, _))) = (local, agreed) else { return Err(Refused::NoOffer) };
+        negotiate::same_family(audio, local.rtp.ip())?;
         let codec = negotiate::matching(audio, codec)?;
         let sdp = local.answer(offer, codec, audio.dtmf, negotiate::mirrored(audio.direction));
         let held = audio.direction != Direction::SendRecv;
@@ -149,12 +150,15 @@ impl Call {
         Ok(sdp)
     }
 
-    fn awaits_first_ack(&self, leg: LegId) -> bool {
-        leg == LegId::CALLER && matches!(self.caller.progress, crate::call::caller::Progress::Answered { .. })
+    /// Whether the INVITE that began the dialog of `leg` was its own and waits for our answer, or that for its ACK
+    /// (RFC 3261 §14.2).
+    fn has_open_invite(&self, leg: LegId) -> bool {
+        let open = matches!(self.caller.progress, Progress::Pending | Progress::Answered { .. });
+        leg == LegId::CALLER && open
     }
 
     fn refresh_target(&mut self, leg: LegId, request: &Message) {
-        if let Some(dialog) = self.dialog_mut(leg) {
+        if let Some(dialog) = self.dialog_mut(leg, request) {
             dialog.refresh_target(request);
         }
     }
@@ -163,13 +167,21 @@ impl Call {
         self.attempt(leg).map_or(&self.caller.sent_by, |attempt| &attempt.hop.sent_by)
     }
 
+    fn contact(&self, leg: LegId) -> String {
+        match self.attempt(leg) {
+            Some(attempt) => contact(&attempt.hop.sent_by, attempt.hop.transport),
+            None => self.caller.contact(),
+        }
+    }
+
     fn ok(&self, leg: LegId, request: &Message, flow: Flow) -> ResponseBuilder {
         ResponseBuilder::new(request, 200, "", None, flow.remote)
-            .header(Name::Contact, contact(self.sent_by(leg), flow.transport))
+            .header(Name::Contact, self.contact(leg))
             .header(Name::Allow, ALLOW)
     }
 
-    fn refuse_offer(
+    /// Refuses a request inside the dialog, with the header that explains it.
+    pub(in crate::call) fn refuse(
         &self,
         leg: LegId,
         tx: ServerTx,

@@ -26,7 +26,7 @@ pub struct PeerConfig {
     pub password: Option<Secret>,
     /// Whether its requests are challenged. Default `true` for a `[[retell]]` with a password, else `false`.
     pub challenge: bool,
-    /// Seconds that a call to it may ring before the next target is tried; 0 is never. Default `90` for a
+    /// Seconds from the INVITE until a call to it is given up unanswered (480); 0 is never. Default `90` for a
     /// `[[retell]]`, `180` for a trunk.
     pub answer_timeout_s: u32,
     /// Recognise a `[[retell]]` that does not challenge by its address alone. A trunk is recognised by

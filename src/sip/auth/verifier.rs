@@ -154,10 +154,10 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Whether `uri` has the user and host of the Request-URI or of To.
+/// Whether `uri` has the user and host of the Request-URI or of To; some user agents leave the user out, as SIPp does.
 fn names_target(uri: &str, request: &Message) -> bool {
     let Ok(named) = Uri::parse(uri.as_bytes()) else { return false };
-    let is_named = |uri: &Uri| uri.user == named.user && uri.host == named.host;
+    let is_named = |uri: &Uri| (named.user.is_none() || uri.user == named.user) && uri.host == named.host;
     Uri::parse(request.request_uri()).is_ok_and(|uri| is_named(&uri))
         || request.to().is_ok_and(|to| is_named(&to.uri))
 }
@@ -272,14 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn uri_must_have_user_and_host_of_the_request_uri_or_of_to() {
+    fn uri_must_have_host_and_the_user_if_any_of_the_request_uri_or_of_to() {
         for (uri, verdict) in [
             (REQUEST_URI, Verdict::Good),
             (TO, Verdict::Good),
             ("sip:+14155550101@BRIDGE.example:5070;transport=tcp", Verdict::Good),
             ("sip:+14155550199@bridge.example", Verdict::Wrong),
             ("sip:+14155550101@elsewhere.example", Verdict::Wrong),
-            ("sip:bridge.example", Verdict::Wrong),
+            ("sip:bridge.example", Verdict::Good),
+            ("sip:elsewhere.example", Verdict::Wrong),
             ("/doe.json", Verdict::Wrong),
         ] {
             let mut verifier = verifier(Algorithm::Md5);

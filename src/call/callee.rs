@@ -1,56 +1,38 @@
-//! What an event on one leg does to the other: the callee's responses become the caller's.
+//! The callee's responses, and what each means to the caller.
 //!
 //! A 2xx is never just passed on. The first one wins and is acknowledged before the caller hears of it; any other
 //! (a fork, or an attempt that was given up) is acknowledged and released with BYE.
 
 use bytes::Bytes;
 
-use crate::id::{CallId, ClientTx};
+use crate::id::ClientTx;
 use crate::rtp::leg::{LegMedia, Side};
 use crate::sdp::negotiate::{self, Accepted};
-use crate::sdp::session::{Audio, Direction as Flowing, Session};
+use crate::sdp::session::{Audio, Direction as Flowing};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
-use crate::sip::headers::HeaderError;
-use crate::sip::message::{Message, Method};
+use crate::sip::message::Message;
 
-use super::attempt::Progress;
-use super::contract::{Action, Cx, Input, Offered};
+use super::attempt::{Attempt, MAX_FORKS, Progress};
+use super::contract::{Action, Cx};
 use super::failure::{Failure, tries_next_target};
-use super::record::EndedBy;
 use super::{Call, State, audio};
 
 impl Call {
-    /// Carries out what `input` does to the call.
-    pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
-        match input {
-            Input::Targets(hops) => self.on_targets(hops, cx),
-            Input::Media(media) => self.on_media(media, cx),
-            Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
-            Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
-            Input::TransportFailed(tx) => self.on_client_failed(tx, Lost::Transport, cx),
-            Input::ClientGone(tx) => self.forget(tx),
-            Input::Cancelled(_) => self.on_cancelled(cx),
-            Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
-            Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
-            Input::MediaCount(packets) => self.on_media_count(packets, cx),
-            Input::MediaSilent(side) => self.on_media_silent(side, cx),
-            Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
-            Input::Deadline => self.on_deadline(cx),
-        }
-    }
-
-    fn on_response(&mut self, tx: ClientTx, response: Message, flow: Flow, cx: &mut Cx<'_>) {
+    pub(super) fn on_response(&mut self, tx: ClientTx, response: Message, flow: Flow, cx: &mut Cx<'_>) {
         let Some(code) = response.status() else { return };
         let Some(index) = self.attempts.iter().position(|attempt| attempt.open.contains(&tx)) else {
             if code >= 200 {
-                self.caller.open.retain(|&open| open != tx);
+                self.caller.on_response(tx, &response, flow, cx);
             }
             return;
         };
         let attempt = &mut self.attempts[index];
         if attempt.tx != tx {
-            return self.on_response_in_dialog(index, tx, code, &response, cx);
+            if code >= 200 {
+                attempt.on_response(tx, &response, flow, cx);
+            }
+            return;
         }
         match (attempt.progress, code) {
             (_, 200..=299) => self.on_success(index, &response, flow, cx),
@@ -80,6 +62,7 @@ impl Call {
             100 | 199 => return,
             _ => attempt.progress = Progress::Pending { alerted: true },
         }
+        attempt.open_early(response);
         let early = self.take_early_media(index, code, response, cx);
         if code == 180 && self.caller.alerted {
             return;
@@ -88,11 +71,12 @@ impl Call {
             self.caller.alerted |= code == 180;
         }
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
-        self.caller.progress(code, &phrase(response), &headers, early.as_ref(), cx);
+        self.caller.progress(code, &headers, early.as_ref(), cx);
         cx.out.push(Action::Show(self.view()));
     }
 
-    /// The body of a 183 toward the caller when the callee sends early media.
+    /// The body of a 183 toward the caller when the callee sends early media. The description in any other 18x is kept for
+    /// an answer without one; a 180 has the caller's own exchange ring, which early media would keep it from.
     fn take_early_media(
         &mut self,
         index: usize,
@@ -100,19 +84,18 @@ impl Call {
         response: &Message,
         cx: &mut Cx<'_>,
     ) -> Option<Bytes> {
-        if code != 183 || response.body().is_empty() {
+        if response.body().is_empty() {
             return None;
         }
-        let attempt = &mut self.attempts[index];
-        let answer = Session::parse(&response.body()).ok()?;
-        let accepted = negotiate::accepted(&answer, &attempt.offered.0, attempt.offered.1).ok()?;
-        attempt.accepted = Some(accepted.clone());
-        self.connect_media(&accepted, cx).ok()
+        let accepted = self.attempts[index].accept(response).ok()?;
+        if code == 183 { self.connect_media(&accepted, cx).ok() } else { None }
     }
 
     /// Relays between the legs as `accepted` by the callee; returns the answer to the caller.
     fn connect_media(&mut self, accepted: &Accepted, cx: &mut Cx<'_>) -> Result<Bytes, String> {
         let caller = &mut self.caller;
+        let (_, reserved) = self.reserved.ok_or("no media ports")?;
+        negotiate::same_family(&accepted.audio, reserved.callee.ip()).map_err(|error| error.to_string())?;
         let offer = audio(&caller.offer).ok_or("the caller's offer has no audio")?;
         let codec = negotiate::matching(offer, accepted.codec).map_err(|error| error.to_string())?;
         let local = caller.local.as_mut().ok_or("no media ports")?;
@@ -156,16 +139,16 @@ impl Call {
         let attempt = &mut self.attempts[index];
         attempt.flow = Some(flow);
         attempt.code = response.status().unwrap_or(200);
-        let Some(dialog) = attempt.invite_message().and_then(|invite| Dialog::uac(&invite, response).ok())
-        else {
+        let Some(dialog) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
-            let error = "its 200 has no usable Contact or tag";
+            let error = "no dialog can be formed with it";
             return self.fail(Failure::bad_answer(&callee, error, self.direction), cx);
         };
         let to = attempt.destination(&dialog);
-        let ack = attempt.with_credentials(dialog.ack(attempt.identity.cseq), Method::Ack, cx).no_body();
+        let ack = attempt.ack(&dialog, cx);
         let tx = cx.ids.client_tx();
         cx.out.push(Action::Ack { tx, peer: attempt.peer, draft: ack.clone(), to: to.clone() });
+        attempt.answers.accept();
         attempt.ack = Some((tx, ack, to));
         attempt.dialog = Some(dialog);
         attempt.progress = Progress::Answered;
@@ -174,7 +157,7 @@ impl Call {
         let sdp = match connected {
             Ok(sdp) => sdp,
             Err(error) => {
-                self.close_callee(index, &[], cx);
+                self.close_callee(index, Vec::new(), cx);
                 return self.fail(Failure::bad_answer(&callee, &error, self.direction), cx);
             }
         };
@@ -183,6 +166,9 @@ impl Call {
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
         self.caller.answer(&headers, &sdp, cx);
         cx.out.push(Action::Answered);
+        if audio(&self.caller.offer).is_some_and(|offer| offer.direction != Flowing::SendRecv) {
+            cx.out.push(Action::SetHeld(Side::Caller, true));
+        }
         cx.out.push(Action::CountMedia);
         cx.out.push(Action::Show(self.view()));
     }
@@ -194,21 +180,24 @@ impl Call {
             return;
         }
         let invite = attempt.invite_message();
-        let Some(mut dialog) = invite.and_then(|invite| Dialog::uac(&invite, response).ok()) else { return };
+        let Some(dialog) = invite.and_then(|invite| Dialog::uac(&invite, response).ok()) else { return };
         attempt.flow.get_or_insert(flow);
         let to = attempt.destination(&dialog);
-        let ack = attempt.with_credentials(dialog.ack(attempt.identity.cseq), Method::Ack, cx).no_body();
+        let ack = attempt.ack(&dialog, cx);
         let ack_tx = cx.ids.client_tx();
         cx.out.push(Action::Ack { tx: ack_tx, peer: attempt.peer, draft: ack.clone(), to: to.clone() });
-        let bye = attempt.with_credentials(dialog.request(Method::Bye), Method::Bye, cx).no_body();
-        let tx = cx.ids.client_tx();
-        attempt.open.push(tx);
-        attempt.forks.push((dialog.remote_tag().to_owned(), ack_tx, ack, to.clone()));
-        cx.out.push(Action::Request { tx, leg: attempt.leg, peer: attempt.peer, draft: bye, to });
+        attempt.forks.push((dialog.remote_tag().to_owned(), ack_tx, ack, to));
+        attempt.bye(dialog, Vec::new(), cx);
     }
 
     fn on_refusal(&mut self, index: usize, code: u16, response: Message, cx: &mut Cx<'_>) {
         if matches!(code, 401 | 407) && self.answer_challenge(index, &response, cx) {
+            let is_last = self.is_last_target();
+            if let State::Calling { attempt, silent_until } = &mut self.state
+                && *attempt == index
+            {
+                *silent_until = Some(Attempt::silent_until(is_last, cx));
+            }
             return;
         }
         let current = matches!(self.state, State::Calling { attempt, .. } if attempt == index);
@@ -227,7 +216,7 @@ impl Call {
         }
     }
 
-    fn on_client_failed(&mut self, tx: ClientTx, lost: Lost, cx: &mut Cx<'_>) {
+    pub(super) fn on_client_failed(&mut self, tx: ClientTx, lost: Lost, cx: &mut Cx<'_>) {
         let current = match self.state {
             State::Calling { attempt, .. } => Some(attempt),
             State::Resolving | State::Answered { .. } | State::Over => None,
@@ -255,7 +244,7 @@ impl Call {
     }
 
     /// Nothing more will come of `tx`.
-    fn forget(&mut self, tx: ClientTx) {
+    pub(super) fn forget(&mut self, tx: ClientTx) {
         self.caller.open.retain(|&open| open != tx);
         for attempt in &mut self.attempts {
             attempt.open.retain(|&open| open != tx);
@@ -264,70 +253,14 @@ impl Call {
             }
         }
     }
-
-    /// Tells the caller that the callee was not reached, and ends the call.
-    pub(super) fn fail(&mut self, failure: Failure, cx: &mut Cx<'_>) {
-        if self.state == State::Over {
-            return;
-        }
-        let mut headers = match &failure.response {
-            Some(response) => self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx),
-            None => self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx),
-        };
-        if let Some(seconds) = failure.retry_after {
-            headers.push((b"Retry-After".to_vec(), seconds.to_string().into_bytes()));
-        }
-        self.caller.refuse(failure.code, &failure.phrase, &headers, cx);
-        self.finish(failure.ended_by, failure.code, failure.reason, cx);
-    }
-
-    fn on_media_silent(&mut self, side: Side, cx: &mut Cx<'_>) {
-        let State::Answered { attempt } = self.state else { return };
-        let peer = match side {
-            Side::Caller => self.caller.peer,
-            Side::Callee => self.attempts[attempt].peer,
-        };
-        let reason = format!("no audio came from {} for the silence time-out", cx.routes.peer(peer).name);
-        self.close_caller(Vec::new(), cx);
-        self.close_callee(attempt, &[], cx);
-        self.finish(EndedBy::Trunkline, 200, reason, cx);
-    }
-
-    /// Ends the call from our side.
-    fn hang_up(&mut self, reason: &'static str, code: u16, cx: &mut Cx<'_>) {
-        match self.state {
-            State::Over => {}
-            State::Resolving => self.fail(Failure::ours(code, reason), cx),
-            State::Calling { attempt, .. } => {
-                self.abandon(attempt, None, cx);
-                self.fail(Failure::ours(code, reason), cx);
-            }
-            State::Answered { attempt } => {
-                self.close_caller(Vec::new(), cx);
-                self.close_callee(attempt, &[], cx);
-                self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
-            }
-        }
-    }
-
-    /// Begins a call from an admitted INVITE: 100 at once, then the first target.
-    ///
-    /// # Errors
-    ///
-    /// Names the header that no dialog can be formed with; nothing was sent.
-    pub fn start(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
-        let mut call = Self::new(id, offered, offer, cx)?;
-        call.caller.trying(cx);
-        cx.out.push(Action::Show(call.view()));
-        call.next_target(cx);
-        Ok(call)
-    }
 }
 
 /// How one of our requests was lost.
 #[derive(Clone, Copy)]
-enum Lost {
+pub(super) enum Lost {
+    /// No final response came.
     TimedOut,
+    /// It never left, or its connection broke.
     Transport,
 }
 
@@ -342,10 +275,3 @@ pub(super) fn leg_media(audio: &Audio, audio_payload_type: u8, dtmf_payload_type
         receives: matches!(audio.direction, Flowing::SendRecv | Flowing::RecvOnly),
     }
 }
-
-fn phrase(response: &Message) -> String {
-    String::from_utf8_lossy(response.reason()).into_owned()
-}
-
-/// More 2xx of one INVITE than this are not answered: no fork is that wide.
-const MAX_FORKS: usize = 16;

@@ -1,0 +1,324 @@
+//! How a request of ours finds its way: look-ups, the next hop inside a dialog, and TCP for what is too large for UDP.
+//!
+//! Inside a dialog the remote target decides (RFC 3261 §12.2.1.1), but what it says is often not where the peer can be
+//! reached: see [`in_dialog`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::call::{Destination, Hop, Input};
+use crate::id::{CallId, ClientTx, PeerId};
+use crate::sip::build::Draft;
+use crate::sip::flow::{ConnectionId, Flow, Transport};
+use crate::sip::nat::is_private;
+use crate::sip::transaction::Owner;
+use crate::sip::uri::Uri;
+use crate::transport::resolve::{self, Target, Targets};
+
+use super::bridge::{Bridge, Client};
+use super::world::World;
+
+/// A look-up that was finished elsewhere, and what waits for it.
+pub struct Resolved {
+    /// What waits for it.
+    pub waiting: Waiting,
+    /// Its addresses; `None` when it has none.
+    pub targets: Option<Targets>,
+}
+
+/// What a look-up is for; opaque to whoever looks up.
+pub struct Waiting(For);
+
+enum For {
+    /// A call wants the addresses of its next target.
+    Targets(CallId),
+    /// A request inside a dialog, whose next hop is a name.
+    Request { call: CallId, tx: ClientTx, peer: PeerId, draft: Draft, flow: Flow },
+    /// The same for an ACK.
+    Ack { tx: ClientTx, draft: Draft, flow: Flow },
+}
+
+/// A large request that tries TCP first, and how it goes when that fails.
+pub(super) struct LargeRequest {
+    draft: Draft,
+    hop: Hop,
+}
+
+/// Targets that took no TCP: large requests go there by UDP for a while.
+#[derive(Debug, Default)]
+pub(super) struct Unreachable {
+    until: HashMap<SocketAddr, Instant>,
+}
+
+impl Unreachable {
+    fn holds(&self, remote: SocketAddr, now: Instant) -> bool {
+        self.until.get(&remote).is_some_and(|&until| now < until)
+    }
+
+    fn note(&mut self, remote: SocketAddr, now: Instant) {
+        if self.until.len() < MOST_REMEMBERED {
+            self.until.insert(remote, now + REMEMBERED);
+        }
+    }
+
+    /// Drops what has lapsed.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.until.retain(|_, &mut until| now < until);
+    }
+}
+
+impl Waiting {
+    /// A call wants the addresses of its next target.
+    pub(super) fn for_targets(call: CallId) -> Self {
+        Self(For::Targets(call))
+    }
+}
+
+impl<W: World> Bridge<W> {
+    /// Sends a call's request, at once unless a name has to be looked up for it.
+    pub(super) fn send_request(
+        &mut self,
+        call: CallId,
+        tx: ClientTx,
+        peer: PeerId,
+        draft: Draft,
+        to: Destination,
+    ) {
+        match to {
+            Destination::Hop(hop) => self.request(call, tx, peer, draft, hop, None),
+            Destination::Dialog { uri, flow } => {
+                self.look_up(uri, Waiting(For::Request { call, tx, peer, draft, flow }));
+            }
+        }
+    }
+
+    /// The same for an ACK to a 2xx, which has no transaction.
+    pub(super) fn send_ack(&mut self, tx: ClientTx, draft: Draft, to: Destination) {
+        match to {
+            Destination::Hop(hop) => self.ack(tx, &draft, &hop, None),
+            Destination::Dialog { uri, flow } => self.look_up(uri, Waiting(For::Ack { tx, draft, flow })),
+        }
+    }
+
+    /// A message could not be sent: a large request falls back to UDP, any other is lost.
+    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
+        tracing::debug!(remote = %flow.remote, transport = flow.transport.via(), error, "message could not be sent");
+        let Some(client) = self.clients.get_mut(&tx) else { return };
+        if let Some(large) = client.large.take() {
+            self.no_tcp.note(flow.remote, self.now);
+            if let Some((udp, listener)) = self.udp_flow(&large.hop) {
+                let branch = self.ids.branch(tx);
+                let bytes = large.draft.with_via(Transport::Udp, &listener, &branch);
+                self.table.resend(tx, bytes, udp, self.now, &mut self.table_out);
+                return self.carry_out_table(None);
+            }
+        }
+        if let Some(client) = self.clients.get(&tx) {
+            let call = client.call;
+            self.inbox.push_back((call, Input::TransportFailed(tx)));
+            self.table.on_transport_failed(Owner::Client(tx), self.now, &mut self.table_out);
+            self.carry_out_table(None);
+        }
+    }
+
+    fn udp_flow(&mut self, hop: &Hop) -> Option<(Flow, String)> {
+        let local = self.world.local(Transport::Udp, hop.remote)?;
+        let flow = Flow {
+            transport: Transport::Udp,
+            listener: local.listener,
+            remote: hop.remote,
+            connection: None,
+        };
+        Some((flow, local.sent_by))
+    }
+
+    fn request(
+        &mut self,
+        call: CallId,
+        tx: ClientTx,
+        peer: PeerId,
+        draft: Draft,
+        hop: Hop,
+        connection: Option<ConnectionId>,
+    ) {
+        let tcp_for_large = self.calls.get(&call).is_some_and(|entry| entry.routes.peer(peer).tcp_for_large);
+        let by_tcp = hop.transport == Transport::Udp
+            && tcp_for_large
+            && draft.len() + VIA_LENGTH > LARGE
+            && !self.no_tcp.holds(hop.remote, self.now)
+            && self.world.local(Transport::Tcp, hop.remote).is_some();
+        let transport = if by_tcp { Transport::Tcp } else { hop.transport };
+        let Some(local) = self.world.local(transport, hop.remote) else {
+            self.inbox.push_back((call, Input::TransportFailed(tx)));
+            self.inbox.push_back((call, Input::ClientGone(tx)));
+            return;
+        };
+        let bytes = draft.with_via(transport, &local.sent_by, &self.ids.branch(tx));
+        let flow = Flow { transport, listener: local.listener, remote: hop.remote, connection };
+        let large = by_tcp.then(|| Box::new(LargeRequest { draft: draft.clone(), hop }));
+        self.clients.insert(tx, Client { call, large });
+        self.table.request(tx, draft.method(), bytes, flow, self.now, &mut self.table_out);
+        self.carry_out_table(None);
+    }
+
+    fn ack(&mut self, tx: ClientTx, draft: &Draft, hop: &Hop, connection: Option<ConnectionId>) {
+        let Some(local) = self.world.local(hop.transport, hop.remote) else { return };
+        let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));
+        let flow =
+            Flow { transport: hop.transport, listener: local.listener, remote: hop.remote, connection };
+        self.send(&flow, bytes, Owner::Nobody, None);
+    }
+
+    /// Looks `uri` up, off this thread when it is a name; the result comes back through [`Self::on_resolved`].
+    pub(super) fn look_up(&mut self, uri: Uri, waiting: Waiting) {
+        if let Some(targets) = resolve::literal(&uri) {
+            return self.on_resolved(Resolved { waiting, targets: targets.ok() });
+        }
+        self.world.look_up(uri, waiting);
+    }
+
+    /// Goes on with what waited for a look-up.
+    pub fn on_resolved(&mut self, resolved: Resolved) {
+        let Resolved { waiting, targets } = resolved;
+        match waiting.0 {
+            For::Targets(call) => {
+                let hops = targets.map(|targets| self.hops(&targets)).unwrap_or_default();
+                self.inbox.push_back((call, Input::Targets(hops)));
+                self.work();
+            }
+            For::Request { call, tx, peer, draft, flow } => {
+                let (hop, connection) = self.way_in_dialog(targets.as_ref(), flow);
+                self.request(call, tx, peer, draft, hop, connection);
+            }
+            For::Ack { tx, draft, flow } => {
+                let (hop, connection) = self.way_in_dialog(targets.as_ref(), flow);
+                self.ack(tx, &draft, &hop, connection);
+            }
+        }
+    }
+
+    fn hops(&mut self, targets: &Targets) -> Vec<Hop> {
+        let mut hops = Vec::with_capacity(targets.targets.len());
+        for &Target { transport, address: remote } in &targets.targets {
+            if let Some(local) = self.world.local(transport, remote) {
+                hops.push(Hop { remote, transport, sent_by: local.sent_by });
+            }
+        }
+        hops
+    }
+
+    fn way_in_dialog(&self, targets: Option<&Targets>, flow: Flow) -> (Hop, Option<ConnectionId>) {
+        let stands = flow.connection.is_some_and(|connection| self.world.stands(connection));
+        let (remote, transport, connection) = in_dialog(targets, flow, stands);
+        (Hop { remote, transport, sent_by: String::new() }, connection)
+    }
+}
+
+/// Where a request inside a dialog goes, and by which connection: `targets` is where its first Route or the remote
+/// target points, `flow` the path that the peer's messages came by, `stands` whether its connection is up.
+///
+/// - A target that the peer's own side of a NAT can't be reached by, or that cannot be looked up: back along the flow.
+/// - A URI at the address its messages come from that names no transport means the one it speaks, though
+///   RFC 3263 §4.1 has it be UDP: many user agents leave `transport=tcp` out of their Contact.
+/// - A standing connection to the same address is used (RFC 3261 §18), and to a private one too: a host with two networks
+///   writes the address of either. One that ended is not dialled again: its other end was a port of the moment; the
+///   target's is where the peer listens.
+fn in_dialog(
+    targets: Option<&Targets>,
+    flow: Flow,
+    stands: bool,
+) -> (SocketAddr, Transport, Option<ConnectionId>) {
+    let back = (flow.remote, flow.transport, flow.connection);
+    let Some(targets) = targets else { return back };
+    let is_same_host = |target: &&Target| target.address.ip() == flow.remote.ip();
+    let same_host = || targets.targets.iter().filter(is_same_host);
+    let same_way = same_host().find(|target| target.transport == flow.transport);
+    let same_host = same_way.or_else(|| same_host().next());
+    let Some(&Target { transport, address }) = same_host.or(targets.targets.first()) else { return back };
+    let ip = address.ip();
+    if ip.is_unspecified() || ip.is_multicast() || (is_private(ip) && !is_private(flow.remote.ip())) {
+        return back;
+    }
+    let may_be_same = same_host.is_some() || (stands && is_private(ip));
+    let transport = if may_be_same && !targets.is_named { flow.transport } else { transport };
+    if may_be_same && transport == flow.transport && stands {
+        return back;
+    }
+    (address, transport, None)
+}
+
+/// A request longer than this goes by TCP (RFC 3261 §18.1.1).
+const LARGE: usize = 1_300;
+/// How much our own Via adds to a request, at most.
+const VIA_LENGTH: usize = 100;
+/// How long TCP has to come up for a large request before it goes by UDP.
+pub(super) const TCP_FOR_LARGE: Duration = Duration::from_secs(1);
+/// How long a target that took no TCP gets large requests by UDP.
+const REMEMBERED: Duration = Duration::from_secs(600);
+/// Targets remembered at once; more are tried by TCP every time.
+const MOST_REMEMBERED: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::flow::ListenerId;
+
+    #[test]
+    fn a_request_in_a_dialog_goes_where_its_peer_can_be_reached() {
+        for (uri, from, stands, expected) in [
+            ("sip:192.0.2.1:5070", "udp 192.0.2.1:1024", false, "udp 192.0.2.1:5070"),
+            ("sip:192.0.2.9:5070", "udp 192.0.2.1:5060", false, "udp 192.0.2.9:5070"),
+            ("sip:10.0.0.1:5070", "udp 192.0.2.1:1024", false, "udp 192.0.2.1:1024"),
+            ("sip:10.0.0.1:5070", "udp 10.0.0.2:1024", false, "udp 10.0.0.1:5070"),
+            ("sip:192.0.2.1:5070", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
+            ("sip:192.0.2.1:5070;transport=tcp", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
+            ("sip:192.0.2.1:5070", "tcp 192.0.2.1:1024", false, "tcp 192.0.2.1:5070"),
+            ("sip:192.0.2.1:5070;transport=udp", "tcp 192.0.2.1:1024", true, "udp 192.0.2.1:5070"),
+            ("sip:192.0.2.9:5070", "tcp 192.0.2.1:1024", true, "udp 192.0.2.9:5070"),
+            ("sip:10.0.0.1:5070", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
+            ("sip:0.0.0.0:5070", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
+            ("sip:224.0.1.75", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
+            ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", true, "tcp 10.0.0.1:1024 #7"),
+            ("sip:10.0.0.9:5070;transport=tcp", "tcp 127.0.0.1:1024", true, "tcp 127.0.0.1:1024 #7"),
+            ("sip:10.0.0.9:5070;transport=udp", "tcp 10.0.0.1:1024", true, "udp 10.0.0.9:5070"),
+            ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", false, "udp 10.0.0.9:5070"),
+            ("tel:+14155550100", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
+        ] {
+            let targets = resolve::literal(&Uri::parse(uri.as_bytes()).unwrap()).unwrap().ok();
+
+            let (remote, transport, connection) = in_dialog(targets.as_ref(), flow(from), stands);
+
+            let by = connection.map(|id| format!(" #{}", id.0)).unwrap_or_default();
+            assert_eq!(format!("{} {remote}{by}", transport.param()), expected, "{uri} after {from}");
+        }
+    }
+
+    #[test]
+    fn of_several_targets_at_the_peers_host_the_one_by_its_own_transport_is_taken() {
+        let target = |transport, address: &str| Target { transport, address: address.parse().unwrap() };
+        let targets = Targets {
+            targets: vec![
+                target(Transport::Tcp, "192.0.2.9:5060"),
+                target(Transport::Tcp, "192.0.2.1:5060"),
+                target(Transport::Udp, "192.0.2.1:5080"),
+            ],
+            is_named: false,
+        };
+
+        let (remote, transport, _) = in_dialog(Some(&targets), flow("udp 192.0.2.1:1024"), false);
+
+        assert_eq!(format!("{} {remote}", transport.param()), "udp 192.0.2.1:5080");
+    }
+
+    fn flow(path: &str) -> Flow {
+        let (transport, remote) = path.split_once(' ').unwrap();
+        let is_tcp = transport == "tcp";
+        Flow {
+            transport: if is_tcp { Transport::Tcp } else { Transport::Udp },
+            listener: ListenerId(0),
+            remote: remote.parse().unwrap(),
+            connection: is_tcp.then_some(ConnectionId(7)),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the bridge acts on in virtual-time tests: it keeps what was sent and asked for, and gives out media ports.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use trunkline::call::record::{Record, View};
+use trunkline::id::{CallId, ClientTx};
+use trunkline::media::LegStats;
+use trunkline::rtp::leg::{LegMedia, Reserved, Side};
+use trunkline::server::{Waiting, World};
+use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
+use trunkline::sip::uri::Uri;
+use trunkline::transport::Local;
+
+use super::network::BRIDGE;
+
+/// The world of the bridge: what it sends and holds.
+#[derive(Default)]
+pub(crate) struct FakeWorld {
+    pub(super) sent: Vec<(Flow, Bytes)>,
+    pub(crate) ports: HashMap<CallId, u16>,
+    pub(crate) views: HashSet<CallId>,
+    pub(crate) records: Vec<Record>,
+    /// What the relay was last told of each side.
+    pub(crate) legs: HashMap<(CallId, Side), LegMedia>,
+    /// Sides that hold.
+    pub(crate) held: HashSet<(CallId, Side)>,
+    /// Packets that seem to have come from callers.
+    pub(crate) packets_from_caller: u64,
+    pub(crate) closed: Vec<ConnectionId>,
+    next_port: u16,
+    /// No media ports are left.
+    pub(crate) exhausted: bool,
+}
+
+impl World for FakeWorld {
+    fn local(&mut self, transport: Transport, _remote: SocketAddr) -> Option<Local> {
+        (transport == Transport::Udp).then(local)
+    }
+
+    fn local_of(&mut self, _flow: &Flow) -> Option<Local> {
+        Some(local())
+    }
+
+    fn send(&mut self, flow: &Flow, bytes: Bytes, _client: Option<ClientTx>, _timeout: Option<Duration>) {
+        self.sent.push((*flow, bytes));
+    }
+
+    fn recognise(&mut self, _connection: ConnectionId) {}
+
+    fn stands(&self, _connection: ConnectionId) -> bool {
+        true
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.closed.push(connection);
+    }
+
+    fn look_up(&mut self, uri: Uri, _waiting: Waiting) {
+        panic!("a name was to be looked up: {uri}");
+    }
+
+    fn reserve(&mut self, call: CallId, _caller: IpAddr, _callee: IpAddr) -> Result<Reserved, String> {
+        if self.exhausted {
+            return Err("media port range exhausted".into());
+        }
+        let port = 20_000 + self.next_port % 10_000;
+        self.next_port = self.next_port.wrapping_add(4);
+        self.ports.insert(call, port);
+        let at = |port| SocketAddr::from(([203, 0, 113, 10], port));
+        Ok(Reserved { caller: at(port), callee: at(port + 2) })
+    }
+
+    fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {
+        self.legs.insert((call, side), media);
+    }
+
+    fn clear_leg(&mut self, call: CallId, side: Side) {
+        self.legs.remove(&(call, side));
+    }
+
+    fn answered(&mut self, _call: CallId) {}
+
+    fn set_held(&mut self, call: CallId, side: Side, held: bool) {
+        if held {
+            self.held.insert((call, side));
+        } else {
+            self.held.remove(&(call, side));
+        }
+    }
+
+    fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
+        let caller = LegStats { packets_received: self.packets_from_caller, ..LegStats::default() };
+        Some([caller, LegStats::default()])
+    }
+
+    fn release(&mut self, call: CallId) {
+        self.ports.remove(&call);
+    }
+
+    fn show(&mut self, view: View) {
+        self.views.insert(view.id);
+    }
+
+    fn hide(&mut self, call: CallId) {
+        self.views.remove(&call);
+    }
+
+    fn record(&mut self, record: Record) {
+        self.records.push(record);
+    }
+}
+
+fn local() -> Local {
+    Local { listener: ListenerId(0), sent_by: BRIDGE.to_string(), ip: BRIDGE.ip() }
+}
