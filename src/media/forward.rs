@@ -11,7 +11,7 @@ use super::latch::{Latch, Seen, Sender};
 use crate::rtp::continuity::{Continuity, Mapped, Position};
 use crate::rtp::packet::{NotRtp, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
-use crate::rtp::stats::Reception;
+use crate::rtp::stats::{Arrival, Reception};
 
 /// One leg's stream, both ways.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ pub fn forward(
     from: &mut Leg,
     to: &mut Leg,
 ) -> Verdict {
+    let bytes = datagram.len();
     let mut packet = match Packet::parse(datagram) {
         Ok(packet) => packet,
         Err(what) => return Verdict::Drop(what.into()),
@@ -109,9 +110,9 @@ pub fn forward(
     from.heard = Some(now);
     let relayed = if peer.sends { kind.ok_or(Reason::UnknownPayload) } else { Err(Reason::Muted) };
     let verdict = to.place(&mut packet, position, relayed, now);
-    if verdict != Verdict::Drop(Reason::Duplicate) {
-        let audio_timestamp = (kind == Some(Kind::Audio)).then_some(position.timestamp);
-        from.reception.on_packet(position.ssrc, position.sequence, audio_timestamp, now);
+    from.reception.on_packet(Arrival { position, is_audio: kind == Some(Kind::Audio), bytes, at: now });
+    if verdict == Verdict::Drop(Reason::Late) {
+        from.reception.on_late();
     }
     verdict
 }
