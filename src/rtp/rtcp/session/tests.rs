@@ -99,12 +99,19 @@ fn the_delay_since_a_sender_report_is_told_only_of_its_own_source_and_until_it_l
     pair.sessions[1].on_datagram(&from_the_source, pair.now).unwrap();
     let heard = blocks_of(&pair.written_by_after(1, ms(7_000)))[0];
     pair.speak(1, |_| true);
+    let mut from_another = from_the_source.clone();
+    from_another[7] ^= 1;
+    pair.sessions[1].on_datagram(&from_another, pair.now).unwrap();
+    let of_another = blocks_of(&pair.written_by_after(1, ms(7_000)))[0];
+    pair.sessions[1].on_datagram(&from_the_source, pair.now).unwrap();
+    pair.speak(1, |_| true);
     let bye = [0x81, 203, 0, 1, 0, 0, 0, SSRCS[0] as u8];
     pair.sessions[1].on_datagram(&bye, pair.now).unwrap();
     let left = blocks_of(&pair.written_by_after(1, ms(7_000)))[0];
 
     assert_eq!(heard.delay, 7 << 16);
     assert_ne!(heard.last_report, 0);
+    assert_eq!((of_another.last_report, of_another.delay), (0, 0));
     assert_eq!((left.last_report, left.delay), (0, 0));
 }
 
@@ -150,7 +157,8 @@ fn a_round_trip_that_can_not_be_is_not_believed_and_the_last_good_one_stays() {
 fn blocks_about_others_and_what_is_no_report_change_nothing() {
     let mut pair = Pair::new();
     pair.speak(10, |_| true);
-    let about_another = pair.written_by_after(0, ms(7_000));
+    let mut about_another = pair.written_by_after(1, ms(7_000));
+    about_another[11] ^= 1;
 
     pair.sessions[0].on_datagram(&about_another, pair.now).unwrap();
     let refused = pair.sessions[0].on_datagram(&[0x81, 201, 0, 7, 0], pair.now);
