@@ -14,6 +14,7 @@ pub use super::reason::Reason;
 use crate::rtp::continuity::Position;
 use crate::rtp::packet::Packet;
 use crate::rtp::payload::Kind;
+use crate::rtp::stats::Arrival;
 
 /// What to do with a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,11 +62,12 @@ pub fn forward(
         from.spoke = Some(now);
     }
     let relayed = if peer.sends { kind.ok_or(Reason::UnknownPayload) } else { Err(Reason::Muted) };
+    let arrival = Arrival { position, is_audio: kind == Some(Kind::Audio), bytes: packet.length(), at: now };
     let mut incoming = Incoming { packet, position, law: peer.law };
     let taken = to.take(&mut incoming, relayed, now);
-    if taken != Err(Reason::Duplicate) {
-        let audio_timestamp = (kind == Some(Kind::Audio)).then_some(position.timestamp);
-        from.reception.on_packet(position.ssrc, position.sequence, audio_timestamp, now);
+    from.reception.on_packet(arrival);
+    if taken == Err(Reason::Late) {
+        from.reception.on_late();
     }
     taken.map_or_else(Verdict::Drop, Verdict::Send)
 }

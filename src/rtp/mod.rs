@@ -7,6 +7,7 @@ pub mod continuity;
 pub mod filler;
 pub mod g711;
 pub mod leg;
+pub mod mos;
 pub mod packet;
 pub mod payload;
 pub mod repacketise;
