@@ -52,7 +52,7 @@ fn path(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, template: &[u8], l
 fn leg(address: SocketAddr, law: Law) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let latch = Latch::new(Signalled::new(address, true));
-    let payload_types = PayloadTypes { audio: 0, event: Some(EVENT) };
+    let payload_types = PayloadTypes { audio: 0, event: Some(EVENT), our_event: None };
     leg.peer = Some(Peer { latch, payload_types, law, sends: true, receives: true });
     leg
 }

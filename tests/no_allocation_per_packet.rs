@@ -81,7 +81,7 @@ fn leg(address: &str) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let address: std::net::SocketAddr = address.parse().unwrap();
     let latch = Latch::new(Signalled::new(address, true));
-    let payload_types = PayloadTypes { audio: 0, event: Some(101) };
+    let payload_types = PayloadTypes { audio: 0, event: Some(101), our_event: None };
     leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, sends: true, receives: true });
     leg
 }

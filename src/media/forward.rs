@@ -65,7 +65,11 @@ pub fn forward(
     let arrival = Arrival { position, is_audio: kind == Some(Kind::Audio), bytes: packet.length(), at: now };
     let mut incoming = Incoming { packet, position, law: peer.law };
     let taken = to.take(&mut incoming, relayed, now);
-    from.reception.on_packet(arrival);
+    if kind == Some(Kind::Event) && to.outbound.is_aside(position.ssrc) {
+        from.reception.on_aside(arrival);
+    } else {
+        from.reception.on_packet(arrival);
+    }
     if taken == Err(Reason::Late) {
         from.reception.on_late();
     }

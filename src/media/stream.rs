@@ -112,7 +112,11 @@ impl Stream {
     pub(crate) fn describe(&mut self, side: Side, signalled: Signalled, media: &LegMedia, at: Instant) {
         let answered = self.answered;
         let half = self.side(side);
-        let payload_types = PayloadTypes { audio: media.audio_payload_type, event: media.dtmf_payload_type };
+        let payload_types = PayloadTypes {
+            audio: media.audio_payload_type,
+            event: media.dtmf_payload_type,
+            our_event: media.our_dtmf_payload_type,
+        };
         let LegMedia { sends, receives, law, fill_ms, .. } = *media;
         let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
         if resumed || half.signalled != Some(signalled) {

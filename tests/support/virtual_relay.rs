@@ -67,7 +67,7 @@ impl Relay {
             let mut leg = Leg::new(Position { ssrc: number, sequence: 65_500, timestamp: 0xFFFF_F000 });
             let address = address(number as usize - 1);
             let latch = Latch::new(Signalled::new(address, true));
-            let payload_types = PayloadTypes { audio: law.payload_type(), event: Some(101) };
+            let payload_types = PayloadTypes { audio: law.payload_type(), event: Some(101), our_event: None };
             leg.peer = Some(Peer { latch, payload_types, law, sends: true, receives: true });
             leg.filler = Filler::new(fill_ms);
             leg
