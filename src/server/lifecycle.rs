@@ -28,7 +28,7 @@ pub enum RunError {
     Listen(io::Error),
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
-    Media(io::Error),
+    Media(crate::media::StartError),
     /// The HTTP server cannot be started.
     #[error(transparent)]
     Http(#[from] crate::api::StartError),
