@@ -367,19 +367,23 @@ impl Worker {
         let (from, to) = stream.split(side);
         let mut sooner = false;
         for place in 0..received {
+            if self.batch.room() < MOST_MADE {
+                self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
+            }
             let verdict = match self.batch.datagram(place) {
-                Some((datagram, _)) => {
+                Some((datagram, mut made)) => {
                     let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
                     if at < opened {
                         Verdict::Drop(Reason::Pooled)
                     } else {
-                        forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg)
+                        forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg, &mut made)
                     }
                 }
                 None => Verdict::Drop(Reason::TooLong),
             };
             match verdict {
                 Verdict::Send(length) => self.batch.keep(place, length),
+                Verdict::Recut => {}
                 Verdict::Drop(reason) => {
                     sooner |= reason == Reason::ComfortNoise;
                     self.totals.add_dropped(reason, 1);
@@ -387,9 +391,7 @@ impl Worker {
             }
         }
         from.counters.publish_received(&from.leg, received);
-        let sent = flush(&mut self.batch, to, &self.sockets);
-        self.totals.add_relayed(sent.sent);
-        self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
         if sooner && let Some(due) = to.leg.filler.next_deadline() {
             self.wheel.arm(entry(id, other(side)), due);
         }
@@ -443,8 +445,7 @@ impl Worker {
         let sent = flush(&mut self.batch, stream.side(side), &self.sockets);
         let half = stream.side(side);
         half.counters.publish_filled(half.leg.filled);
-        self.totals.add_made(sent.sent);
-        self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        self.totals.add_made(sent);
         let due = next.map_or(now + LOOK, |next| next.min(now + LOOK)).max(now + SOONEST);
         self.wheel.arm(entry(id, side), due);
     }
@@ -524,6 +525,8 @@ fn entry(id: StreamId, side: Side) -> u32 {
 const LOOK: Duration = Duration::from_millis(200);
 /// A side is never looked at twice in a millisecond.
 const SOONEST: Duration = Duration::from_millis(1);
+/// Packets that one datagram can become: 200 ms in pieces of 10.
+const MOST_MADE: usize = 20;
 const AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Datagrams asked of a socket that did not fill a batch last time.
 const FEW: u8 = 2;
