@@ -4,6 +4,7 @@
 //! times are arguments.
 
 pub mod continuity;
+pub mod dtmf;
 pub mod filler;
 pub mod g711;
 pub mod leg;
