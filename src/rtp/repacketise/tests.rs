@@ -195,7 +195,7 @@ proptest! {
         ptime_ms in any::<u8>(),
         packets in proptest::collection::vec((any::<u32>(), 0_u16..2_000, 0..4_u16, 0..6_u8), 0..200),
     ) {
-        let mut repacketiser = Repacketiser::new(Shape { ptime_ms: ptime_ms, from: Law::A, to: Law::Mu });
+        let mut repacketiser = Repacketiser::new(Shape { ptime_ms, from: Law::A, to: Law::Mu });
         let (mut sequence, mut timestamp, mut arrived, mut left) = (0_u16, 0_u32, 0, 0);
         for (jump, octets, forward, kind) in packets {
             sequence = sequence.wrapping_add(forward).wrapping_sub(1);
@@ -238,7 +238,7 @@ struct Cutter {
 
 impl Cutter {
     fn new(ptime_ms: u8) -> Self {
-        Self { repacketiser: Repacketiser::new(Shape { ptime_ms: ptime_ms, from: Law::A, to: Law::A }) }
+        Self { repacketiser: Repacketiser::new(Shape { ptime_ms, from: Law::A, to: Law::A }) }
     }
 
     /// The frames that come of packet `n`, where all hold as many `ticks`.
