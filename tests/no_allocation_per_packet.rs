@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rtp_rs::{RtpPacketBuilder, Seq};
 use trunkline::id::CallId;
 use trunkline::id::srtp::{MasterKey, Suite};
-use trunkline::media::forward::{Leg, Peer, Verdict, forward};
+use trunkline::media::forward::{Leg, Outbox, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::media::{Config, Engine, LegMedia, Side};
 use trunkline::rtp::continuity::Position;
@@ -44,7 +44,7 @@ fn allocations_of_the_pure_path() -> u64 {
     for sequence in 0..PACKETS {
         number(&mut datagram, sequence);
         let now = start + Duration::from_millis(20 * u64::from(sequence));
-        let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee);
+        let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee, &mut Never);
         assert_eq!(verdict, Verdict::Send(172));
     }
 
@@ -97,12 +97,21 @@ fn allocations_of_a_media_thread() -> u64 {
     ALLOCATIONS.load(Ordering::SeqCst) - before
 }
 
+/// For packets that all fit the buffers they came in.
+struct Never;
+
+impl Outbox for Never {
+    fn put(&mut self, _write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        false
+    }
+}
+
 fn leg(address: &str) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let address: std::net::SocketAddr = address.parse().unwrap();
     let latch = Latch::new(Signalled::new(address, true));
-    let payload_types = PayloadTypes { audio: 0, event: Some(101) };
-    leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, sends: true, receives: true });
+    let payload_types = PayloadTypes { audio: 0, event: Some(101), our_event: None };
+    leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, ptime_ms: 20, sends: true, receives: true });
     leg
 }
 

@@ -112,8 +112,12 @@ impl Stream {
     pub(crate) fn describe(&mut self, side: Side, signalled: Signalled, media: &LegMedia, at: Instant) {
         let answered = self.answered;
         let half = self.side(side);
-        let payload_types = PayloadTypes { audio: media.audio_payload_type, event: media.dtmf_payload_type };
-        let LegMedia { sends, receives, law, fill_ms, .. } = *media;
+        let payload_types = PayloadTypes {
+            audio: media.audio_payload_type,
+            event: media.dtmf_payload_type,
+            our_event: media.our_dtmf_payload_type,
+        };
+        let LegMedia { sends, receives, law, ptime_ms, fill_ms, .. } = *media;
         let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
         if resumed || half.signalled != Some(signalled) {
             half.watched_since = Some(at);
@@ -124,13 +128,14 @@ impl Stream {
         }
         if let Some(peer) = &mut half.leg.peer {
             peer.latch.on_description(signalled, at);
-            (peer.payload_types, peer.law, peer.sends, peer.receives) = (payload_types, law, sends, receives);
+            (peer.payload_types, peer.law, peer.ptime_ms) = (payload_types, law, ptime_ms);
+            (peer.sends, peer.receives) = (sends, receives);
         } else {
             let mut latch = Latch::new(signalled);
             if answered.is_some() {
                 latch.on_answer(at);
             }
-            half.leg.peer = Some(Peer { latch, payload_types, law, sends, receives });
+            half.leg.peer = Some(Peer { latch, payload_types, law, ptime_ms, sends, receives });
         }
     }
 
