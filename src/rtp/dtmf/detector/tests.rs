@@ -159,7 +159,7 @@ fn tones_of_the_network_are_no_digits() {
 }
 
 #[test]
-fn a_digit_with_second_harmonics_10_db_below_is_a_voice() {
+fn a_digit_with_second_harmonics_6_db_below_is_a_voice() {
     for key in KEYS.chars() {
         let [low, high] = frequencies(key);
         let sound: Vec<f64> = (0..1_600)
