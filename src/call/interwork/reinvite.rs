@@ -132,6 +132,7 @@ impl Call {
     /// Takes a new offer of `leg` over, if it keeps the agreed codec; returns our answer.
     fn apply_offer(&mut self, leg: LegId, offer: &Session, cx: &mut Cx<'_>) -> Result<Bytes, Refused> {
         let audio = negotiate::offered(offer)?;
+        let peer = self.peer(leg).ok_or(Refused::NoOffer)?;
         let (local, agreed) = if leg == LegId::CALLER {
             (self.caller.local.as_mut(), self.caller.agreed)
         } else {
@@ -145,7 +146,8 @@ impl Call {
         let sdp = local.answer(offer, codec, audio.dtmf, negotiate::mirrored(audio.direction));
         let held = audio.direction != Direction::SendRecv;
         let side = Self::side(leg);
-        cx.out.push(Action::SetLeg(side, leg_media(audio, codec.payload_type, audio.dtmf)));
+        let peer = cx.routes.peer(peer);
+        cx.out.push(Action::SetLeg(side, leg_media(audio, codec.payload_type, audio.dtmf, peer)));
         cx.out.push(Action::SetHeld(side, held));
         Ok(sdp)
     }
