@@ -6,10 +6,9 @@
 use bytes::Bytes;
 
 use crate::id::ClientTx;
-use crate::routing::Peer;
-use crate::rtp::leg::{LegMedia, Side};
+use crate::rtp::leg::Side;
 use crate::sdp::negotiate::{self, Accepted};
-use crate::sdp::session::{Audio, Direction as Flowing};
+use crate::sdp::session::Direction as Flowing;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::message::Message;
@@ -17,6 +16,7 @@ use crate::sip::message::Message;
 use super::attempt::{Attempt, MAX_FORKS, Progress};
 use super::contract::{Action, Cx};
 use super::failure::Failure;
+use super::leg_media::leg_media;
 use super::{Call, State, audio};
 
 impl Call {
@@ -100,7 +100,7 @@ impl Call {
         let offer = audio(&caller.offer).ok_or("the caller's offer has no audio")?;
         let codec = negotiate::matching(offer, accepted.codec).map_err(|error| error.to_string())?;
         let peer = cx.routes.peer(self.plan.callee);
-        let callee = leg_media(&accepted.audio, accepted.codec.payload_type, accepted.dtmf, peer);
+        let callee = leg_media(&accepted.audio, accepted.codec, accepted.dtmf, peer);
         if self.answered_ms.is_some() {
             cx.out.push(Action::SetLeg(Side::Callee, callee));
             return Ok(Bytes::new());
@@ -108,10 +108,8 @@ impl Call {
         let local = caller.local.as_mut().ok_or("no media ports")?;
         let sdp = local.answer(&caller.offer, codec, offer.dtmf, negotiate::mirrored(offer.direction));
         caller.agreed = Some((codec, offer.dtmf));
-        cx.out.push(Action::SetLeg(
-            Side::Caller,
-            leg_media(offer, codec.payload_type, offer.dtmf, cx.routes.peer(caller.peer)),
-        ));
+        let here = leg_media(offer, codec, offer.dtmf, cx.routes.peer(caller.peer));
+        cx.out.push(Action::SetLeg(Side::Caller, here));
         cx.out.push(Action::SetLeg(Side::Callee, callee));
         Ok(sdp)
     }
@@ -275,21 +273,4 @@ pub(super) enum Lost {
     TimedOut,
     /// It never left, or its connection broke.
     Transport,
-}
-
-/// What the relay is told of a leg whose SDP says `audio`.
-pub(super) fn leg_media(
-    audio: &Audio,
-    audio_payload_type: u8,
-    dtmf_payload_type: Option<u8>,
-    peer: &Peer,
-) -> LegMedia {
-    LegMedia {
-        dead_after_s: peer.agent_silence_s,
-        remote_rtcp: audio.rtcp,
-        dtmf_payload_type,
-        sends: matches!(audio.direction, Flowing::SendRecv | Flowing::SendOnly),
-        receives: matches!(audio.direction, Flowing::SendRecv | Flowing::RecvOnly),
-        ..LegMedia::new(audio.rtp, audio_payload_type)
-    }
 }

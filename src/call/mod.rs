@@ -27,6 +27,7 @@ mod goodbye;
 mod hints;
 mod in_dialog;
 pub mod interwork;
+mod leg_media;
 mod reason;
 pub mod record;
 mod timers;

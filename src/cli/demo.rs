@@ -14,7 +14,9 @@ use crate::api;
 use crate::config::Config;
 use crate::config::reader::Secret;
 use crate::media;
-use crate::routing::config::{CalledNumber, CallerId, ForeignCaller, PeerConfig, RetellConfig, TrunkConfig};
+use crate::routing::config::{
+    CalledNumber, CallerId, ForeignCaller, PeerConfig, PeerMedia, RetellConfig, TrunkConfig,
+};
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
 use crate::sip::flow::Transport;
@@ -140,6 +142,7 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
 
 fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
     PeerConfig {
+        media: PeerMedia::default(),
         max_calls: 0,
         calls_per_second: 0,
         queue_s: 5,

@@ -100,9 +100,9 @@ fn refuse(file: &Path, used: &str, problems: &[Problem]) -> ExitCode {
 
 /// `1 mistake, 2 warnings`.
 fn summary(problems: &[Problem]) -> String {
-    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let counted = |count, word| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let (mistakes, warnings) = (count(Severity::Mistake), count(Severity::Warning));
+    let mistakes = problems.iter().filter(|problem| problem.severity == Severity::Mistake).count();
+    let warnings = problems.len() - mistakes;
     format!("{}, {}", counted(mistakes, "mistake"), counted(warnings, "warning"))
 }
 

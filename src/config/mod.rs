@@ -2,11 +2,12 @@
 //!
 //! This module stands above all parts; [`reader`] inside it is a leaf below them, which they use to read
 //! themselves. The order is: read the file, lay the environment over it, fill in what depends on other keys,
-//! check, and only then put the default peers first, because until then a peer's index is its place in the
+//! check, ask this machine, and only then put the default peers first, because until then a peer's index is its place in the
 //! file.
 
 mod across;
 mod environment;
+mod machine;
 pub mod reader;
 mod restart;
 
@@ -77,6 +78,7 @@ pub fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, Vec
     review.report_unknown_keys();
     config.complete(&mut review);
     config.check(&mut review);
+    machine::check(&config, file.parent().unwrap_or(Path::new("")), &mut review);
     config.routing.make_default(overrides.retell, overrides.trunk);
 
     let problems = notes.into_problems();

@@ -72,6 +72,8 @@ pub struct Peer {
     pub force_rport: bool,
     /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
+    /// How media goes to and from it.
+    pub media: config::PeerMedia,
     /// How many calls it may have.
     pub limit: limits::Limit,
     /// A `[[retell]]` whose address alone is proof.
@@ -103,7 +105,7 @@ pub struct Routes {
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum CompileError {
     /// The password of a peer cannot be had.
-    #[error("{peer}: {error}; set it, or take the key out")]
+    #[error("password of `{peer}`: {error}; provide it, or take the key out")]
     Secret {
         /// The peer's name.
         peer: String,
@@ -208,6 +210,7 @@ impl Source<'_> {
             },
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
+            media: config.media,
             limit: limits::Limit {
                 calls: (config.max_calls > 0).then_some(config.max_calls),
                 rate: (config.calls_per_second > 0).then_some(config.calls_per_second),

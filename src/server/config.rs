@@ -92,8 +92,10 @@ pub fn parse_level(text: &str) -> Result<String, Mistake> {
     let words: Vec<_> = text.split(',').map(|word| level_name(word.trim())).collect();
     for word in &words {
         if !word.contains(['=', '[']) && !LEVELS.contains(&word.to_lowercase().as_str()) {
-            let meant = nearest(word, LEVELS).unwrap_or_default();
-            let instead = format!("write one of {} (the nearest is \"{meant}\")", LEVELS.join(", "));
+            let instead = match nearest(word, LEVELS) {
+                Some(meant) => format!("write \"{meant}\""),
+                None => format!("write one of {}", LEVELS.join(", ")),
+            };
             return Err(Mistake::new(format!("\"{word}\" is no log level"), instead));
         }
     }

@@ -4,6 +4,7 @@
 //! progress have `drain_s` to finish, then both legs get BYE.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::config::{Loaded, process_environment};
 
 use crate::media::raise_file_limit;
+use crate::net;
 
 use super::bridge::Bridge;
 use super::running::{Assembled, assemble};
@@ -24,8 +26,16 @@ use super::world::World;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A listener cannot be opened.
-    #[error("[sip].listen: {0}")]
+    #[error("[sip].listen: {0}; {remedy}", remedy = net::remedy(.0))]
     Listen(io::Error),
+    /// An address for media is not to be had, whatever its port.
+    #[error("[media].listen: {address}: {error}; {remedy}", remedy = net::remedy(error))]
+    MediaAddress {
+        /// The configured address.
+        address: IpAddr,
+        /// The operating system's reason.
+        error: io::Error,
+    },
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
     Media(io::Error),
@@ -57,7 +67,7 @@ pub enum RunError {
 pub fn run(loaded: Loaded, file: PathBuf) -> Result<(), RunError> {
     telemetry::start_logs(&loaded.config.log)?;
     for warning in &loaded.warnings {
-        tracing::warn!(%warning, "configuration");
+        tracing::warn!("{}", warning.unmarked());
     }
     for line in &loaded.overrides {
         tracing::info!("{line}");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::reader::Severity;
 use crate::config::{self, needs_restart};
 use crate::routing::Routes;
 
@@ -15,7 +16,7 @@ impl Server {
         let loaded = match config::load(&source.file, &source.environment) {
             Ok(loaded) => loaded,
             Err(problems) => {
-                for problem in &problems {
+                for problem in problems.iter().filter(|problem| problem.severity == Severity::Mistake) {
                     tracing::error!(%problem, "reload refused");
                 }
                 return tracing::error!("reload refused: the running configuration stays");
@@ -30,7 +31,7 @@ impl Server {
         match Routes::compile(&loaded.config.routing, &reveal) {
             Ok(routes) => {
                 for warning in &loaded.warnings {
-                    tracing::warn!(%warning, "configuration");
+                    tracing::warn!("{}", warning.unmarked());
                 }
                 self.bridge.replace_routes(Arc::new(routes));
                 self.bridge.limit(loaded.config.server.limit());

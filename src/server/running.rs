@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::id::Ids;
 use crate::media::Engine;
+use crate::net;
 use crate::routing::Routes;
 use crate::sip::flow::Transport;
 use crate::store::Records;
@@ -46,14 +47,13 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
+    for &address in &config.media.listen {
+        net::may_bind((address, 0).into()).map_err(|error| RunError::MediaAddress { address, error })?;
+    }
     let media = Arc::new(MediaEvents::default());
     let events = Arc::clone(&media);
-    let mut media_config = config.media.clone();
-    if media_config.advertise.is_empty() {
-        media_config.advertise.clone_from(&config.sip.advertise);
-    }
     let engine =
-        Engine::start(&media_config, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
+        Engine::start(&config.media, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
     let capacity = engine.capacity();
     if capacity.bounded_by_files() {
         tracing::warn!("{capacity}");
@@ -111,6 +111,8 @@ pub struct Running {
 }
 
 /// Starts a bridge inside this process; it logs and counts like `serve`.
+///
+/// `config` is complete, as [`crate::config::load`] returns it: what depends on other keys is filled in.
 ///
 /// # Errors
 ///

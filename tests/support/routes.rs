@@ -7,8 +7,8 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, RetellConfig,
-    RuleConfig, Toward, TrunkConfig,
+    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
+    RetellConfig, RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -103,6 +103,7 @@ pub(crate) fn message(start: &str, from: &str, lines: &[&str]) -> Message {
 
 fn peer(name: &str, allow: &[&str]) -> PeerConfig {
     PeerConfig {
+        media: PeerMedia::default(),
         max_calls: 0,
         calls_per_second: 0,
         queue_s: 5,

@@ -8,11 +8,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::call::admit::{Refused, offer_of};
-use crate::call::callee::leg_media;
 use crate::call::caller::{ALLOW, Progress, SDP, contact};
 use crate::call::contract::{Action, Cx};
 use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
+use crate::call::leg_media::leg_media;
 use crate::call::{Call, State};
 use crate::id::{LegId, ServerTx};
 use crate::sdp::negotiate;
@@ -132,7 +132,6 @@ impl Call {
     /// Takes a new offer of `leg` over, if it keeps the agreed codec; returns our answer.
     fn apply_offer(&mut self, leg: LegId, offer: &Session, cx: &mut Cx<'_>) -> Result<Bytes, Refused> {
         let audio = negotiate::offered(offer)?;
-        let peer = self.peer(leg).ok_or(Refused::NoOffer)?;
         let (local, agreed) = if leg == LegId::CALLER {
             (self.caller.local.as_mut(), self.caller.agreed)
         } else {
@@ -146,8 +145,8 @@ impl Call {
         let sdp = local.answer(offer, codec, audio.dtmf, negotiate::mirrored(audio.direction));
         let held = audio.direction != Direction::SendRecv;
         let side = Self::side(leg);
-        let peer = cx.routes.peer(peer);
-        cx.out.push(Action::SetLeg(side, leg_media(audio, codec.payload_type, audio.dtmf, peer)));
+        let peer = if leg == LegId::CALLER { self.caller.peer } else { self.plan.callee };
+        cx.out.push(Action::SetLeg(side, leg_media(audio, codec, audio.dtmf, cx.routes.peer(peer))));
         cx.out.push(Action::SetHeld(side, held));
         Ok(sdp)
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
+use super::duplicate;
 use super::problem::{Mistake, Problem};
 
 /// The parsed file and what surrounds it.
@@ -31,13 +32,16 @@ impl<'a> Tree<'a> {
         match Document::parse(text.clone()) {
             Ok(document) => Ok(Self { file: name, folder, document, variable }),
             Err(error) => {
-                let place = line_and_column(&text, error.span().map_or(0, |span| span.start));
-                let what = format!("this is not TOML: {}", error.message());
-                Err(Problem::at(
-                    name,
-                    place,
-                    Mistake::new(what, "see https://toml.io for how TOML is written"),
-                ))
+                let span = error.span().unwrap_or_default();
+                let place = line_and_column(&text, span.start);
+                let mistake = match error.message() {
+                    "duplicate key" => duplicate::mistake(&text, span),
+                    message => Mistake::new(
+                        format!("this is not TOML: {message}"),
+                        "see https://toml.io for how TOML is written",
+                    ),
+                };
+                Err(Problem::at(name, place, mistake))
             }
         }
     }
@@ -118,6 +122,15 @@ impl KeyPath {
             Some(Step::Key(key)) => key,
             _ => "",
         }
+    }
+
+    /// The place of the last element on the way, counted from 1.
+    #[must_use]
+    pub fn ordinal(&self) -> Option<usize> {
+        self.0.iter().rev().find_map(|step| match step {
+            Step::Index(index) => Some(index + 1),
+            Step::Key(_) => None,
+        })
     }
 
     /// Whether this path is `other` or leads into it.

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
 use super::fallback::{FallbackConfig, parse_fallback};
+use super::media::PeerMedia;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -40,6 +41,8 @@ pub struct PeerConfig {
     pub tcp_for_large: bool,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
+    /// Keys `fill_ms` and `rtp`.
+    pub media: PeerMedia,
     /// Calls at once, in both directions; 0 is no limit, which is the default.
     pub max_calls: u32,
     /// Calls toward it that begin in a second, evenly spread; 0 is no limit, which is the default.
@@ -121,7 +124,6 @@ impl PeerConfig {
     fn read(table: &mut Reader<'_>, defaults: Defaults) -> Self {
         table.require("name", "add name = \"…\", which rules and records use");
         table.require("uri", "add uri = \"sip:…\", where calls to this peer go");
-        table.not_yet("fill_ms");
         Self {
             name: table.parsed("name", parse_name).unwrap_or_default(),
             uris: table.one_or_list("uri", parse_uri).unwrap_or_default(),
@@ -134,9 +136,19 @@ impl PeerConfig {
             force_rport: table.flag("force_rport", defaults.force_rport),
             tcp_for_large: table.flag("tcp_for_large", true),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
+            media: PeerMedia::read(table),
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),
+        }
+    }
+
+    /// How messages call the peer at `here`: by its name, or by its place among its kind where it has none.
+    pub(super) fn label(&self, here: &KeyPath) -> String {
+        let kind = if here.last() == "retell" { "[[retell]]" } else { "trunk" };
+        match self.name.as_str() {
+            "" => format!("{kind} {}", here.ordinal().unwrap_or_default()),
+            name => format!("{kind} `{name}`"),
         }
     }
 
@@ -164,8 +176,8 @@ impl PeerConfig {
 impl TrunkConfig {
     pub(super) fn check(&self, here: &KeyPath, review: &mut Review<'_>) {
         if self.country.is_none() && !review.is_broken(&here.key("country")) {
-            let what =
-                format!("trunk `{}` has no `country`, so national numbers stay as they are", self.peer.name);
+            let trunk = self.peer.label(here);
+            let what = format!("{trunk} has no `country`, so national numbers stay as they are");
             let instead = "add the country whose numbers it sends, such as country = \"US\"";
             review.warning(here, Mistake::new(what, instead));
         }
