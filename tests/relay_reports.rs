@@ -83,7 +83,7 @@ fn a_legs_statistics_tell_bytes_duplicates_order_gaps_first_audio_and_a_score() 
     let relay = call.relay(Side::Caller);
     let packets: Vec<_> = (0..4)
         .map(|n| {
-            call.caller.sequence = 10 + n;
+            (call.caller.sequence, call.caller.timestamp) = (10 + n, 160 * u32::from(n));
             call.caller.packet(0, &[0xFF; 160])
         })
         .collect();
