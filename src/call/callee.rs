@@ -6,16 +6,17 @@
 use bytes::Bytes;
 
 use crate::id::ClientTx;
-use crate::rtp::leg::{LegMedia, Side};
+use crate::rtp::leg::Side;
 use crate::sdp::negotiate::{self, Accepted};
-use crate::sdp::session::{Audio, Direction as Flowing};
+use crate::sdp::session::Direction as Flowing;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::message::Message;
 
 use super::attempt::{Attempt, MAX_FORKS, Progress};
 use super::contract::{Action, Cx};
-use super::failure::{Failure, tries_next_target};
+use super::failure::Failure;
+use super::leg_media::leg_media;
 use super::{Call, State, audio};
 
 impl Call {
@@ -101,8 +102,10 @@ impl Call {
         let local = caller.local.as_mut().ok_or("no media ports")?;
         let sdp = local.answer(&caller.offer, codec, offer.dtmf, negotiate::mirrored(offer.direction));
         caller.agreed = Some((codec, offer.dtmf));
-        cx.out.push(Action::SetLeg(Side::Caller, leg_media(offer, codec.payload_type, offer.dtmf)));
-        let callee = leg_media(&accepted.audio, accepted.codec.payload_type, accepted.dtmf);
+        let here = leg_media(offer, codec, offer.dtmf, cx.routes.peer(caller.peer));
+        cx.out.push(Action::SetLeg(Side::Caller, here));
+        let callee = cx.routes.peer(self.plan.callee);
+        let callee = leg_media(&accepted.audio, accepted.codec, accepted.dtmf, callee);
         cx.out.push(Action::SetLeg(Side::Callee, callee));
         Ok(sdp)
     }
@@ -207,9 +210,9 @@ impl Call {
         if !current {
             return;
         }
-        let callee = &cx.routes.peer(attempt.peer).name;
-        let failure = Failure::from_response(response, self.direction, callee);
-        if !alerted && tries_next_target(code) {
+        let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
+        self.note_hints(std::mem::take(&mut failure.hints));
+        if !alerted && failure.moves_on {
             self.give_up_target(index, Some(failure), cx);
         } else {
             self.fail(failure, cx);
@@ -262,15 +265,4 @@ pub(super) enum Lost {
     TimedOut,
     /// It never left, or its connection broke.
     Transport,
-}
-
-/// What the relay is told of a leg whose SDP says `audio`.
-pub(super) fn leg_media(audio: &Audio, audio_payload_type: u8, dtmf_payload_type: Option<u8>) -> LegMedia {
-    LegMedia {
-        remote_rtcp: audio.rtcp,
-        dtmf_payload_type,
-        sends: matches!(audio.direction, Flowing::SendRecv | Flowing::SendOnly),
-        receives: matches!(audio.direction, Flowing::SendRecv | Flowing::RecvOnly),
-        ..LegMedia::new(audio.rtp, audio_payload_type)
-    }
 }

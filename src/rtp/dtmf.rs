@@ -1,8 +1,8 @@
 //! DTMF: digits, as telephone events (RFC 4733) and as tones (ITU-T Q.23, Q.24).
 //!
-//! What tells one digit from the next is the timestamp of its beginning, which all of its packets repeat. There are
-//! receivers, LiveKit's among them, that go by nothing else: two digits with one timestamp are one to them, and one
-//! straggler of the digit before is another.
+//! What tells one digit from the next is the timestamp of its beginning, which all of its packets repeat.
+//! There are receivers, LiveKit's among them, that go by nothing else: two digits with one timestamp are one
+//! to them, and one straggler of the digit before is another.
 
 mod detector;
 mod event;

@@ -12,7 +12,9 @@ pub mod mos;
 pub mod packet;
 pub mod payload;
 pub mod repacketise;
+pub mod ringback;
 pub mod rtcp;
+pub mod srtp;
 pub mod stats;
 mod window;
 

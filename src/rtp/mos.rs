@@ -4,17 +4,17 @@
 //!   R = 93.2 − Idd(delay) − Ie,eff(loss)        MOS = 1 + 0.035 R + R (R − 60) (100 − R) · 7·10⁻⁶
 //! ```
 //!
-//! Everything that the network does not decide stands at G.107's defaults, which make the 93.2, and there is no echo.
-//! G.711 impairs nothing by itself (Ie = 0), and its robustness to loss is taken as 4.3, that of G.711 without
-//! concealment, not as the 25.1 that its appendix I would give: a voice agent's ear conceals nothing, and where a
-//! telephone does, the figure errs on the side that makes someone look.
+//! Everything that the network does not decide stands at G.107's defaults, which make the 93.2, and there is
+//! no echo. G.711 impairs nothing by itself (Ie = 0), and its robustness to loss is taken as 4.3, that of
+//! G.711 without concealment, not as the 25.1 that its appendix I would give: a voice agent's ear conceals
+//! nothing, and where a telephone does, the figure errs on the side that makes someone look.
 
 use std::time::Duration;
 
 /// The mean opinion score, 1 to 4.5, of a stream that loses `loss` (0 to 1) of its packets at random.
 ///
-/// The delay from mouth to ear is half the round trip, the 20 ms that a packet takes to fill, and a jitter buffer of
-/// twice the mean deviation, which holds nearly every packet.
+/// The delay from mouth to ear is half the round trip, the 20 ms that a packet takes to fill, and a jitter
+/// buffer of twice the mean deviation, which holds nearly every packet.
 #[must_use]
 pub fn mos(loss: f64, round_trip: Duration, jitter: Duration) -> f64 {
     let delay = round_trip / 2 + PACKET + jitter * 2;

@@ -1,7 +1,8 @@
 //! RTCP, terminated at each leg (RFC 3550 §6, RFC 5761 §4): reading, writing, and when to report.
 //!
-//! Nothing of it is ever forwarded: SSRCs, counts and CNAMEs are those of one leg, and mean nothing on the other. Each
-//! leg has a [`Session`] of two members, the peer and us, which reports what was really sent and received there.
+//! Nothing of it is ever forwarded: SSRCs, counts and CNAMEs are those of one leg, and mean nothing on the
+//! other. Each leg has a [`Session`] of two members, the peer and us, which reports what was really sent and
+//! received there.
 
 mod ntp;
 mod read;
@@ -14,9 +15,11 @@ pub use read::{Compound, NotRtcp, Packet, ReportBlock, SenderInfo};
 pub use session::{PeerReport, Session, View};
 pub use write::{Cname, MAX_BYTES};
 
-/// Whether `datagram`, on a port that RTP comes to as well, is RTCP: version 2 and a packet type of 192 to 223.
+/// Whether `datagram`, on a port that RTP comes to as well, is RTCP: version 2 and a packet type of 192 to
+/// 223.
 ///
-/// As RTP these would be marked packets of the payload types 64 to 95, which RFC 5761 §4 reserves for this reason.
+/// As RTP these would be marked packets of the payload types 64 to 95, which RFC 5761 §4 reserves for this
+/// reason.
 #[must_use]
 pub fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [first, 192..=223, _, _, ..] if first >> 6 == 2)

@@ -1,8 +1,8 @@
 //! What came of one peer's stream: counts, loss, jitter, gaps (RFC 3550 appendices A.1, A.3 and A.8).
 //!
-//! Every packet of the peer belongs here, duplicates too: they are told apart and counted as what they are, since a
-//! duplicate that passed for a packet would hide a loss. A source that changes its SSRC, or jumps, begins anew, and
-//! what the former one lost stays counted.
+//! Every packet of the peer belongs here, duplicates too: they are told apart and counted as what they are,
+//! since a duplicate that passed for a packet would hide a loss. A source that changes its SSRC, or jumps,
+//! begins anew, and what the former one lost stays counted.
 
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,8 @@ pub struct Reception {
 pub struct Arrival {
     /// Where it stands in the peer's stream.
     pub position: Position,
-    /// Whether it carries audio. Events (RFC 4733) repeat the timestamp of their beginning, and so say nothing about
-    /// jitter.
+    /// Whether it carries audio. Events (RFC 4733) repeat the timestamp of their beginning, and so say
+    /// nothing about jitter.
     pub is_audio: bool,
     /// How long the RTP packet is.
     pub bytes: usize,
@@ -121,7 +121,8 @@ impl Reception {
         self.answered.get_or_insert(now);
     }
 
-    /// The peer was told, or said, that it sends nothing for a while: the time until its next packet is no gap.
+    /// The peer was told, or said, that it sends nothing for a while: the time until its next packet is no
+    /// gap.
     pub fn on_hold(&mut self) {
         self.last = None;
     }

@@ -6,11 +6,11 @@
 //!                  ╰──── a digit? ─────╯
 //! ```
 //!
-//! A block of 8 ms is too short to tell 1.5 % off from 3.5 %; the turn of phase from block to block is not. A digit begins
-//! when in four blocks on end two tones, loud enough, near enough to their frequencies, and to each other in level, hold
-//! nearly all of the energy. That last one is what keeps voices out: a second harmonic, or a third tone of any kind, is
-//! enough for a no. It ends when three blocks lack it: an interruption of 10 ms spoils two at most, a pause of 40 ms
-//! fills four.
+//! A block of 8 ms is too short to tell 1.5 % off from 3.5 %; the turn of phase from block to block is not. A
+//! digit begins when in four blocks on end two tones, loud enough, near enough to their frequencies, and to
+//! each other in level, hold nearly all of the energy, from end to end. That last one is what keeps voices
+//! out: a second harmonic, or a third tone of any kind, is enough for a no. It ends when three blocks lack
+//! it: an interruption of 10 ms spoils two at most, a pause of 40 ms fills four.
 
 use super::Digit;
 use crate::rtp::CLOCK_RATE;
@@ -98,8 +98,8 @@ impl Detector {
 
     /// Listens to a payload of any length, behind all the ones before, and tells what is heard.
     ///
-    /// Leave out what was lost: a gap closed is a digit interrupted, a gap of silence may be two. Hot path: no
-    /// allocation.
+    /// Leave out what was lost: a gap closed is a digit interrupted, a gap of silence may be two. Hot path:
+    /// no allocation.
     pub fn listen(&mut self, payload: &[u8], mut heard: impl FnMut(Heard)) {
         let mut rest = payload;
         while !rest.is_empty() {
@@ -165,10 +165,8 @@ impl Detector {
 
     /// The digit in all of the last blocks.
     fn digit(&self) -> Option<Current> {
-        let energies = self.blocks.map(|block| block.energy);
-        let total: f32 = energies.iter().sum();
-        let steady = energies.iter().all(|&energy| energy > STEADY * total / WINDOW as f32);
-        if !steady || total < 2.0 * LEAST_POWER * SAMPLES {
+        let total: f32 = self.blocks.iter().map(|block| block.energy).sum();
+        if total < 2.0 * LEAST_POWER * SAMPLES {
             return None;
         }
         let tones = [self.loudest(0..GROUP), self.loudest(GROUP..TONES)];
@@ -256,8 +254,8 @@ const SAMPLES: f32 = (WINDOW * BLOCK) as f32;
 /// Blocks without the digit that end it.
 const MISSING: u8 = 3;
 
-/// −27 dBm0, the mean square of one tone: between the −25 that must be heard and the −29 that some must not hear (Q.24).
-/// 0 dBm0 is 3.17 dB below a sine of the greatest amplitude.
+/// −27 dBm0, the mean square of one tone: between the −25 that must be heard and the −29 that some must not
+/// hear (Q.24). 0 dBm0 is 3.17 dB below a sine of the greatest amplitude.
 const LEAST_POWER: f32 = 5.14e5;
 /// Halfway between 1.5 %, to be accepted, and 3.5 %, to be refused.
 const TOLERANCE: f32 = 0.025;
@@ -265,10 +263,9 @@ const TOLERANCE: f32 = 0.025;
 const REVERSE_TWIST: f32 = 3.16;
 /// 8 dB, the low tone above the high one, and 1 dB.
 const FORWARD_TWIST: f32 = 7.94;
-/// The part of the energy that the two tones hold: noise 15 dB below leaves them 0.97, a voice hardly ever 0.9.
+/// The part of the energy that the two tones hold: noise 15 dB below leaves them 0.97, a voice hardly ever
+/// 0.9.
 const PURE: f32 = 0.91;
-/// The least energy of a block, as a part of the mean: no tone begins or ends in it.
-const STEADY: f32 = 0.5;
 /// 9 dB below the digit's power.
 const PRESENT: f32 = 0.125;
 

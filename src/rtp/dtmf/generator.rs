@@ -27,7 +27,8 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// A digit that begins at `start`, where the leg's clock shows `timestamp`, with a packet every `ptime_ms`, 10 to 100.
+    /// A digit that begins at `start`, where the leg's clock shows `timestamp`, with a packet every
+    /// `ptime_ms`, 10 to 100.
     ///
     /// `duration` is kept within the 40 ms that everybody hears and the 8 s that fit a packet.
     #[must_use]

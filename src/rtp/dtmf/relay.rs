@@ -5,10 +5,10 @@
 //!   leaves     1  1           1ᴱ 2  2  2ᴱ    2ᴱ     1 is ended before 2 begins, and 2 has a timestamp of its own
 //! ```
 //!
-//! Packets are passed as they come, each with the timestamp that its digit began with on the other leg; that one is never
-//! that of the digit before. The first that leaves has the marker, whether or not the source's first one arrived. A digit
-//! whose end is missing is ended here, and what still comes of it is stale, as is any straggler of a digit before: to
-//! some receivers it would be another digit.
+//! Packets are passed as they come, each with the timestamp that its digit began with on the other leg; that
+//! one is never that of the digit before. The first that leaves has the marker, whether or not the source's
+//! first one arrived. A digit whose end is missing is ended here, and what still comes of it is stale, as is
+//! any straggler of a digit before: to some receivers it would be another digit.
 
 use std::time::{Duration, Instant};
 
@@ -150,7 +150,8 @@ impl Current {
         !(-MAX_MISORDER..=0).contains(&sequence_distance(self.source.sequence, sequence))
     }
 
-    /// At the same timestamp; or where a segment ended that had become too long for its field (RFC 4733 §2.5.1.3).
+    /// At the same timestamp; or where a segment ended that had become too long for its field (RFC 4733
+    /// §2.5.1.3).
     fn continues_at(&self, timestamp: u32) -> bool {
         let moved = timestamp.wrapping_sub(self.source.timestamp);
         let lasts = matches!(self.state, State::Lasting { .. });

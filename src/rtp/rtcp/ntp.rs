@@ -1,7 +1,7 @@
 //! Timestamps of the Network Time Protocol's format (RFC 3550 §4), made from monotonic time.
 //!
-//! The wall clock is read once, by whoever makes the [`NtpClock`]: afterwards it may be set without a round trip coming
-//! out wrong, as only differences matter to those who get these.
+//! The wall clock is read once, by whoever makes the [`NtpClock`]: afterwards it may be set without a round
+//! trip coming out wrong, as only differences matter to those who get these.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Reading what a peer reports (RFC 3550 §6.1, §6.4, §6.6 and appendix A.2; RFC 5506).
 //!
-//! A datagram is a compound of packets, and is taken whole or not at all. It should begin with a report, but reduced-size
-//! ones, which do not, are read as well: nothing here depends on what comes first.
+//! A datagram is a compound of packets, and is taken whole or not at all. It should begin with a report, but
+//! reduced-size ones, which do not, are read as well: nothing here depends on what comes first.
 
 use bytes::Buf as _;
 

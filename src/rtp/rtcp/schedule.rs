@@ -1,8 +1,9 @@
 //! When to send the next report (RFC 3550 §6.2, §6.3) in a session of two members.
 //!
-//! Two members at 64 kbit/s never come near the 5 % that RTCP may use, so the minimum of 5 s rules, and neither sizes nor
-//! the number of members have to be tracked. What is left is the randomness, so that the two do not fall into step, and
-//! the second draw when the time has come (timer reconsideration), for which all intervals are divided by e − 3/2.
+//! Two members at 64 kbit/s never come near the 5 % that RTCP may use, so the minimum of 5 s rules, and
+//! neither sizes nor the number of members have to be tracked. What is left is the randomness, so that the
+//! two do not fall into step, and the second draw when the time has come (timer reconsideration), for which
+//! all intervals are divided by e − 3/2.
 
 use std::time::{Duration, Instant};
 

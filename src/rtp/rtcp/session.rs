@@ -1,7 +1,9 @@
-//! One leg's RTCP session of two members: what we report to the peer, and what it reports of us (RFC 3550 §6.4).
+//! One leg's RTCP session of two members: what we report to the peer, and what it reports of us (RFC 3550
+//! §6.4).
 //!
-//! The peer's reports describe the stream that it was sent, and are the only source of its loss and of the round trip:
-//! the peer names our last sender report and how long it held it, and what is left of the time since is on the wire.
+//! The peer's reports describe the stream that it was sent, and are the only source of its loss and of the
+//! round trip: the peer names our last sender report and how long it held it, and what is left of the time
+//! since is on the wire.
 
 use std::time::{Duration, Instant};
 
@@ -121,8 +123,8 @@ impl Session {
         self.schedule.next_deadline()
     }
 
-    /// Writes the report that is due to `bytes`, of [`MAX_BYTES`](super::MAX_BYTES) at least; returns its length, 0 if
-    /// none is due.
+    /// Writes the report that is due to `bytes`, of [`MAX_BYTES`](super::MAX_BYTES) at least; returns its
+    /// length, 0 if none is due.
     pub fn on_time(&mut self, view: View<'_>, random: u64, bytes: &mut [u8]) -> usize {
         if !self.schedule.is_due(view.now, [random as u32, (random >> 32) as u32]) {
             return 0;
@@ -133,8 +135,8 @@ impl Session {
         report.write(bytes)
     }
 
-    /// Ends the session, and writes the farewell to `bytes`, of [`MAX_BYTES`](super::MAX_BYTES) at least; returns its
-    /// length, 0 if the peer never heard of us.
+    /// Ends the session, and writes the farewell to `bytes`, of [`MAX_BYTES`](super::MAX_BYTES) at least;
+    /// returns its length, 0 if the peer never heard of us.
     ///
     /// Two members need not wait before they say it (RFC 3550 §6.3.7).
     pub fn goodbye(&mut self, view: View<'_>, bytes: &mut [u8]) -> usize {

@@ -1,7 +1,8 @@
 //! Writing reports (RFC 3550 §6.4 to §6.6, RFC 7022).
 //!
-//! Every compound begins with a report and names its sender, as RFC 3550 §6.1 demands of each. With one source to report
-//! on it can't be longer than [`MAX_BYTES`], so that a buffer of those is all that writing needs.
+//! Every compound begins with a report and names its sender, as RFC 3550 §6.1 demands of each. With one
+//! source to report on it can't be longer than [`MAX_BYTES`], so that a buffer of those is all that writing
+//! needs.
 
 use bytes::BufMut as _;
 
