@@ -4,6 +4,7 @@
 //! the session description, then with the number.
 
 use crate::id::PeerId;
+use crate::routing::limits::Full;
 use crate::routing::{Plan, Refusal, Rotation, Routes};
 use crate::sdp::negotiate::{self, NegotiationError};
 use crate::sdp::session::{SdpError, Session};
@@ -37,6 +38,9 @@ pub enum Refused {
     /// A header that its dialog needs cannot be used.
     #[error("{0}")]
     Header(#[from] HeaderError),
+    /// There is no room for it.
+    #[error("{0}")]
+    Full(#[from] Full),
     /// Routing refuses it.
     #[error("{0}")]
     Route(#[from] Refusal),
@@ -54,6 +58,7 @@ impl Refused {
             Self::Extension(_) => 420,
             Self::ContentType(_) | Self::ContentEncoding => 415,
             Self::NoOffer | Self::Unreadable(_) | Self::Unusable(_) => 488,
+            Self::Full(_) => 503,
             Self::Header(error) => error.status(),
             Self::Route(refusal) => refusal.status(),
         }
@@ -66,9 +71,10 @@ impl Refused {
         match self {
             Self::Extension(tag) => Some((Name::Unsupported, tag.clone())),
             Self::ContentType(_) => Some((Name::Accept, "application/sdp".into())),
-            Self::ContentEncoding => Some((Name::Accept, "application/sdp".into())),
+            Self::ContentEncoding => Some((Name::AcceptEncoding, "identity".into())),
             Self::NoOffer | Self::Unreadable(_) => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
+            Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),
             Self::TooManyHops | Self::Header(_) | Self::Route(_) => None,
         }
     }

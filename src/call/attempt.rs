@@ -40,7 +40,7 @@ pub(super) struct Attempt {
     pub(super) early: Vec<Dialog>,
     /// The dialog of whoever answered first.
     pub(super) dialog: Option<Dialog>,
-    /// Our `host:port` toward it.
+    /// The path that its last message came by; `None` before the first.
     pub(super) flow: Option<Flow>,
     pub(super) local: Local,
     /// What we offered.
@@ -95,7 +95,7 @@ impl Attempt {
             return self.accepted.clone().ok_or_else(|| "there is none".to_owned());
         }
         let answer = Session::parse(&body).map_err(|error| error.to_string())?;
-        let accepted = negotiate::accepted(&answer, &self.offered, Some(TELEPHONE_EVENT))
+        let accepted = negotiate::accepted(&answer, &self.offered, Some(DTMF_PAYLOAD_TYPE))
             .map_err(|error| error.to_string())?;
         self.accepted = Some(accepted.clone());
         Ok(accepted)
@@ -114,7 +114,7 @@ impl Attempt {
             .header(Name::To, format_args!("<{}>", self.target))
             .header(Name::CallId, &self.identity.call_id)
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
-            .header(Name::Contact, contact(&self.hop.sent_by, self.hop.transport))
+            .header(Name::Contact, self.contact())
             .header(Name::Allow, ALLOW);
         request = with_authorization(request, &self.authorization);
         for (name, value) in extra.headers {
@@ -131,6 +131,11 @@ impl Attempt {
             draft,
             to: Destination::Hop(self.hop.clone()),
         });
+    }
+
+    /// Our Contact toward it.
+    pub(super) fn contact(&self) -> String {
+        contact(&self.hop.sent_by, self.hop.transport, self.target.scheme)
     }
 
     /// The INVITE as a message, to form dialogs from.
@@ -208,4 +213,4 @@ pub(super) struct Extra<'a> {
 pub(super) const MAX_FORKS: usize = 16;
 
 /// The payload type under which we offer telephone events; what LiveKit expects.
-pub(super) const TELEPHONE_EVENT: u8 = 101;
+pub(super) const DTMF_PAYLOAD_TYPE: u8 = 101;

@@ -6,16 +6,17 @@
 use bytes::Bytes;
 
 use crate::id::ClientTx;
-use crate::rtp::leg::{LegMedia, Side};
+use crate::rtp::leg::Side;
 use crate::sdp::negotiate::{self, Accepted};
-use crate::sdp::session::{Audio, Direction as Flowing};
+use crate::sdp::session::Direction as Flowing;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::message::Message;
 
 use super::attempt::{Attempt, MAX_FORKS, Progress};
 use super::contract::{Action, Cx};
-use super::failure::{Failure, tries_next_target};
+use super::failure::Failure;
+use super::leg_media::leg_media;
 use super::{Call, State, audio};
 
 impl Call {
@@ -64,7 +65,7 @@ impl Call {
         }
         attempt.open_early(response);
         let early = self.take_early_media(index, code, response, cx);
-        if code == 180 && self.caller.alerted {
+        if (code == 180 && self.caller.alerted) || self.is_caller_answered() {
             return;
         }
         if code == 180 || code == 183 {
@@ -98,11 +99,17 @@ impl Call {
         negotiate::same_family(&accepted.audio, reserved.callee.ip()).map_err(|error| error.to_string())?;
         let offer = audio(&caller.offer).ok_or("the caller's offer has no audio")?;
         let codec = negotiate::matching(offer, accepted.codec).map_err(|error| error.to_string())?;
+        let peer = cx.routes.peer(self.plan.callee);
+        let callee = leg_media(&accepted.audio, accepted.codec, accepted.dtmf, peer);
+        if self.answered_ms.is_some() {
+            cx.out.push(Action::SetLeg(Side::Callee, callee));
+            return Ok(Bytes::new());
+        }
         let local = caller.local.as_mut().ok_or("no media ports")?;
         let sdp = local.answer(&caller.offer, codec, offer.dtmf, negotiate::mirrored(offer.direction));
         caller.agreed = Some((codec, offer.dtmf));
-        cx.out.push(Action::SetLeg(Side::Caller, leg_media(offer, codec.payload_type, offer.dtmf)));
-        let callee = leg_media(&accepted.audio, accepted.codec.payload_type, accepted.dtmf);
+        let here = leg_media(offer, codec, offer.dtmf, cx.routes.peer(caller.peer));
+        cx.out.push(Action::SetLeg(Side::Caller, here));
         cx.out.push(Action::SetLeg(Side::Callee, callee));
         Ok(sdp)
     }
@@ -142,7 +149,7 @@ impl Call {
         let Some(dialog) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
             let error = "no dialog can be formed with it";
-            return self.fail(Failure::bad_answer(&callee, error, self.direction), cx);
+            return self.callee_failed(Failure::bad_answer(&callee, error, self.direction), cx);
         };
         let to = attempt.destination(&dialog);
         let ack = attempt.ack(&dialog, cx);
@@ -158,10 +165,14 @@ impl Call {
             Ok(sdp) => sdp,
             Err(error) => {
                 self.close_callee(index, Vec::new(), cx);
-                return self.fail(Failure::bad_answer(&callee, &error, self.direction), cx);
+                return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
             }
         };
         self.state = State::Answered { attempt: index };
+        if self.is_caller_answered() {
+            cx.out.push(Action::Answered);
+            return cx.out.push(Action::Show(self.view()));
+        }
         self.answered_ms = Some(cx.unix_ms);
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
         self.caller.answer(&headers, &sdp, cx);
@@ -207,12 +218,12 @@ impl Call {
         if !current {
             return;
         }
-        let callee = &cx.routes.peer(attempt.peer).name;
-        let failure = Failure::from_response(response, self.direction, callee);
-        if !alerted && tries_next_target(code) {
+        let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
+        self.note_hints(std::mem::take(&mut failure.hints));
+        if !alerted && failure.moves_on {
             self.give_up_target(index, Some(failure), cx);
         } else {
-            self.fail(failure, cx);
+            self.callee_failed(failure, cx);
         }
     }
 
@@ -236,7 +247,7 @@ impl Call {
         let alerted = attempt.progress == Progress::Pending { alerted: true };
         attempt.progress = Progress::Closed;
         if alerted {
-            self.fail(failure, cx);
+            self.callee_failed(failure, cx);
         } else {
             let failure = self.failure.take().unwrap_or(failure);
             self.give_up_target(index, Some(failure), cx);
@@ -262,16 +273,4 @@ pub(super) enum Lost {
     TimedOut,
     /// It never left, or its connection broke.
     Transport,
-}
-
-/// What the relay is told of a leg whose SDP says `audio`.
-pub(super) fn leg_media(audio: &Audio, audio_payload_type: u8, dtmf_payload_type: Option<u8>) -> LegMedia {
-    LegMedia {
-        remote: audio.rtp,
-        remote_rtcp: audio.rtcp,
-        audio_payload_type,
-        dtmf_payload_type,
-        sends: matches!(audio.direction, Flowing::SendRecv | Flowing::SendOnly),
-        receives: matches!(audio.direction, Flowing::SendRecv | Flowing::RecvOnly),
-    }
 }

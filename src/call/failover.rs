@@ -4,20 +4,39 @@
 //! else, because a callee that declined must not be rung through a second gateway. The abandoned INVITE is cancelled
 //! and watched until its transaction ends.
 
+use std::net::IpAddr;
+
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
-use crate::rtp::leg::Side;
+use crate::routing::limits::Verdict;
 use crate::sdp::build::Local;
 use crate::sdp::negotiate;
+use crate::sip::reason::Reason;
 use crate::sip::uri::Host;
 
-use super::attempt::{Attempt, Extra, Identity, Progress, TELEPHONE_EVENT};
+use super::attempt::{Attempt, DTMF_PAYLOAD_TYPE, Extra, Identity, Progress};
 use super::auth::Answers;
 use super::contract::{Action, Cx, Hop};
 use super::failure::Failure;
 use super::{Call, State, audio};
 
 impl Call {
+    /// Goes on, or waits and tells the caller so: a 182 keeps it from giving up (RFC 3261 §21.1.4).
+    pub(super) fn on_admission(&mut self, verdict: Verdict, cx: &mut Cx<'_>) {
+        if self.state != State::Resolving {
+            return;
+        }
+        match verdict {
+            Verdict::Admitted => self.next_target(cx),
+            Verdict::Queued if self.is_caller_answered() => {}
+            Verdict::Queued => {
+                let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
+                self.caller.progress(182, &headers, None, cx);
+            }
+            Verdict::Refused(full) => self.callee_failed(Failure::full(&full), cx),
+        }
+    }
+
     /// Asks for the addresses of the next target, or tells the caller that none is left.
     pub(super) fn next_target(&mut self, cx: &mut Cx<'_>) {
         if let Some(hop) = self.hops.pop_front() {
@@ -31,7 +50,7 @@ impl Call {
             }
             None => {
                 let failure = self.failure.take().unwrap_or_else(Failure::unreachable);
-                self.fail(failure, cx);
+                self.callee_failed(failure, cx);
             }
         }
     }
@@ -47,12 +66,22 @@ impl Call {
     /// Tries one address; media ports come first, since the INVITE names them.
     fn reach(&mut self, hop: Hop, cx: &mut Cx<'_>) {
         let callee = hop.remote.ip();
+        if self.caller.agreed.is_some() {
+            return self.reach_by_known_ports(hop, cx);
+        }
         if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
             return self.invite(hop, cx);
         }
         self.state = State::Resolving;
         cx.out.push(Action::ReserveMedia { caller: self.caller.media_address(), callee });
         self.hops.push_front(hop);
+    }
+
+    /// The caller was told its ports, so they stay; a callee of the other address family cannot use its own.
+    fn reach_by_known_ports(&mut self, hop: Hop, cx: &mut Cx<'_>) {
+        let is_v4 = |ip: IpAddr| ip.to_canonical().is_ipv4();
+        let fits = self.reserved.is_some_and(|(_, known)| is_v4(known.callee.ip()) == is_v4(hop.remote.ip()));
+        if fits { self.invite(hop, cx) } else { self.next_target(cx) }
     }
 
     /// Takes the ports that [`Self::reach`] asked for.
@@ -84,8 +113,9 @@ impl Call {
             Kind::Retell => negotiate::codecs_for_retell(offer),
             Kind::Trunk => negotiate::codecs_for_trunk(offer),
         };
+        let codecs = self.still_possible(codecs);
         let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
-        local.offer(&codecs, Some(TELEPHONE_EVENT));
+        local.offer(&codecs, Some(DTMF_PAYLOAD_TYPE));
         let tag = cx.ids.tag(self.id, leg);
         let identity =
             Identity { call_id: cx.ids.call_id(), from: self.caller_identity(&hop, &tag), cseq: 1 };
@@ -149,17 +179,22 @@ impl Call {
         if failure.is_some() {
             self.failure = failure;
         }
-        cx.out.push(Action::ClearLeg(Side::Callee));
+        self.clear_callee(cx);
         self.next_target(cx);
+    }
+
+    /// The relay forgets who was last heard on the callee's side.
+    pub(super) fn clear_callee(&self, cx: &mut Cx<'_>) {
+        cx.out.push(Action::ClearCallee { leg: self.last_heard() });
     }
 
     /// Whether nobody is left to be tried after the current attempt.
     pub(super) fn is_last_target(&self) -> bool {
-        self.hops.is_empty() && self.targets.is_empty()
+        self.hops.is_empty() && self.targets.is_empty() && self.fallbacks.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.
-    pub(super) fn abandon(&mut self, index: usize, reason: Option<&'static str>, cx: &mut Cx<'_>) {
+    pub(super) fn abandon(&mut self, index: usize, reason: Option<Reason>, cx: &mut Cx<'_>) {
         let attempt = &mut self.attempts[index];
         if matches!(attempt.progress, Progress::Pending { .. }) {
             attempt.progress = Progress::Abandoned;

@@ -1,11 +1,14 @@
 //! The end of a call: its record, written once, and what remains after it.
 
 use crate::rtp::leg::Side;
+use crate::sip::cause::{Cause, NORMAL_CLEARING, TEMPORARY_FAILURE, TIMER_EXPIRY};
+use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 
 use super::contract::{Action, Cx};
 use super::failure::Failure;
 use super::record::{EndedBy, LegRecord, Record};
-use super::{Call, State};
+use super::{Call, State, reason};
 
 impl Call {
     /// Tells the caller that the callee was not reached, and ends the call.
@@ -13,10 +16,16 @@ impl Call {
         if self.state == State::Over {
             return;
         }
+        if self.is_caller_answered() {
+            let cause = Cause::of_status(failure.code).map_or(TEMPORARY_FAILURE, |cause| cause.value);
+            self.close_caller(reason::lines(&[Reason::q850(cause)]), cx);
+            return self.finish(failure.ended_by, 200, failure.reason, cx);
+        }
         let mut headers = match &failure.response {
             Some(response) => self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx),
             None => self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx),
         };
+        headers.extend(reason::of_failure(&failure, cx.routes.peer(self.caller.peer).kind));
         if let Some(seconds) = failure.retry_after {
             headers.push((b"Retry-After".to_vec(), seconds.to_string().into_bytes()));
         }
@@ -30,29 +39,65 @@ impl Call {
             Side::Caller => self.caller.peer,
             Side::Callee => self.attempts[attempt].peer,
         };
-        let reason = format!("no audio came from {} for the silence time-out", cx.routes.peer(peer).name);
-        self.end_answered(&reason, cx);
+        let reason = format!("no audio came from {} any more", cx.routes.peer(peer).name);
+        match side {
+            Side::Caller => self.end_answered(&reason, cx),
+            Side::Callee => self.agent_lost(attempt, &reason, cx),
+        }
     }
 
-    /// Ends an answered call from our side, with BYE to whichever leg is still up.
+    /// Ends an answered call because something did not come in time, with BYE to whichever leg is still up.
     pub(super) fn end_answered(&mut self, reason: &str, cx: &mut Cx<'_>) {
-        if let State::Answered { attempt } = self.state {
-            self.close_caller(Vec::new(), cx);
-            self.close_callee(attempt, Vec::new(), cx);
-            self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
+        self.end_answered_as(reason, TIMER_EXPIRY, cx);
+    }
+
+    /// The same for any Q.850 `cause`.
+    fn end_answered_as(&mut self, reason: &str, cause: u16, cx: &mut Cx<'_>) {
+        if !self.is_caller_answered() {
+            return;
+        }
+        let told = Reason::q850(cause);
+        match self.state {
+            State::Over => return,
+            State::Answered { attempt } => {
+                self.close_callee(attempt, reason::lines(std::slice::from_ref(&told)), cx)
+            }
+            State::Resolving | State::Calling { .. } => self.release_attempt(told.clone(), cx),
+        }
+        self.close_caller(reason::lines(&[told]), cx);
+        self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
+    }
+
+    /// Ends the call in the books because of a `bye`: with what it says, where that is not the normal end.
+    pub(super) fn hung_up(&mut self, by: EndedBy, what: &str, bye: &Message, cx: &mut Cx<'_>) {
+        let said = reason::words_of(bye);
+        let sentence = said.as_ref().map_or_else(|| what.to_owned(), |said| format!("{what}, saying {said}"));
+        self.note_hints(said);
+        self.finish(by, 200, sentence, cx);
+    }
+
+    /// Keeps what a peer said for the record.
+    pub(super) fn note_hints(&mut self, hints: impl IntoIterator<Item = String>) {
+        for hint in hints {
+            if self.hints.len() < MOST_HINTS && !self.hints.contains(&hint) {
+                self.hints.push(hint);
+            }
         }
     }
 
     /// Ends the call from our side.
     pub(super) fn hang_up(&mut self, reason: &'static str, code: u16, cx: &mut Cx<'_>) {
+        if self.is_caller_answered() {
+            let cause = if code == 503 { TEMPORARY_FAILURE } else { NORMAL_CLEARING };
+            return self.end_answered_as(reason, cause, cx);
+        }
         match self.state {
-            State::Over => {}
+            State::Over | State::Answered { .. } => {}
             State::Resolving => self.fail(Failure::ordered(code, reason), cx),
             State::Calling { attempt, .. } => {
                 self.abandon(attempt, None, cx);
                 self.fail(Failure::ordered(code, reason), cx);
             }
-            State::Answered { .. } => self.end_answered(reason, cx),
         }
     }
 
@@ -69,8 +114,8 @@ impl Call {
         let record = Record {
             id: self.id,
             direction: self.direction,
-            from: self.plan.from.clone(),
-            to: self.plan.to.clone(),
+            from: self.names.from.clone(),
+            to: self.names.to.clone(),
             trunk: self.names.trunk.clone(),
             retell: self.names.retell.clone(),
             started_ms: self.started_ms,
@@ -79,16 +124,23 @@ impl Call {
             ended_by,
             sip_code,
             reason,
+            hints: std::mem::take(&mut self.hints),
             legs: self.legs(cx),
         };
-        let answered_leg = answered.map(|attempt| attempt + 1);
-        cx.out.push(Action::Finish { record: Box::new(record), answered_leg });
+        let callee_leg = answered.map(|attempt| attempt + 1).or_else(|| self.last_heard());
+        cx.out.push(Action::Finish { record: Box::new(record), callee_leg });
+    }
+
+    /// Place in the record's legs of the last attempt that had media.
+    pub(super) fn last_heard(&self) -> Option<usize> {
+        self.attempts.iter().rposition(|attempt| attempt.accepted.is_some()).map(|attempt| attempt + 1)
     }
 
     fn legs(&self, cx: &Cx<'_>) -> Vec<LegRecord> {
         let caller = LegRecord {
             call_id: self.caller.dialog.call_id().to_owned(),
             peer: cx.routes.peer(self.caller.peer).name.clone(),
+            to: self.names.to.clone(),
             remote: self.caller.source.to_string(),
             sip_code: self.caller.code,
             codec: self.caller.agreed.map(|(payload, _)| payload.codec.name().to_owned()),
@@ -97,6 +149,7 @@ impl Call {
         let attempts = self.attempts.iter().map(|attempt| LegRecord {
             call_id: attempt.identity.call_id.clone(),
             peer: cx.routes.peer(attempt.peer).name.clone(),
+            to: attempt.target.user.clone().unwrap_or_default(),
             remote: attempt.hop.remote.to_string(),
             sip_code: attempt.code,
             codec: attempt.accepted.as_ref().map(|accepted| accepted.codec.codec.name().to_owned()),
@@ -105,3 +158,6 @@ impl Call {
         std::iter::once(caller).chain(attempts).collect()
     }
 }
+
+/// Hints kept of one call at most.
+const MOST_HINTS: usize = 16;

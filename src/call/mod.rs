@@ -21,10 +21,14 @@ mod cancel;
 mod contract;
 mod failover;
 mod failure;
+mod fallback;
 mod finish;
 mod goodbye;
+mod hints;
 mod in_dialog;
 pub mod interwork;
+mod leg_media;
+mod reason;
 pub mod record;
 mod timers;
 pub mod timestamp;
@@ -46,7 +50,7 @@ use crate::sip::uri::Uri;
 
 use attempt::Attempt;
 use callee::Lost;
-use caller::Caller;
+use caller::{Caller, contact, scheme_for};
 use failure::Failure;
 use record::{Direction, View};
 
@@ -59,12 +63,16 @@ pub struct Call {
     caller: Caller,
     attempts: Vec<Attempt>,
     plan: Plan,
+    /// What is tried when the plan in force fails.
+    fallbacks: VecDeque<Plan>,
     targets: VecDeque<Uri>,
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
     hops: VecDeque<Hop>,
     reserved: Option<(std::net::IpAddr, Reserved)>,
     failure: Option<Failure>,
+    /// What peers said beside their codes about why the call failed or ended.
+    hints: Vec<String>,
     answer_by: Option<Instant>,
     started_ms: i64,
     answered_ms: Option<i64>,
@@ -72,9 +80,11 @@ pub struct Call {
     reoffers: interwork::reinvite::Reoffers,
 }
 
-/// The configured names of the two peers, for records and views.
+/// What records and views call the two peers and the two parties, whoever takes the call in the end.
 #[derive(Clone, Debug)]
 struct Names {
+    from: String,
+    to: String,
     trunk: String,
     retell: String,
 }
@@ -101,34 +111,36 @@ enum State {
 }
 
 impl Call {
-    /// Begins a call from an admitted INVITE: 100 at once, then the first target.
+    /// Begins a call from an admitted INVITE: 100 at once, then the callee's turn is asked for.
     ///
     /// # Errors
     ///
     /// Names the header that no dialog can be formed with; nothing was sent.
     pub fn start(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
-        let mut call = Self::new(id, offered, offer, cx)?;
+        let call = Self::new(id, offered, offer, cx)?;
         call.caller.trying(cx);
         cx.out.push(Action::Show(call.view()));
-        call.next_target(cx);
+        cx.out.push(Action::Admit(call.plan.callee));
         Ok(call)
     }
 
     /// Carries out what `input` does to the call.
     pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
         match input {
+            Input::Admission(verdict) => self.on_admission(verdict, cx),
             Input::Targets(hops) => self.on_targets(hops, cx),
             Input::Media(media) => self.on_media(media, cx),
             Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
             Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
             Input::TransportFailed(tx) => self.on_client_failed(tx, Lost::Transport, cx),
             Input::ClientGone(tx) => self.forget(tx),
-            Input::Cancelled(_) => self.on_cancelled(cx),
+            Input::Cancelled(cancel) => self.on_cancelled(&cancel, cx),
             Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
             Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
     }
@@ -143,6 +155,12 @@ impl Call {
     #[must_use]
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// The configured peer that is called.
+    #[must_use]
+    pub fn callee(&self) -> PeerId {
+        self.plan.callee
     }
 
     /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
@@ -164,6 +182,12 @@ impl Call {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.state == State::Over && self.caller.is_gone() && self.attempts.iter().all(Attempt::is_gone)
+    }
+
+    /// Whether the caller's BYE waits for its ACK.
+    #[must_use]
+    pub fn owes_bye(&self) -> bool {
+        matches!(self.caller.progress, caller::Progress::Answered { closing: Some(_), .. })
     }
 
     /// Whether the record was written: the call counts no longer as active.
@@ -213,14 +237,15 @@ impl Call {
             id: self.id,
             direction: self.direction,
             state: match self.state {
+                State::Over => "ending",
+                _ if self.is_caller_answered() => "answered",
                 State::Resolving => "trying",
                 State::Calling { .. } if self.caller.alerted => "ringing",
                 State::Calling { .. } => "trying",
                 State::Answered { .. } => "answered",
-                State::Over => "ending",
             },
-            from: self.plan.from.clone(),
-            to: self.plan.to.clone(),
+            from: self.names.from.clone(),
+            to: self.names.to.clone(),
             trunk: self.names.trunk.clone(),
             retell: self.names.retell.clone(),
             started_ms: self.started_ms,
@@ -230,19 +255,22 @@ impl Call {
 
     /// A call from an admitted INVITE whose `offer` was checked.
     fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
-        let Offered { invite, tx, flow, peer, sent_by, plan } = offered;
+        let Offered { invite, tx, flow, peer, sent_by, mut plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
         let dialog = Dialog::uas(&invite, &tag)?;
         let direction = if plan.callee == plan.retell { Direction::ToRetell } else { Direction::ToTrunk };
         let names = Names {
+            from: plan.from.clone(),
+            to: plan.to.clone(),
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
+        let contact = contact(&sent_by, flow.transport, scheme_for(&invite));
         let caller = Caller {
             peer,
             invite,
             tx,
-            transport: flow.transport,
+            contact,
             flow,
             source: flow.remote,
             dialog,
@@ -263,11 +291,13 @@ impl Call {
             state: State::Resolving,
             caller,
             attempts: Vec::new(),
+            fallbacks: std::mem::take(&mut plan.fallbacks).into(),
             targets: plan.targets.iter().cloned().collect(),
             target: None,
             hops: VecDeque::new(),
             reserved: None,
             failure: None,
+            hints: Vec::new(),
             answer_by: None,
             started_ms: cx.unix_ms,
             answered_ms: None,

@@ -3,17 +3,20 @@
 //! The bridge gets the configuration that a user would write, made in memory, and is reached through sockets only; so a
 //! good demonstration says as much about this machine as about trunkline.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output;
 use crate::api;
 use crate::config::Config;
 use crate::config::reader::Secret;
 use crate::media;
-use crate::routing::config::{CalledNumber, CallerId, ForeignCaller, PeerConfig, RetellConfig, TrunkConfig};
+use crate::routing::config::{
+    CalledNumber, CallerId, ForeignCaller, PeerConfig, PeerMedia, RetellConfig, TrunkConfig,
+};
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
 use crate::sip::flow::Transport;
@@ -55,7 +58,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     match demonstrate(args) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("trunkline: {error}");
+            output::complain(format_args!("trunkline: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -85,14 +88,16 @@ fn demonstrate(args: &Args) -> Result<ExitCode, DemoError> {
     } else {
         report.to_string()
     };
-    // A reader who closes the pipe has read enough.
-    let _ = io::stdout().write_all(text.as_bytes());
-    if report.is_good() {
-        return Ok(ExitCode::SUCCESS);
+    let code = if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let code = output::finish(&text, code);
+    if !report.is_good() {
+        let failed = report.summary().failed.len();
+        let calls = args.calls;
+        output::complain(format_args!(
+            "trunkline: {failed} of {calls} calls failed; each reason is given above"
+        ));
     }
-    let failed = report.summary().failed.len();
-    eprintln!("trunkline: {failed} of {} calls failed; each reason is given above", args.calls);
-    Ok(ExitCode::FAILURE)
+    Ok(code)
 }
 
 fn bridge(running: &Running) -> Result<Bridge, DemoError> {
@@ -123,6 +128,8 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
             ..peer("retell", uri(retell).with_param("transport", Some("tcp")), RETELL)
         },
         allow_emergency: false,
+        agent_silence_s: 10,
+        fallback: Vec::new(),
     }];
     config.routing.trunks = vec![TrunkConfig {
         peer: peer("carrier", uri(ends.carrier_address()), CARRIER),
@@ -135,6 +142,10 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
 
 fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
     PeerConfig {
+        media: PeerMedia::default(),
+        max_calls: 0,
+        calls_per_second: 0,
+        queue_s: 5,
         name: name.to_owned(),
         uris: vec![uri],
         allow: vec![allow.into()],
@@ -145,6 +156,8 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
     }
 }

@@ -12,6 +12,9 @@
 //! packets exactly that; where the source changes, jumps or was filled for, the addends are chosen anew, and what is
 //! older than that moment comes too late.
 //!
+//! Telephone events may come under an SSRC of their own. They are let in between the packets of the source, at the time
+//! they begin, and every packet of an event keeps the timestamp of its first one, whatever happened in between.
+//!
 //! Silence continues right behind the last packet, not where the clock stands: of packets that were only delayed, no
 //! more are late than were filled for. A source that comes back keeps its own time, which is ahead of the silence.
 
@@ -58,6 +61,10 @@ pub struct Continuity {
     next: Position,
     source: Option<Source>,
     former: Option<Former>,
+    /// The source of events that is not that of the audio.
+    aside: Option<Aside>,
+    /// The event that came last.
+    event: Option<Event>,
     /// The source's newest audio as it was sent; before there was any, the first packet of ours.
     clock: Option<Tick>,
     /// What was sent since the source last spoke.
@@ -76,8 +83,9 @@ struct Source {
     /// For numbers after the last one left out.
     sequence_offset: u16,
     timestamp_offset: u32,
-    /// The newest audio packet's, as the source has it.
+    /// The newest audio packet's that was sent, as the source has them.
     audio_timestamp: u32,
+    audio_sequence: u16,
     /// How much audio its packets hold.
     packet_ticks: u32,
 }
@@ -89,6 +97,21 @@ struct Former {
     newest: u16,
     /// How many packets of it may still be stragglers; after that it is the source speaking again.
     stragglers: u8,
+}
+
+/// Events under an SSRC of their own.
+#[derive(Clone, Debug)]
+struct Aside {
+    ssrc: u32,
+    window: Window,
+}
+
+/// Where an event stands, by its source and as it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Event {
+    ssrc: u32,
+    stamped: u32,
+    sent: u32,
 }
 
 /// A timestamp of the outgoing stream, and when it was sent.
@@ -126,20 +149,36 @@ impl Continuity {
     /// A stream whose first packet will stand at `first`.
     #[must_use]
     pub fn new(first: Position) -> Self {
-        Self { next: first, source: None, former: None, clock: None, silence: None }
+        Self { next: first, source: None, former: None, aside: None, event: None, clock: None, silence: None }
     }
 
     /// Places a packet of the source at `position` that arrived at `now`.
     ///
     /// Hot path: no allocation.
     pub fn map(&mut self, position: Position, kind: Kind, now: Instant) -> Mapped {
-        match self.step(position) {
+        if kind == Kind::Event && self.is_aside(position.ssrc) {
+            return self.let_in(position, now);
+        }
+        let mapped = match self.step(position) {
             Step::Ahead(distance) => self.advance(position, distance, kind, now),
             Step::Behind(distance) => self.overtaken(position, distance, kind, now),
             Step::Duplicate => Mapped::Duplicate,
             Step::Late => Mapped::Late,
             Step::NewRun => self.rebase(position, now),
+        };
+        match mapped {
+            Mapped::Send { position: sent, resumed } if kind == Kind::Event => {
+                let timestamp = self.event_at(position, sent.timestamp);
+                Mapped::Send { position: Position { timestamp, ..sent }, resumed }
+            }
+            Mapped::Send { .. } | Mapped::Duplicate | Mapped::Late => mapped,
         }
+    }
+
+    /// Whether events of `ssrc` are not of the source that speaks.
+    #[must_use]
+    pub fn is_aside(&self, ssrc: u32) -> bool {
+        self.source.as_ref().is_some_and(|source| source.ssrc != ssrc)
     }
 
     /// Takes note of a packet of the source that will not be sent, so that its number leaves no gap.
@@ -214,6 +253,35 @@ impl Continuity {
         }
     }
 
+    /// Lets an event of another SSRC than the source's in.
+    fn let_in(&mut self, position: Position, now: Instant) -> Mapped {
+        let step = match &mut self.aside {
+            Some(aside) if aside.ssrc == position.ssrc => aside.window.step(position.sequence),
+            Some(_) | None => Step::NewRun,
+        };
+        let goes_on = self.event.is_some_and(|event| event.is_of(position));
+        match step {
+            Step::Duplicate => return Mapped::Duplicate,
+            Step::Late => return Mapped::Late,
+            Step::Behind(_) if !goes_on => return Mapped::Late,
+            Step::NewRun => {
+                let window = Window::starting(position.sequence);
+                self.aside = Some(Aside { ssrc: position.ssrc, window });
+            }
+            Step::Ahead(_) | Step::Behind(_) => {}
+        }
+        let inserted = self.insert(now);
+        let timestamp = self.event_at(position, inserted.timestamp);
+        Mapped::Send { position: Position { timestamp, ..inserted }, resumed: false }
+    }
+
+    /// The timestamp of the event at `position`: `timestamp`, if it is its first packet.
+    fn event_at(&mut self, position: Position, timestamp: u32) -> u32 {
+        let Position { ssrc, timestamp: stamped, .. } = position;
+        let known = self.event.filter(|event| event.is_of(position));
+        self.event.insert(known.unwrap_or(Event { ssrc, stamped, sent: timestamp })).sent
+    }
+
     fn advance(&mut self, position: Position, distance: u16, kind: Kind, now: Instant) -> Mapped {
         let place = if kind == Kind::Audio {
             self.place_audio(position.timestamp, distance, now)
@@ -238,7 +306,7 @@ impl Continuity {
                 source.placeable = 0;
                 resumed = true;
             }
-            source.on_audio(position.timestamp, distance);
+            source.on_audio(position);
             let timestamp = position.timestamp.wrapping_add(source.timestamp_offset);
             self.clock = Some(Tick { timestamp, at: now });
         }
@@ -277,7 +345,7 @@ impl Continuity {
                 return Mapped::Late;
             }
             if ahead > 0 {
-                source.audio_timestamp = position.timestamp;
+                (source.audio_timestamp, source.audio_sequence) = (position.timestamp, position.sequence);
                 let timestamp = position.timestamp.wrapping_add(source.timestamp_offset);
                 self.clock = Some(Tick { timestamp, at: now });
             }
@@ -304,6 +372,7 @@ impl Continuity {
             sequence_offset: self.next.sequence.wrapping_sub(position.sequence),
             timestamp_offset: timestamp.wrapping_sub(position.timestamp),
             audio_timestamp: position.timestamp,
+            audio_sequence: position.sequence,
             packet_ticks: FRAME_TICKS,
         });
         self.clock = Some(Tick { timestamp, at: now });
@@ -352,12 +421,13 @@ impl Source {
         self.sequence_offset.wrapping_add(since.count_ones() as u16)
     }
 
-    fn on_audio(&mut self, timestamp: u32, distance: u16) {
+    fn on_audio(&mut self, Position { sequence, timestamp, .. }: Position) {
         let advanced = timestamp.wrapping_sub(self.audio_timestamp);
-        if distance == 1 && (1..=MAX_PACKET_TICKS).contains(&advanced) {
+        let follows = sequence.wrapping_sub(self.audio_sequence) == 1;
+        if follows && (1..=MAX_PACKET_TICKS).contains(&advanced) {
             self.packet_ticks = advanced;
         }
-        self.audio_timestamp = timestamp;
+        (self.audio_timestamp, self.audio_sequence) = (timestamp, sequence);
     }
 }
 
@@ -368,6 +438,12 @@ impl Former {
             && (MIN_DROPBACK..=0).contains(&sequence_distance(self.newest, position.sequence));
         self.stragglers = self.stragglers.saturating_sub(u8::from(is_one));
         is_one
+    }
+}
+
+impl Event {
+    fn is_of(self, Position { ssrc, timestamp, .. }: Position) -> bool {
+        (self.ssrc, self.stamped) == (ssrc, timestamp)
     }
 }
 

@@ -27,8 +27,9 @@ pub struct Filler {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// The leg is to be sent nothing by us: it has no session description, or the call is over.
-    Idle,
+    /// The leg is to be sent nothing by us: it has no session description, or the call is over. What its source says
+    /// would have it wait until this time.
+    Idle { until: Option<Instant> },
     /// The source speaks; silence begins at this time if it stops.
     Waiting { until: Instant },
     /// The next packet is due at this time.
@@ -40,30 +41,36 @@ impl Filler {
     #[must_use]
     pub fn new(fill_ms: u32) -> Self {
         let patience = (fill_ms > 0).then(|| Duration::from_millis(fill_ms.into()));
-        Self { patience, state: State::Idle }
+        Self { patience, state: State::Idle { until: None } }
     }
 
-    /// The leg can be sent to: its first packet is due at once, if the source sent none before.
+    /// The leg can be sent to: its first packet is due at once, unless the source speaks already.
     pub fn start(&mut self, now: Instant) {
-        if self.patience.is_some() && matches!(self.state, State::Idle) {
-            self.state = State::Filling { due: now };
+        if let (Some(_), State::Idle { until }) = (self.patience, self.state) {
+            self.state = until
+                .filter(|&until| until > now)
+                .map_or(State::Filling { due: now }, |until| State::Waiting { until });
         }
     }
 
     /// Nothing of ours goes to the leg any more, until it is started again.
     pub fn stop(&mut self) {
-        self.state = State::Idle;
+        self.state = match self.state {
+            idle @ State::Idle { .. } => idle,
+            State::Waiting { .. } | State::Filling { .. } => State::Idle { until: None },
+        };
     }
 
     /// A packet of the source was sent to the leg, with `ticks` of audio in it (an event: 0).
     ///
     /// Hot path.
     pub fn on_packet(&mut self, ticks: u32, now: Instant) {
-        let (Some(patience), State::Waiting { .. } | State::Filling { .. }) = (self.patience, self.state)
-        else {
-            return;
+        let Some(patience) = self.patience else { return };
+        let until = now + patience + beyond_a_frame(ticks);
+        self.state = match self.state {
+            State::Idle { .. } => State::Idle { until: Some(until) },
+            State::Waiting { .. } | State::Filling { .. } => State::Waiting { until },
         };
-        self.state = State::Waiting { until: now + patience + beyond_a_frame(ticks) };
     }
 
     /// The source sent comfort noise (RFC 3389): it stops speaking.
@@ -79,7 +86,7 @@ impl Filler {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Idle => None,
+            State::Idle { .. } => None,
             State::Waiting { until: due } | State::Filling { due } => Some(due),
         }
     }
@@ -168,6 +175,20 @@ mod tests {
         filler.on_comfort_noise(at(start, 85));
 
         assert_eq!((first, due(&mut filler, start, 86..=120)), (vec![60, 80], vec![100, 120]));
+    }
+
+    #[test]
+    fn a_source_that_spoke_before_the_start_is_waited_for_and_one_long_silent_is_not() {
+        let start = Instant::now();
+        let started = |ms| {
+            let mut filler = Filler::new(100);
+            filler.on_packet(FRAME_TICKS, start);
+            filler.start(at(start, ms));
+            filler.next_deadline().map(|due| due.duration_since(start).as_millis())
+        };
+
+        assert_eq!([started(30), started(100)], [Some(100), Some(100)]);
+        assert_eq!(started(3_000), Some(3_000));
     }
 
     #[test]

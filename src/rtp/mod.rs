@@ -15,6 +15,7 @@ pub mod payload;
 pub mod repacketise;
 pub mod ringback;
 pub mod rtcp;
+pub mod srtp;
 pub mod stats;
 mod window;
 

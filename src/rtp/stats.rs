@@ -102,6 +102,13 @@ impl Reception {
         self.note_time(arrival);
     }
 
+    /// Counts an event of another SSRC than the audio's, whose numbers tell nothing of the audio's loss.
+    pub fn on_aside(&mut self, arrival: Arrival) {
+        self.received += 1;
+        self.bytes += arrival.bytes as u64;
+        self.last = Some(arrival.at);
+    }
+
     /// The packet that was counted last could not be placed any more, as [`Mapped::Late`] says.
     ///
     /// [`Mapped::Late`]: super::continuity::Mapped::Late

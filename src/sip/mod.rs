@@ -5,6 +5,7 @@
 pub mod answer_repeat;
 pub mod auth;
 pub mod build;
+pub mod cause;
 pub mod dialog;
 pub mod flow;
 pub mod framing;
@@ -12,6 +13,7 @@ pub mod headers;
 pub mod interop;
 pub mod message;
 pub mod nat;
+pub mod reason;
 pub mod status;
 pub mod timers;
 pub mod transaction;

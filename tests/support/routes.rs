@@ -7,8 +7,8 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, RetellConfig,
-    RuleConfig, Toward, TrunkConfig,
+    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
+    RetellConfig, RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -29,7 +29,7 @@ pub(crate) fn retell(name: &str) -> RetellConfig {
         password: Some(Secret { source: SecretSource::Literal("secret".to_owned()) }),
         ..peer(name, &["192.0.2.0/24"])
     };
-    RetellConfig { peer, allow_emergency: false }
+    RetellConfig { peer, allow_emergency: false, agent_silence_s: 10, fallback: Vec::new() }
 }
 
 pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
@@ -46,6 +46,7 @@ pub(crate) fn number(number: &str, retell: Option<&str>, trunk: Option<&str>) ->
         number: number.to_owned(),
         retell: retell.map(str::to_owned),
         trunk: trunk.map(str::to_owned),
+        fallback: None,
     }
 }
 
@@ -102,6 +103,10 @@ pub(crate) fn message(start: &str, from: &str, lines: &[&str]) -> Message {
 
 fn peer(name: &str, allow: &[&str]) -> PeerConfig {
     PeerConfig {
+        media: PeerMedia::default(),
+        max_calls: 0,
+        calls_per_second: 0,
+        queue_s: 5,
         name: name.to_owned(),
         uris: vec![uri(&format!("{name}.example"))],
         allow: allow.iter().map(|range| range.parse().unwrap()).collect(),
@@ -112,6 +117,8 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
     }
 }

@@ -8,11 +8,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::call::admit::{Refused, offer_of};
-use crate::call::callee::leg_media;
-use crate::call::caller::{ALLOW, Progress, SDP, contact};
+use crate::call::caller::{ALLOW, Progress, SDP};
 use crate::call::contract::{Action, Cx};
 use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
+use crate::call::leg_media::leg_media;
 use crate::call::{Call, State};
 use crate::id::{LegId, ServerTx};
 use crate::sdp::negotiate;
@@ -145,7 +145,8 @@ impl Call {
         let sdp = local.answer(offer, codec, audio.dtmf, negotiate::mirrored(audio.direction));
         let held = audio.direction != Direction::SendRecv;
         let side = Self::side(leg);
-        cx.out.push(Action::SetLeg(side, leg_media(audio, codec.payload_type, audio.dtmf)));
+        let peer = if leg == LegId::CALLER { self.caller.peer } else { self.plan.callee };
+        cx.out.push(Action::SetLeg(side, leg_media(audio, codec, audio.dtmf, cx.routes.peer(peer))));
         cx.out.push(Action::SetHeld(side, held));
         Ok(sdp)
     }
@@ -169,8 +170,8 @@ impl Call {
 
     fn contact(&self, leg: LegId) -> String {
         match self.attempt(leg) {
-            Some(attempt) => contact(&attempt.hop.sent_by, attempt.hop.transport),
-            None => self.caller.contact(),
+            Some(attempt) => attempt.contact(),
+            None => self.caller.contact.clone(),
         }
     }
 

@@ -175,6 +175,18 @@ fn silence_after_long_packets_begins_where_they_end() {
 }
 
 #[test]
+fn what_was_late_or_an_event_between_does_not_lengthen_the_packet_that_silence_follows() {
+    let mut stream = Stream::new();
+    stream.audio(7, 1..4);
+    stream.packet(7, 4, 500, Kind::Event);
+    stream.packet(7, 5, 960, Kind::Audio);
+
+    let silence = stream.silence(100, 1);
+
+    assert_eq!(silence[0].timestamp, 5_000 + 5 * FRAME_TICKS + FRAME_TICKS);
+}
+
+#[test]
 fn a_source_that_comes_back_keeps_its_own_time_and_none_of_the_losses_that_were_filled() {
     let mut stream = Stream::new();
     stream.packet(7, 10, 1_600, Kind::Audio);
@@ -299,6 +311,40 @@ fn events_during_silence_are_sent_with_the_time_the_source_gave_them() {
         (vec![103, 105], vec![5_800, 5_800])
     );
     assert_eq!((more_silence[0].sequence, more_silence[0].timestamp), (104, 5_480));
+}
+
+#[test]
+fn events_of_an_ssrc_of_their_own_are_let_in_without_turning_the_audio_back() {
+    let mut stream = Stream::new();
+    let mut sent = vec![stream.packet(7, 10, 1_000, Kind::Audio)];
+    for (sequence, timestamp) in [(500, 77), (501, 77), (501, 77), (502, 77)] {
+        stream.pass(20);
+        sent.push(stream.packet(9, sequence, timestamp, Kind::Event));
+    }
+    stream.pass(20);
+    sent.push(stream.packet(9, 503, 2_000, Kind::Event));
+    sent.push(stream.packet(9, 499, 50, Kind::Event));
+    sent.push(stream.packet(7, 11, 1_000 + 5 * FRAME_TICKS, Kind::Audio));
+
+    let not_sent = [sent.remove(3), sent.remove(5)];
+
+    assert_eq!(not_sent, [Mapped::Duplicate, Mapped::Late]);
+    assert_eq!(numbers(&sent), [100, 101, 102, 103, 104, 105]);
+    assert_eq!(timestamps(&sent), [5_000, 5_160, 5_160, 5_160, 5_800, 5_800]);
+}
+
+#[test]
+fn an_event_keeps_its_timestamp_when_the_clock_of_the_audio_jumps_in_between() {
+    let mut stream = Stream::new();
+    stream.packet(7, 1, 1_000, Kind::Audio);
+    stream.pass(20);
+    let first = stream.packet(7, 2, 1_160, Kind::Event);
+    stream.pass(20);
+    stream.packet(7, 3, 3_000_000_000, Kind::Audio);
+    stream.pass(20);
+    let end = stream.packet(7, 4, 1_160, Kind::Event);
+
+    assert_eq!(timestamps(&[first, end]), [5_160, 5_160]);
 }
 
 #[test]
