@@ -65,7 +65,8 @@ impl Call {
         };
         self.state = State::Over;
         self.answer_by = None;
-        self.reoffers.clear();
+        self.caller.work.stop();
+        self.attempts.iter_mut().for_each(|attempt| attempt.work.stop());
         let record = Record {
             id: self.id,
             direction: self.direction,
@@ -91,7 +92,7 @@ impl Call {
             peer: cx.routes.peer(self.caller.peer).name.clone(),
             remote: self.caller.source.to_string(),
             sip_code: self.caller.code,
-            codec: self.caller.agreed.map(|(payload, _)| payload.codec.name().to_owned()),
+            codec: self.caller.exchange.agreed().map(|agreed| agreed.codec.codec.name().to_owned()),
             ..LegRecord::default()
         };
         let attempts = self.attempts.iter().map(|attempt| LegRecord {
@@ -99,7 +100,7 @@ impl Call {
             peer: cx.routes.peer(attempt.peer).name.clone(),
             remote: attempt.hop.remote.to_string(),
             sip_code: attempt.code,
-            codec: attempt.accepted.as_ref().map(|accepted| accepted.codec.codec.name().to_owned()),
+            codec: attempt.exchange.agreed().map(|agreed| agreed.codec.codec.name().to_owned()),
             ..LegRecord::default()
         });
         std::iter::once(caller).chain(attempts).collect()

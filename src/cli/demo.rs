@@ -13,7 +13,9 @@ use crate::api;
 use crate::config::Config;
 use crate::config::reader::Secret;
 use crate::media;
-use crate::routing::config::{CalledNumber, CallerId, ForeignCaller, PeerConfig, RetellConfig, TrunkConfig};
+use crate::routing::config::{
+    CalledNumber, CallerId, ForeignCaller, PeerConfig, Preset, Profile, RetellConfig, TrunkConfig,
+};
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
 use crate::sip::flow::Transport;
@@ -120,6 +122,7 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
             password: Some(Secret::literal(credentials.password.clone())),
             challenge: true,
             force_rport: true,
+            profile: Profile::of(Preset::Retell),
             ..peer("retell", uri(retell).with_param("transport", Some("tcp")), RETELL)
         },
         allow_emergency: false,
@@ -146,6 +149,7 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         force_rport: false,
         tcp_for_large: true,
         called_number: CalledNumber::RequestUri,
+        profile: Profile::of(Preset::Standard),
     }
 }
 

@@ -8,6 +8,7 @@ mod caller;
 mod headers;
 mod numbers;
 mod peer;
+mod profile;
 mod recognition;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
@@ -16,6 +17,7 @@ pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating
 pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
+pub use profile::{Preset, Profile, Treatment};
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]

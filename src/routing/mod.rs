@@ -67,6 +67,8 @@ pub struct Peer {
     pub force_rport: bool,
     /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
+    /// What becomes of what it does inside a call.
+    pub profile: config::Profile,
     /// A `[[retell]]` whose address alone is proof.
     trust_address: bool,
     /// Where it writes the dialled number.
@@ -188,6 +190,7 @@ impl Source<'_> {
                 .then(|| Duration::from_secs(config.answer_timeout_s.into())),
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
+            profile: config.profile,
             trust_address: config.trust_address,
             called_number: config.called_number,
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),

@@ -5,5 +5,6 @@
 
 pub mod build;
 pub mod codec;
+pub mod exchange;
 pub mod negotiate;
 pub mod session;

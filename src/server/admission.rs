@@ -197,7 +197,7 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    fn begin(&mut self, offered: Offered, offer: Session) -> Result<(), Refused> {
+    fn begin(&mut self, offered: Offered, offer: Option<Session>) -> Result<(), Refused> {
         let id = self.ids.call();
         let tx = offered.tx;
         let span = span(id, &offered.plan);
@@ -281,12 +281,10 @@ fn rejection(refused: &Refused) -> Rejection {
     match refused {
         Refused::TooManyHops => Rejection::Hops,
         Refused::Header(_) => Rejection::Malformed,
-        Refused::Extension(_) => Rejection::Extension,
-        Refused::ContentType(_)
-        | Refused::ContentEncoding
-        | Refused::NoOffer
-        | Refused::Unreadable(_)
-        | Refused::Unusable(_) => Rejection::Media,
+        Refused::Extension(_) | Refused::Interval(_) => Rejection::Extension,
+        Refused::Body(_) | Refused::NoOffer | Refused::Unreadable(_) | Refused::Unusable(_) => {
+            Rejection::Media
+        }
         Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
         Refused::Route(_) => Rejection::Rule,
     }

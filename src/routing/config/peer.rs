@@ -7,6 +7,7 @@
 use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
+use super::profile::{Preset, Profile, ProfileKeys};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -39,6 +40,8 @@ pub struct PeerConfig {
     pub tcp_for_large: bool,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
+    /// `[….profile]`: what becomes of what it does inside a call. Default: preset `"retell"` or `"standard"`.
+    pub profile: Profile,
 }
 
 /// `called_number`: where the dialled number stands in an INVITE.
@@ -79,12 +82,13 @@ struct Defaults {
     allow: Vec<IpNet>,
     answer_timeout_s: u32,
     force_rport: bool,
+    profile: Preset,
 }
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true };
+        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true, profile: Preset::Retell };
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
@@ -94,7 +98,12 @@ impl Section for RetellConfig {
 
 impl Section for TrunkConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let defaults = Defaults { allow: Vec::new(), answer_timeout_s: 180, force_rport: false };
+        let defaults = Defaults {
+            allow: Vec::new(),
+            answer_timeout_s: 180,
+            force_rport: false,
+            profile: Preset::Standard,
+        };
         Self {
             peer: PeerConfig::read(table, defaults),
             country: table.parsed("country", parse_country),
@@ -121,6 +130,7 @@ impl PeerConfig {
             force_rport: table.flag("force_rport", defaults.force_rport),
             tcp_for_large: table.flag("tcp_for_large", true),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
+            profile: table.section::<ProfileKeys>("profile").over(defaults.profile),
         }
     }
 
