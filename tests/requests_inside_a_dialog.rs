@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use calls::{
     ByHand, ByHandCall, CALLEE, CALLER, CalleeScript, CallerScript, DialogSide, End, NO_BODY, Network,
-    RETELL, SDP, STRANGER, TRUNK, Way, answer, answer_to, ask, finish, header, status, with_body,
+    RETELL, SDP, STRANGER, TRUNK, Way, answer, answer_to, ask, body, finish, header, leg, status, with_body,
 };
-use trunkline::rtp::leg::{LegMedia, Side};
+use trunkline::rtp::leg::LegMedia;
 
 #[test]
 fn info_and_options_are_answered_on_their_leg_and_not_forwarded() {
@@ -466,10 +466,6 @@ fn acknowledge(call: &mut ByHandCall, who: usize) {
     call.say(who, &ack);
 }
 
-fn body(text: &str) -> &str {
-    text.split_once("\r\n\r\n").unwrap().1
-}
-
 /// The description that `who` has of us: from our 200, or from our INVITE.
 fn body_before(call: &ByHandCall, who: usize) -> String {
     match who {
@@ -480,12 +476,6 @@ fn body_before(call: &ByHandCall, who: usize) -> String {
             offer.to_owned()
         }
     }
-}
-
-fn leg(network: &Network, who: usize) -> LegMedia {
-    let side = if who == CALLER { Side::Caller } else { Side::Callee };
-    let legs = &network.bridge.world.legs;
-    legs.iter().find(|((_, it), _)| *it == side).unwrap().1.clone()
 }
 
 fn media(network: &Network) -> [LegMedia; 2] {

@@ -141,24 +141,20 @@ impl Call {
             let agreed = agreed.ok_or("there is none")?;
             self.connect(index, &agreed, cx).map_err(|error| error.to_string())
         });
-        let sdp = match connected {
-            Ok(sdp) => sdp,
-            Err(error) => {
-                self.close_callee(index, Vec::new(), cx);
-                return self.fail(Failure::bad_answer(&callee, &error, self.direction), cx);
-            }
-        };
+        if let Err(error) = connected {
+            self.close_callee(index, Vec::new(), cx);
+            return self.fail(Failure::bad_answer(&callee, &error, self.direction), cx);
+        }
         self.state = State::Answered { attempt: index };
         self.start_timer_of_callee(leg, response, cx);
         self.start_keepalive(leg, cx);
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
-        if let Some((headers, sdp)) = self.after_prack(headers, sdp) {
-            self.tell_answer(headers, sdp, cx);
-        }
+        self.tell_answer_after_prack(headers, cx);
     }
 
     /// Sends the caller its 200: the call is answered.
-    pub(super) fn tell_answer(&mut self, headers: Passed, sdp: Bytes, cx: &mut Cx<'_>) {
+    pub(super) fn tell_answer(&mut self, headers: Passed, cx: &mut Cx<'_>) {
+        let sdp = self.described_in_answer();
         self.answered_ms = Some(cx.unix_ms);
         let timer = self.grant_to_caller(cx);
         self.caller.answer(&headers, &sdp, &timer, cx);

@@ -35,8 +35,10 @@ pub(in crate::call) struct State {
     next: u32,
     flying: Option<Flying>,
     waiting: VecDeque<Ringing>,
-    /// Headers and body of the 200 that waits for a PRACK.
-    answer: Option<(Passed, Bytes)>,
+    /// Headers of the 200 that waits for a PRACK.
+    answer: Option<Passed>,
+    /// A PRACK brought the answer to our offer: nothing is left to be described.
+    completed: bool,
 }
 
 /// A provisional response to the caller.
@@ -115,14 +117,21 @@ impl Call {
         }
     }
 
-    /// Keeps the 200 back while the caller has not acknowledged a session description of ours; returns it otherwise.
-    pub(in crate::call) fn after_prack(&mut self, headers: Passed, sdp: Bytes) -> Option<(Passed, Bytes)> {
+    /// Sends the 200 with these headers, once the caller has acknowledged every session description of ours.
+    pub(in crate::call) fn tell_answer_after_prack(&mut self, headers: Passed, cx: &mut Cx<'_>) {
         let state = &mut self.caller.work.prack;
-        if !state.holds_answer() {
-            return Some((headers, sdp));
+        if state.holds_answer() {
+            state.answer = Some(headers);
+        } else {
+            self.tell_answer(headers, cx);
         }
-        state.answer = Some((headers, sdp));
-        None
+    }
+
+    /// The body of the 200: what was described last, unless the offer that it would be has its answer already
+    /// (RFC 6337 §3.1.1).
+    pub(in crate::call) fn described_in_answer(&self) -> Bytes {
+        let last = self.caller.exchange.local.last().filter(|_| !self.caller.work.prack.completed);
+        last.unwrap_or_default()
     }
 
     fn reliable(&self, cx: &Cx<'_>) -> Reliable {
@@ -198,7 +207,9 @@ impl Call {
     /// The session description in a PRACK: the answer to our offer, or an offer that its 200 answers.
     fn described_in(&mut self, prack: &Message, cx: &mut Cx<'_>) -> Result<Option<Bytes>, Refused> {
         if self.caller.exchange.awaits_answer() {
-            return self.take_answer(LegId::CALLER, prack, cx).map(|()| None);
+            self.take_answer(LegId::CALLER, prack, cx)?;
+            self.caller.work.prack.completed = true;
+            return Ok(None);
         }
         let Some(offer) = session_in(prack)? else { return Ok(None) };
         let sdp = self.caller.exchange.answer_at_once(&offer)?;
@@ -212,8 +223,8 @@ impl Call {
         if let Some(next) = state.waiting.pop_front() {
             return self.send_reliably(next, cx);
         }
-        if let Some((headers, sdp)) = state.answer.take() {
-            self.tell_answer(headers, sdp, cx);
+        if let Some(headers) = state.answer.take() {
+            self.tell_answer(headers, cx);
         }
     }
 
