@@ -202,6 +202,30 @@ fn a_callees_reliable_responses_are_acknowledged_once_and_in_order() {
 }
 
 #[test]
+fn every_fork_counts_its_reliable_responses_for_itself() {
+    let mut early = Early::of(Way::ToTrunk, Way::ToTrunk.routes(), "");
+
+    for (fork, rseq) in [("a", 5), ("b", 900), ("a", 6), ("b", 901)] {
+        let lines = format!("Contact: <sip:{fork}@{TRUNK}>\r\nRequire: 100rel\r\nRSeq: {rseq}\r\n");
+        let progress = answer(&early.received, 182, "Said", fork, &with_body(&lines, ""));
+        ask(&mut early.network, CALLEE, &progress);
+    }
+
+    let pracks = early.network.received(CALLEE, "PRACK ");
+    let sent: Vec<_> = pracks
+        .iter()
+        .map(|text| (calls::tag(text, "To"), header(text, "CSeq").unwrap(), header(text, "RAck").unwrap()))
+        .collect();
+    let expected = [
+        ("a", "2 PRACK", "5 1 INVITE"),
+        ("b", "2 PRACK", "900 1 INVITE"),
+        ("a", "3 PRACK", "6 1 INVITE"),
+        ("b", "3 PRACK", "901 1 INVITE"),
+    ];
+    assert_eq!(sent, expected);
+}
+
+#[test]
 fn the_answer_of_a_reliable_183_stands_when_the_200_has_none_or_another() {
     for sdp in ["", &SDP.replace("m=audio 6000", "m=audio 9000")] {
         let mut early = Early::of(Way::ToTrunk, Way::ToTrunk.routes(), "");

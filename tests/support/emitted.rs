@@ -141,7 +141,8 @@ impl Faults<'_> {
             self.note(line(start).ends_with(&ours), format!("not our address: {}", line(start)));
         }
         let port = line("m=audio ").split(' ').nth(1).and_then(|port| port.parse::<u16>().ok());
-        self.note(port.is_some_and(|port| port >= 20_000 && port % 2 == 0), format!("RTP at {port:?}"));
+        let is_ours = |port: u16| port == 0 || (port >= 20_000 && port % 2 == 0);
+        self.note(port.is_some_and(is_ours), format!("RTP at {port:?}"));
     }
 
     fn request(&mut self, numbers: &mut BTreeMap<Side, u32>) {
