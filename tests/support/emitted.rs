@@ -141,7 +141,7 @@ impl Faults<'_> {
             self.note(line(start).ends_with(&ours), format!("not our address: {}", line(start)));
         }
         let port = line("m=audio ").split(' ').nth(1).and_then(|port| port.parse::<u16>().ok());
-        let is_ours = |port: u16| port == 0 || (port >= 20_000 && port % 2 == 0);
+        let is_ours = |port: u16| port == 0 || (port >= 20_000 && port.is_multiple_of(2));
         self.note(port.is_some_and(is_ours), format!("RTP at {port:?}"));
     }
 
