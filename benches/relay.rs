@@ -4,55 +4,80 @@ use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
-use trunkline::media::forward::{Leg, Peer, Verdict, forward};
+use trunkline::media::forward::{Leg, Outbox, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::rtp::continuity::Position;
+use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
 
 fn packets(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("packet");
+    let mut group = criterion.benchmark_group("forward");
     group.throughput(Throughput::Elements(1));
-    let mut datagram = RtpPacketBuilder::new()
-        .payload_type(0)
-        .sequence(Seq::from(0))
-        .ssrc(7)
-        .payload(&[0xFF; 160])
-        .build()
-        .expect("it has a payload type, and fits");
-
-    group.bench_function("rtp-rs parse", |bencher| {
+    let datagram = datagram(0, &[0xFF; 160]);
+    group.bench_function("rtp-rs parse, the yardstick", |bencher| {
         bencher.iter(|| {
             let reader = RtpReader::new(black_box(&datagram)).expect("valid");
             black_box((reader.payload_type(), reader.sequence_number(), reader.timestamp(), reader.ssrc()));
         });
     });
+    path(&mut group, "relay", &datagram, [Law::Mu, Law::Mu]);
+    path(&mut group, "transcode", &datagram, [Law::Mu, Law::A]);
+    path(&mut group, "telephone-event", &self::datagram(EVENT, &[1, 10, 0, 160]), [Law::Mu, Law::Mu]);
+}
 
+/// A stream of `template`, from a leg of the first law to one of the second.
+fn path(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, template: &[u8], laws: [Law; 2]) {
     let source: SocketAddr = "198.51.100.7:4000".parse().expect("valid");
-    let (mut caller, mut callee) = (leg(source, 96), leg("198.51.100.8:5000".parse().expect("valid"), 101));
+    let (mut caller, mut callee) =
+        (leg(source, laws[0]), leg("198.51.100.8:5000".parse().expect("valid"), laws[1]));
     let (mut sequence, mut timestamp, mut now) = (0_u16, 0_u32, Instant::now());
-    group.bench_function("forward", |bencher| {
+    let mut datagram = template.to_vec();
+    group.bench_function(name, |bencher| {
         bencher.iter(|| {
             sequence = sequence.wrapping_add(1);
             timestamp = timestamp.wrapping_add(160);
             now += Duration::from_millis(20);
+            datagram.copy_from_slice(template);
             datagram[2..4].copy_from_slice(&sequence.to_be_bytes());
             datagram[4..8].copy_from_slice(&timestamp.to_be_bytes());
-            datagram[8..12].copy_from_slice(&7_u32.to_be_bytes());
-            let verdict = forward(black_box(&mut datagram), source, now, &mut caller, &mut callee);
-            assert_eq!(verdict, Verdict::Send);
+            let verdict =
+                forward(black_box(&mut datagram), source, now, &mut caller, &mut callee, &mut Never);
+            assert_eq!(verdict, Verdict::Send(template.len()));
         });
     });
 }
 
-fn leg(address: SocketAddr, event: u8) -> Leg {
+/// For packets that all fit the buffers they came in.
+struct Never;
+
+impl Outbox for Never {
+    fn put(&mut self, _write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        false
+    }
+}
+
+fn leg(address: SocketAddr, law: Law) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
-    let latch = Latch::new(Signalled::new(address, address.ip()));
-    let payload_types = PayloadTypes { audio: 0, event: Some(event) };
-    leg.peer = Some(Peer { latch, payload_types, sends: true, receives: true });
+    let latch = Latch::new(Signalled::new(address, true));
+    let payload_types = PayloadTypes { audio: 0, event: Some(EVENT), our_event: None };
+    leg.peer = Some(Peer { latch, payload_types, law, ptime_ms: 20, sends: true, receives: true });
     leg
 }
+
+fn datagram(payload_type: u8, payload: &[u8]) -> Vec<u8> {
+    RtpPacketBuilder::new()
+        .payload_type(payload_type)
+        .sequence(Seq::from(0))
+        .ssrc(7)
+        .payload(payload)
+        .build()
+        .expect("it has a payload type, and fits")
+}
+
+const EVENT: u8 = 101;
 
 criterion_group!(benches, packets);
 criterion_main!(benches);

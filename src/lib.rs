@@ -5,10 +5,10 @@
 //! ```text
 //!             main, cli (cli::demo -> sim)
 //!                        │
-//!    config ──────── server ───────── clock      see everything; nothing sees them
+//!           config ── server                     see everything; nothing sees them
 //!   ┌────────────────────┼─────────────┐
 //!  api     transport   media         store       the world: sockets, threads, files; they do not see each other
-//!   └────────────────────┼─────────────┘
+//!   └────────────────────┼─────────────┘         (beside them clock and net, which see nothing)
 //!                      call ──► routing          pure: no I/O, no clock, no async, no randomness of its own
 //!                        │         │
 //!                 sip   sdp   rtp   id           pure; sip, sdp and rtp do not see each other
@@ -22,6 +22,7 @@
 //! - [`routing`] decides who is calling, where the call goes and what its headers say.
 //! - [`transport`] sends and receives messages over UDP and TCP, and looks names up.
 //! - [`store`] writes call records; [`api`] answers HTTP.
+//! - [`clock`] reads the time, [`net`] asks the kernel about addresses.
 //! - [`config`] reads `config.toml`; every room declares the part of it that it uses.
 //! - `sim` plays both far ends of the demonstration, and shares no parser with the rest.
 pub mod api;
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod id;
 pub mod media;
+pub mod net;
 pub mod routing;
 pub mod rtp;
 pub mod sdp;

@@ -120,7 +120,7 @@ fn every_mistake_is_reported_by_the_name_of_its_variable() {
              write an ISO 3166 code such as \"US\", or a calling code such as \"1\"",
             "environment:HTTP_PORT: \"http\" is no port; write a number below 65536, such as 8080",
             "environment:LOGLEVEL: \"verbose\" is no log level; \
-             write one of trace, debug, info, warn, error, off (the nearest is \"error\")",
+             write one of trace, debug, info, warn, error, off",
             "environment:OVERRIDE_CALLER_ID: `caller_id`: \"+1 415\" is empty, a whole URI, or has spaces in it; \
              write the number alone, such as \"+14155550100\"",
             "environment:PSTN_CARRIER: there is no trunk with the name \"nobody\"; \

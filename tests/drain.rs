@@ -94,6 +94,23 @@ fn a_second_signal_ends_every_call_at_once() {
 }
 
 #[test]
+fn a_second_signal_says_bye_to_a_caller_that_never_acknowledged_too_and_ends_soon() {
+    let (mut bridge, caller, callee) = serve("drain_s = 300");
+    let (_, offered) = ring(&caller, &callee, "+14155550100");
+    callee.answer(&offered, "200 OK");
+    callee.expect("ACK ");
+    caller.expect("SIP/2.0 200 ");
+
+    bridge.signal(Signal::Terminate);
+    bridge.eventually("not ready", || (bridge.status_of("/readyz") == Some(503)).then_some(()));
+    bridge.signal(Signal::Terminate);
+    callee.answer(&callee.expect("BYE "), "200 OK");
+
+    caller.answer(&caller.expect("BYE "), "200 OK");
+    assert_eq!(bridge.exit().code(), Some(0), "{:#?}", bridge.log());
+}
+
+#[test]
 fn with_no_calls_one_signal_is_enough() {
     for signal in [Signal::Terminate, Signal::Interrupt] {
         let (mut bridge, ..) = serve("drain_s = 300");

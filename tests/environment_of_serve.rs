@@ -9,7 +9,7 @@ mod phone;
 mod process;
 
 use digest::{Login, field};
-use phone::{Phone, header};
+use phone::{Phone, follow_up, header};
 use process::{Net, Process, Signal};
 
 #[test]
@@ -60,7 +60,8 @@ fn no_secret_stands_in_a_log_line_at_any_level_nor_in_anything_that_is_sent_or_w
     seen.push(retell.expect("SIP/2.0 401 "));
     retell.send(authorized(&retell, &unauthorized, &seen[0], "agent", "wrong"));
     seen.push(retell.expect("SIP/2.0 403 "));
-    retell.send(authorized(&retell, &unauthorized, &seen[0], "agent", RETELL_PASSWORD));
+    let invite = authorized(&retell, &unauthorized, &seen[0], "agent", RETELL_PASSWORD);
+    retell.send(&invite);
     let offered = trunk.expect("INVITE ");
     let challenge = trunk.response(&offered, "407 Proxy Authentication Required");
     trunk.send(challenge.replace("Content-Length", &format!("{TRUNK_CHALLENGE}\r\nContent-Length")));
@@ -70,7 +71,9 @@ fn no_secret_stands_in_a_log_line_at_any_level_nor_in_anything_that_is_sent_or_w
     let login = Login { username, password: TRUNK_PASSWORD, method: "INVITE", uri, count: 1 };
     assert!(login.is_answered_by(credentials), "{offered}");
     trunk.answer(&offered, "200 OK");
-    seen.extend([offered, trunk.expect("ACK "), retell.expect("SIP/2.0 200 ")]);
+    let ok = retell.expect("SIP/2.0 200 ");
+    retell.send(follow_up(&invite, &ok, "ACK", 1));
+    seen.extend([offered, trunk.expect("ACK "), ok]);
     for token in ["", "Authorization: Bearer wrong\r\n", &format!("Authorization: Bearer {TOKEN}\r\n")] {
         for path in ["/metrics", "/healthz", "/readyz", "/v1/calls", "/v1/calls/0", "/nowhere"] {
             seen.push(bridge.http("GET", path, token).unwrap());

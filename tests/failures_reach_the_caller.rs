@@ -110,6 +110,23 @@ fn extensions_we_lack_are_420_and_every_one_is_named() {
         let named: Vec<_> =
             headers(&refused).filter(|(name, _)| *name == "Unsupported").map(|(_, value)| value).collect();
         assert_eq!(named.join(", "), unsupported);
+        let probed = Request { sdp: String::new(), ..invite().of_method("OPTIONS").with_headers(required) };
+        assert_eq!(header(&refused_text(&probed.to_string()), "Unsupported"), Some(unsupported));
+    }
+}
+
+#[test]
+fn what_was_heard_of_a_callee_before_it_refused_stands_in_its_leg_of_the_record() {
+    for way in Way::BOTH {
+        let announced = Step::new(100, 183, "Session Progress").with_sdp(calls::SDP);
+        let callee = CalleeScript::saying([announced, Step::new(3_000, 486, "Busy Here")]);
+        let mut network = calls::network(way, CallerScript::default(), callee);
+        network.bridge.world.packets_from_callee = 145;
+        finish(&mut network);
+
+        let record = &network.bridge.world.records[0];
+        assert_eq!(record.answered_ms, None);
+        assert_eq!(record.legs[1].packets_received, 145, "{way:?}");
     }
 }
 

@@ -15,6 +15,7 @@ use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
 use trunkline::id::CallId;
 use trunkline::media::forward::Reason;
 use trunkline::media::{Config, Engine, Event, LegMedia, LegStats, ReserveError, Reserved, Side};
+use trunkline::rtp::g711::Law;
 
 const CALL: CallId = CallId(1);
 
@@ -88,7 +89,7 @@ fn what_is_not_rtp_is_dropped_and_counted() {
         call.caller.socket.send_to(junk, call.reserved.caller).unwrap();
     }
     call.caller.socket.send_to(&report, above(call.reserved.caller)).unwrap();
-    let heard_after = call.say(Side::Caller, &[(13, "noise"), (0, "voice")]);
+    let heard_after = call.say(Side::Caller, &[(19, "noise"), (0, "voice")]);
 
     assert_eq!(heard(&heard_after), [(0, "voice")]);
     std::thread::sleep(Duration::from_millis(20));
@@ -210,26 +211,42 @@ fn the_next_target_gets_a_stream_and_counters_of_its_own() {
 }
 
 #[test]
-fn a_range_gives_a_quarter_of_its_ports_in_calls_and_a_released_call_rests_two_seconds() {
-    let mut engine = engine("127.0.10.11", [30_000, 30_007], 0).0;
+fn a_range_gives_a_quarter_of_its_ports_in_calls_and_says_what_became_of_them_when_there_is_none_left() {
+    let mut engine = engine("127.0.10.11", [30_000, 30_009], 0).0;
     let peer = ip("127.0.0.1");
-    let ports = |reserved: Reserved| [reserved.caller.port(), reserved.callee.port()];
-    let first = engine.reserve(CallId(1), peer, peer).unwrap();
+    engine.reserve(CallId(1), peer, peer).unwrap();
     engine.reserve(CallId(2), peer, peer).unwrap();
 
-    assert_eq!(engine.capacity().by_ports, 2);
-    assert_eq!(engine.reserve(CallId(3), peer, peer), Err(ReserveError::NoPorts { in_use: 4 }));
-    engine.release(CallId(1));
-    assert_eq!(engine.reserve(CallId(3), peer, peer), Err(ReserveError::NoPorts { in_use: 2 }));
-    std::thread::sleep(Duration::from_millis(2_010));
+    let refused = engine.reserve(CallId(3), peer, peer).unwrap_err();
 
-    assert_eq!(engine.reserve(CallId(3), peer, peer).map(ports), Ok(ports(first)));
+    assert_eq!(engine.capacity().by_ports, 2);
+    assert_eq!(refused, ReserveError::NoPorts { in_use: 4, resting: 1, refused: 0 });
+    engine.release(CallId(1));
+    assert!(engine.reserve(CallId(3), peer, peer).is_ok());
+}
+
+#[test]
+fn ports_rest_after_a_call_that_a_peer_took_part_in_and_not_after_one_that_was_refused() {
+    let mut engine = engine("127.0.10.22", [30_000, 30_199], 0).0;
+    let peer = ip("127.0.0.1");
+    let ports = |reserved: Reserved| [reserved.caller.port(), reserved.callee.port()];
+
+    let refused = ports(engine.reserve(CallId(1), peer, peer).unwrap());
+    engine.release(CallId(1));
+    let answered = ports(engine.reserve(CallId(2), peer, peer).unwrap());
+    engine.answered(CallId(2));
+    engine.release(CallId(2));
+    let next = ports(engine.reserve(CallId(3), peer, peer).unwrap());
+
+    assert!(refused.iter().all(|port| answered.contains(port)));
+    assert!(answered.iter().all(|port| !next.contains(port)));
 }
 
 #[test]
 fn what_comes_after_a_call_is_never_seen_by_the_next_one_on_its_ports() {
     let mut call = Call::connected("127.0.10.12", plain);
     call.say(Side::Caller, &[(0, "hello")]);
+    call.engine.answered(CALL);
     call.engine.release(CALL);
     assert_eq!(call.engine.stats(CALL), None);
 
@@ -248,6 +265,22 @@ fn what_comes_after_a_call_is_never_seen_by_the_next_one_on_its_ports() {
     assert_eq!(before, call.reserved);
     assert_eq!(heard(&next), [(0, "next call")]);
     assert_eq!(call.stats()[0], LegStats { packets_received: 1, ..LegStats::default() });
+}
+
+#[test]
+fn not_even_what_the_last_call_left_in_its_sockets_is_seen_by_one_that_needs_them_at_once() {
+    let mut call = Call::on(engine("127.0.10.23", [30_000, 30_003], 0).0);
+    for number in 0..20 {
+        call.describe(Side::Caller, plain(Side::Caller));
+        call.describe(Side::Callee, plain(Side::Callee));
+        let heard_next = call.say(Side::Caller, &[(0, "this call")]);
+        assert_eq!(heard(&heard_next), [(0, "this call")], "call {number}");
+
+        call.engine.release(CALL);
+        (0..60).for_each(|_| call.caller.send(call.reserved.caller, 0, "the last call"));
+        call.reserved = call.engine.reserve(CALL, ip("127.0.0.1"), ip("127.0.0.1")).unwrap();
+        call.callee = Peer::at("127.0.0.1");
+    }
 }
 
 #[test]
@@ -442,7 +475,7 @@ impl Peer {
 fn engine(address: &str, ports: [u16; 2], silence_timeout_s: u32) -> (Engine, Receiver<Event>) {
     let (sender, events) = mpsc::channel();
     let sender = Mutex::new(sender);
-    let config = Config { listen: vec![ip(address)], advertise: vec![], ports, silence_timeout_s };
+    let config = Config { listen: vec![ip(address)], ports, silence_timeout_s, ..Config::default() };
     let report = move |event| sender.lock().unwrap().send(event).unwrap_or_default();
     (Engine::start(&config, Arc::new(report)).unwrap(), events)
 }
@@ -462,8 +495,7 @@ fn collect_for(events: &Receiver<Event>, span: Duration) -> Vec<Event> {
 }
 
 fn media(remote: SocketAddr, (audio_payload_type, dtmf_payload_type): (u8, Option<u8>)) -> LegMedia {
-    let remote_rtcp = above(remote);
-    LegMedia { remote, remote_rtcp, audio_payload_type, dtmf_payload_type, sends: true, receives: true }
+    LegMedia { dtmf_payload_type, law: Law::Mu, ..LegMedia::new(remote, audio_payload_type) }
 }
 
 /// PCMU on both legs.

@@ -153,6 +153,20 @@ fn a_secret_in_a_file_or_in_dotenv_is_read_again() {
     assert_eq!(login(&phone, "agent", "new in file"), GOOD, "the old configuration stays");
 }
 
+#[test]
+fn a_token_whose_file_changed_needs_a_restart_and_is_named() {
+    let net = Net::new();
+    let config = net.config().replace("[http]\n", "[http]\ntoken = \"file:http.token\"\n");
+    let bridge = Process::start_in(net, &config, &[("http.token", "old\n")], &[]);
+
+    bridge.write("http.token", "old");
+    bridge.reload(&config, RELOADED);
+    bridge.write("http.token", "new\n");
+    let said = bridge.reload(&config, STAYS);
+
+    assert!(said.iter().any(|line| line.ends_with("keys=http.token")), "{said:#?}");
+}
+
 /// What an INVITE without a session description gets once `username` and `password` were asked for: 488, or 403.
 fn login(phone: &Phone, username: &str, password: &str) -> String {
     let invite = |authorization: &str| {

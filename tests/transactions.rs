@@ -8,7 +8,7 @@ use trunkline::id::{ClientTx, Ids, ServerTx};
 use trunkline::sip::flow::{Flow, ListenerId, Transport};
 use trunkline::sip::message::{Limits, Message, Method};
 use trunkline::sip::timers::Timers;
-use trunkline::sip::transaction::{Action, Incoming, Owner, Table};
+use trunkline::sip::transaction::{Action, Incoming, Table};
 
 #[test]
 fn a_repeated_request_is_absorbed_and_gets_the_last_response_again() {
@@ -329,23 +329,9 @@ fn a_failed_send_ends_the_client_transaction_and_its_user_hears_it_from_the_driv
     let tx = bed.invite();
     bed.actions.clear();
 
-    bed.table.on_transport_failed(Owner::Client(tx), bed.now, &mut bed.actions);
+    bed.table.on_transport_failed(tx, bed.now, &mut bed.actions);
 
     assert!(matches!(bed.actions[..], [Action::ClientGone { tx: gone }] if gone == tx));
-    assert!(bed.table.is_empty());
-}
-
-#[test]
-fn a_failed_send_leaves_an_unanswered_invite_to_absorb_repeats_but_not_for_ever() {
-    let mut bed = Bed::new(Transport::Udp);
-    let invite = request("INVITE", "z9hG4bKa", "192.0.2.1:5060", "");
-    let tx = new(bed.receive(&invite));
-    bed.respond(tx, 100);
-
-    bed.table.on_transport_failed(Owner::Server(tx), bed.now, &mut bed.actions);
-
-    assert_eq!(bed.receive(&invite), Incoming::Absorbed);
-    bed.run_to_end();
     assert!(bed.table.is_empty());
 }
 
@@ -358,11 +344,11 @@ fn only_the_request_itself_is_owned_not_the_cancel_and_the_ack() {
     bed.answer(tx, 487, "INVITE", "theirs");
 
     let owners = bed.actions.iter().filter_map(|action| match action {
-        Action::Send { by, .. } => Some(*by),
+        Action::Send { of, .. } => Some(*of),
         _ => None,
     });
 
-    assert_eq!(owners.collect::<Vec<_>>(), [Owner::Client(tx), Owner::Nobody, Owner::Nobody]);
+    assert_eq!(owners.collect::<Vec<_>>(), [Some(tx), None, None]);
 }
 
 #[test]
@@ -529,7 +515,7 @@ fn new(incoming: Incoming) -> ServerTx {
 
 fn flow(transport: Transport) -> Flow {
     let remote = SocketAddr::from(([192, 0, 2, 1], 5060));
-    Flow { transport, listener: ListenerId(0), remote, connection: None }
+    Flow { transport, listener: ListenerId(0), remote, connection: None, domain: None }
 }
 
 fn request(method: &str, branch: &str, sent_by: &str, to_tag: &str) -> Message {

@@ -19,6 +19,7 @@ use tracing::error;
 
 use crate::call::record::View;
 use crate::id::CallId;
+use crate::net;
 
 /// What HTTP shares with the server; cheap to clone.
 #[derive(Clone)]
@@ -49,7 +50,7 @@ pub enum Command {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is taken, not ours, or not permitted.
-    #[error("[http].listen {listen}: {source}; name an address of this machine and a free port")]
+    #[error("[http].listen {listen}: {source}; {remedy}", remedy = net::remedy(source))]
     Bind {
         /// The configured address.
         listen: SocketAddr,

@@ -5,6 +5,7 @@
 
 use crate::id::PeerId;
 use crate::routing::config::{Profile, Treatment};
+use crate::routing::limits::Full;
 use crate::routing::{Plan, Refusal, Rotation, Routes};
 use crate::sdp::negotiate::{self, NegotiationError};
 use crate::sdp::session::{SdpError, Session};
@@ -42,6 +43,9 @@ pub enum Refused {
     /// A header that its dialog needs cannot be used.
     #[error("{0}")]
     Header(#[from] HeaderError),
+    /// There is no room for it.
+    #[error("{0}")]
+    Full(#[from] Full),
     /// Routing refuses it.
     #[error("{0}")]
     Route(#[from] Refusal),
@@ -60,6 +64,7 @@ impl Refused {
             Self::Interval(_) => 422,
             Self::Body(_) => 415,
             Self::NoOffer | Self::Unreadable(_) | Self::Unusable(_) => 488,
+            Self::Full(_) => 503,
             Self::Header(error) => error.status(),
             Self::Route(refusal) => refusal.status(),
         }
@@ -72,7 +77,9 @@ impl Refused {
         match self {
             Self::Extension(tag) => Some((Name::Unsupported, tag.clone())),
             Self::Interval(least) => Some((Name::MinSe, least.to_string())),
+            Self::Body(BodyError::Encoding) => Some((Name::AcceptEncoding, "identity".into())),
             Self::Body(_) => Some((Name::Accept, ACCEPT.into())),
+            Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),
             Self::NoOffer | Self::Unreadable(_) => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
             Self::TooManyHops | Self::Header(_) | Self::Route(_) => None,

@@ -41,7 +41,7 @@ pub(super) struct Attempt {
     pub(super) early: Vec<Early>,
     /// The dialog of whoever answered first.
     pub(super) dialog: Option<Dialog>,
-    /// Our `host:port` toward it.
+    /// The path that its last message came by; `None` before the first.
     pub(super) flow: Option<Flow>,
     /// Our offer, its final answer, and what came after them.
     pub(super) exchange: Exchange,
@@ -113,6 +113,12 @@ impl Attempt {
         Ok(())
     }
 
+    /// What was agreed with it last, be it before it answered.
+    pub(super) fn agreed(&self) -> Option<&Accepted> {
+        let early = self.early.iter().rev().find_map(|early| early.agreed.as_ref());
+        self.exchange.agreed().or(early)
+    }
+
     /// Whether nothing of it is left on the wire.
     pub(super) fn is_gone(&self) -> bool {
         self.open.is_empty() && matches!(self.progress, Progress::Abandoned | Progress::Closed)
@@ -127,7 +133,7 @@ impl Attempt {
             .header(Name::To, format_args!("<{}>", self.target))
             .header(Name::CallId, &self.identity.call_id)
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
-            .header(Name::Contact, contact(&self.hop.sent_by, self.hop.transport))
+            .header(Name::Contact, self.contact())
             .header(Name::Allow, interwork::allow(profile));
         let tags = interwork::supported(profile).map(|tags| (Name::Supported, tags));
         let absorbed = prack::required_of(profile).into_iter().chain(self.work.session_timer.asks(profile));
@@ -149,6 +155,11 @@ impl Attempt {
             draft,
             to: Destination::Hop(self.hop.clone()),
         });
+    }
+
+    /// Our Contact toward it.
+    pub(super) fn contact(&self) -> String {
+        contact(&self.hop.sent_by, self.hop.transport, self.target.scheme)
     }
 
     /// The INVITE as a message, to form dialogs from.
@@ -257,4 +268,4 @@ pub(super) struct Extra<'a> {
 pub(super) const MAX_FORKS: usize = 16;
 
 /// The payload type under which we offer telephone events; what LiveKit expects.
-pub(super) const TELEPHONE_EVENT: u8 = 101;
+pub(super) const DTMF_PAYLOAD_TYPE: u8 = 101;

@@ -13,7 +13,7 @@ use crate::sip::message::Message;
 
 use super::attempt::{Attempt, MAX_FORKS, Progress};
 use super::contract::{Action, Cx};
-use super::failure::{Failure, tries_next_target};
+use super::failure::Failure;
 use super::goodbye::Passed;
 use super::{Call, State};
 
@@ -203,9 +203,9 @@ impl Call {
         if !current {
             return;
         }
-        let callee = &cx.routes.peer(attempt.peer).name;
-        let failure = Failure::from_response(response, self.direction, callee);
-        if !alerted && tries_next_target(code) {
+        let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
+        self.note_hints(std::mem::take(&mut failure.hints));
+        if !alerted && failure.moves_on {
             self.give_up_target(index, Some(failure), cx);
         } else {
             self.fail(failure, cx);

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::id::{ClientTx, Ids, LegId, PeerId, ServerTx};
+use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
-use crate::sip::flow::{Flow, Transport};
+use crate::sip::flow::{Domain, Flow, Transport};
 use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
 use crate::sip::uri::Uri;
 
@@ -43,6 +45,8 @@ pub struct Hop {
     pub remote: SocketAddr,
     /// By which transport.
     pub transport: Transport,
+    /// By TLS, who has to be there.
+    pub domain: Option<Domain>,
     /// Our own `host:port` toward it, for Via and Contact.
     pub sent_by: String,
 }
@@ -65,6 +69,8 @@ pub enum Destination {
 /// What the world tells a call.
 #[derive(Debug)]
 pub enum Input {
+    /// The answer to [`Action::Admit`]; after [`Verdict::Queued`] another one follows.
+    Admission(Verdict),
     /// The answer to [`Action::Resolve`]; empty when the target has no address we can reach.
     Targets(Vec<Hop>),
     /// The answer to [`Action::ReserveMedia`]; the error is a sentence for the record.
@@ -115,6 +121,8 @@ pub enum Input {
         /// Status for an unanswered caller.
         code: u16,
     },
+    /// The caller's ACK is not waited for any longer.
+    AckGivenUp,
     /// A deadline of the call has come.
     Deadline,
 }
@@ -131,6 +139,8 @@ pub enum Action {
         /// The whole message.
         bytes: Bytes,
     },
+    /// Ask whether this callee has room for a call; answered at once by [`Input::Admission`].
+    Admit(PeerId),
     /// Look a target up; answered by [`Input::Targets`].
     Resolve(Uri),
     /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].
@@ -168,8 +178,8 @@ pub enum Action {
     Cancel {
         /// Which.
         tx: ClientTx,
-        /// Value of its Reason header.
-        reason: Option<&'static str>,
+        /// Why, for its Reason header.
+        reason: Option<Reason>,
     },
     /// Relay this side so from here on.
     SetLeg(Side, LegMedia),
@@ -183,12 +193,12 @@ pub enum Action {
     CountMedia,
     /// The call shows itself anew.
     Show(View),
-    /// The call ended: write its record (media figures are added to legs 0 and `answered_leg`), free its media.
+    /// The call ended: write its record (media figures are added to legs 0 and `callee_leg`), free its media.
     Finish {
         /// What to write.
         record: Box<Record>,
-        /// Place in the record's legs of whoever answered.
-        answered_leg: Option<usize>,
+        /// Place in the record's legs of the callee whose media was relayed: whoever answered, or sent early media last.
+        callee_leg: Option<usize>,
     },
 }
 

@@ -6,14 +6,16 @@
 
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
+use crate::routing::limits::Verdict;
 use crate::rtp::leg::Side;
 use crate::sdp::build::Local;
 use crate::sdp::codec::{Codec, Payload};
 use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate;
+use crate::sip::reason::Reason;
 use crate::sip::uri::Host;
 
-use super::attempt::{Attempt, Extra, Identity, Progress, TELEPHONE_EVENT};
+use super::attempt::{Attempt, DTMF_PAYLOAD_TYPE, Extra, Identity, Progress};
 use super::auth::Answers;
 use super::contract::{Action, Cx, Hop};
 use super::failure::Failure;
@@ -21,6 +23,21 @@ use super::interwork::{self, late_offer::codecs_from};
 use super::{Call, State};
 
 impl Call {
+    /// Goes on, or waits and tells the caller so: a 182 keeps it from giving up (RFC 3261 §21.1.4).
+    pub(super) fn on_admission(&mut self, verdict: Verdict, cx: &mut Cx<'_>) {
+        if self.state != State::Resolving {
+            return;
+        }
+        match verdict {
+            Verdict::Admitted => self.next_target(cx),
+            Verdict::Queued => {
+                let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
+                self.provisional(182, headers, None, cx);
+            }
+            Verdict::Refused(full) => self.fail(Failure::full(&full), cx),
+        }
+    }
+
     /// Asks for the addresses of the next target, or tells the caller that none is left.
     pub(super) fn next_target(&mut self, cx: &mut Cx<'_>) {
         if let Some(hop) = self.hops.pop_front() {
@@ -81,7 +98,7 @@ impl Call {
         let peer = self.plan.callee;
         let codecs = self.codecs_for(cx.routes.peer(peer).kind);
         let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, reserved.callee));
-        exchange.offer(codecs, Some(TELEPHONE_EVENT));
+        exchange.offer(codecs, Some(DTMF_PAYLOAD_TYPE));
         let tag = cx.ids.tag(self.id, leg);
         let identity =
             Identity { call_id: cx.ids.call_id(), from: self.caller_identity(&hop, &tag), cseq: 1 };
@@ -167,7 +184,7 @@ impl Call {
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.
-    pub(super) fn abandon(&mut self, index: usize, reason: Option<&'static str>, cx: &mut Cx<'_>) {
+    pub(super) fn abandon(&mut self, index: usize, reason: Option<Reason>, cx: &mut Cx<'_>) {
         let attempt = &mut self.attempts[index];
         if matches!(attempt.progress, Progress::Pending { .. }) {
             attempt.progress = Progress::Abandoned;

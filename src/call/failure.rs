@@ -1,10 +1,16 @@
 //! Which code the caller gets when the callee was not reached.
 //!
 //! Retell's codes mean something else than they say: its 486 is "no agent came", not "busy", so toward a trunk it must
-//! not be 486. A carrier's code is passed as it is, because Retell derives its disconnection reason from it.
+//! not be 486. A carrier's code is passed as it is, because Retell derives its disconnection reason from it, unless a hint
+//! of the carrier names a truer one (see [`hints`]).
 
+use std::fmt;
+
+use crate::routing::limits::Full;
+use crate::routing::{Kind, Peer};
 use crate::sip::message::Message;
 
+use super::hints::{self, Hint};
 use super::record::{Direction, EndedBy};
 
 /// Why the callee was not reached, and what the caller is told.
@@ -19,34 +25,50 @@ pub(super) struct Failure {
     pub(super) ended_by: EndedBy,
     /// The response whose headers pass to the caller.
     pub(super) response: Option<Message>,
+    /// Whether what the response gives as its Reason holds for `code` too.
+    pub(super) is_as_said: bool,
+    /// Whether the next target is tried, if no 18x came.
+    pub(super) moves_on: bool,
+    /// What the callee said beside its code, in plain words.
+    pub(super) hints: Vec<String>,
     /// Seconds of Retry-After.
     pub(super) retry_after: Option<u32>,
 }
 
 impl Failure {
     /// What the callee's final `response` means to the caller of a call in `direction`.
-    pub(super) fn from_response(response: Message, direction: Direction, callee: &str) -> Self {
+    pub(super) fn from_response(response: Message, callee: &Peer) -> Self {
         let received = response.status().unwrap_or(500);
         let phrase = String::from_utf8_lossy(response.reason()).into_owned();
-        let code = match direction {
-            Direction::ToRetell => code_from_retell(received),
-            Direction::ToTrunk => code_from_trunk(received),
-        };
+        let hints = hints::read(&response);
+        let (is_trunk, name) = (callee.kind == Kind::Trunk, &callee.name);
+        let code = if is_trunk { code_from_trunk(received, &hints) } else { code_from_retell(received) };
         let kept = code == received;
-        let reason = match (direction, code) {
-            (Direction::ToRetell, 480) => {
-                format!("{callee} has no agent for this call ({received} {phrase})")
+        let reason = match code {
+            502 if received < 400 => {
+                format!("{name} redirected the call ({received}), which is not followed")
             }
-            (_, 502) if received < 400 => {
-                format!("{callee} redirected the call ({received}), which is not followed")
-            }
-            (Direction::ToTrunk, 403) if !kept => format!("{callee} refused our credentials ({received})"),
-            _ => format!("{callee} refused the call: {received} {phrase}"),
+            480 if !is_trunk => format!("{name} has no agent for this call ({received} {phrase})"),
+            403 if matches!(received, 401 | 407) => format!("{name} refused our credentials ({received})"),
+            _ => format!("{name} refused the call: {received} {phrase}{}", Said(&hints)),
         };
-        let is_carriers = kept && direction == Direction::ToTrunk;
-        let phrase = if is_carriers { phrase } else { String::new() };
+        let is_as_said = kept || is_trunk;
+        let phrase = if kept && is_trunk { phrase } else { String::new() };
+        let meant = if is_trunk { hints::truest(received, &hints) } else { received };
+        let moves_on = tries_next_target(received) && tries_next_target(meant);
         let retry_after = (code == 503).then(|| response.retry_after()).flatten();
-        Self { code, phrase, reason, ended_by: EndedBy::Callee, response: Some(response), retry_after }
+        let hints = hints.into_iter().map(|hint| hint.words).collect();
+        Self {
+            code,
+            phrase,
+            reason,
+            ended_by: EndedBy::Callee,
+            response: Some(response),
+            is_as_said,
+            moves_on,
+            hints,
+            retry_after,
+        }
     }
 
     /// No target could be reached at all.
@@ -80,6 +102,11 @@ impl Failure {
         Self { retry_after: Some(5), ..Self::ours(503, &reason) }
     }
 
+    /// The callee takes no more calls for now.
+    pub(super) fn full(full: &Full) -> Self {
+        Self { retry_after: Some(full.retry_after_s()), ..Self::ours(503, &full.to_string()) }
+    }
+
     /// Ended by us, with `code` for the caller.
     pub(super) fn ours(code: u16, reason: &str) -> Self {
         Self {
@@ -88,6 +115,9 @@ impl Failure {
             reason: reason.to_owned(),
             ended_by: EndedBy::Trunkline,
             response: None,
+            is_as_said: false,
+            moves_on: true,
+            hints: Vec::new(),
             retry_after: None,
         }
     }
@@ -101,8 +131,9 @@ impl Failure {
 /// Seconds in which a process that was told to stop is commonly there again.
 const RETRY_AFTER_RESTART_S: u32 = 30;
 
-/// Whether `code`, before any 18x, sends the call to the next target.
-pub(super) fn tries_next_target(code: u16) -> bool {
+/// Whether `code`, before any 18x, sends the call to the next target. A 503 whose hints mean "busy" must not either: it
+/// would ring the same callee through a second gateway.
+fn tries_next_target(code: u16) -> bool {
     matches!(code, 408 | 500 | 502 | 503 | 504)
 }
 
@@ -115,11 +146,24 @@ fn code_from_retell(received: u16) -> u16 {
     }
 }
 
-fn code_from_trunk(received: u16) -> u16 {
+fn code_from_trunk(received: u16, hints: &[Hint]) -> u16 {
     match received {
         300..=399 => 502,
         401 | 407 => 403,
-        other => other,
+        other => hints::truest(other, hints),
+    }
+}
+
+/// Hints as the end of a sentence.
+struct Said<'a>(&'a [Hint]);
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, hint) in self.0.iter().enumerate() {
+            f.write_str(if at == 0 { " (" } else { "; " })?;
+            f.write_str(&hint.words)?;
+        }
+        f.write_str(if self.0.is_empty() { "" } else { ")" })
     }
 }
 
@@ -138,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_carriers_code_is_kept_but_for_redirection_and_credentials() {
-        let told: Vec<_> = [302, 401, 407, 403, 404, 486, 503, 603].map(code_from_trunk).to_vec();
+        let told: Vec<_> =
+            [302, 401, 407, 403, 404, 486, 503, 603].map(|code| code_from_trunk(code, &[])).to_vec();
 
         assert_eq!(told, [502, 403, 403, 403, 404, 486, 503, 603]);
     }

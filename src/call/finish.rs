@@ -1,11 +1,14 @@
 //! The end of a call: its record, written once, and what remains after it.
 
 use crate::rtp::leg::Side;
+use crate::sip::cause::{NORMAL_CLEARING, TEMPORARY_FAILURE, TIMER_EXPIRY};
+use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 
 use super::contract::{Action, Cx};
 use super::failure::Failure;
 use super::record::{EndedBy, LegRecord, Record};
-use super::{Call, State};
+use super::{Call, State, reason};
 
 impl Call {
     /// Tells the caller that the callee was not reached, and ends the call.
@@ -17,6 +20,7 @@ impl Call {
             Some(response) => self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx),
             None => self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx),
         };
+        headers.extend(reason::of_failure(&failure, cx.routes.peer(self.caller.peer).kind));
         if let Some(seconds) = failure.retry_after {
             headers.push((b"Retry-After".to_vec(), seconds.to_string().into_bytes()));
         }
@@ -34,12 +38,35 @@ impl Call {
         self.end_answered(&reason, cx);
     }
 
-    /// Ends an answered call from our side, with BYE to whichever leg is still up.
+    /// Ends an answered call because something did not come in time, with BYE to whichever leg is still up.
     pub(super) fn end_answered(&mut self, reason: &str, cx: &mut Cx<'_>) {
+        self.end_answered_as(reason, TIMER_EXPIRY, cx);
+    }
+
+    /// The same for any Q.850 `cause`.
+    fn end_answered_as(&mut self, reason: &str, cause: u16, cx: &mut Cx<'_>) {
         if let State::Answered { attempt } = self.state {
-            self.close_caller(Vec::new(), cx);
-            self.close_callee(attempt, Vec::new(), cx);
+            let told = reason::lines(&[Reason::q850(cause)]);
+            self.close_caller(told.clone(), cx);
+            self.close_callee(attempt, told, cx);
             self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
+        }
+    }
+
+    /// Ends the call in the books because of a `bye`: with what it says, where that is not the normal end.
+    pub(super) fn hung_up(&mut self, by: EndedBy, what: &str, bye: &Message, cx: &mut Cx<'_>) {
+        let said = reason::words_of(bye);
+        let sentence = said.as_ref().map_or_else(|| what.to_owned(), |said| format!("{what}, saying {said}"));
+        self.note_hints(said);
+        self.finish(by, 200, sentence, cx);
+    }
+
+    /// Keeps what a peer said for the record.
+    pub(super) fn note_hints(&mut self, hints: impl IntoIterator<Item = String>) {
+        for hint in hints {
+            if self.hints.len() < MOST_HINTS && !self.hints.contains(&hint) {
+                self.hints.push(hint);
+            }
         }
     }
 
@@ -52,7 +79,10 @@ impl Call {
                 self.abandon(attempt, None, cx);
                 self.fail(Failure::ordered(code, reason), cx);
             }
-            State::Answered { .. } => self.end_answered(reason, cx),
+            State::Answered { .. } => {
+                let cause = if code == 503 { TEMPORARY_FAILURE } else { NORMAL_CLEARING };
+                self.end_answered_as(reason, cause, cx);
+            }
         }
     }
 
@@ -80,10 +110,12 @@ impl Call {
             ended_by,
             sip_code,
             reason,
+            hints: std::mem::take(&mut self.hints),
             legs: self.legs(cx),
         };
-        let answered_leg = answered.map(|attempt| attempt + 1);
-        cx.out.push(Action::Finish { record: Box::new(record), answered_leg });
+        let heard = answered.or_else(|| self.attempts.iter().rposition(|attempt| attempt.agreed().is_some()));
+        cx.out
+            .push(Action::Finish { record: Box::new(record), callee_leg: heard.map(|attempt| attempt + 1) });
     }
 
     fn legs(&self, cx: &Cx<'_>) -> Vec<LegRecord> {
@@ -100,9 +132,12 @@ impl Call {
             peer: cx.routes.peer(attempt.peer).name.clone(),
             remote: attempt.hop.remote.to_string(),
             sip_code: attempt.code,
-            codec: attempt.exchange.agreed().map(|agreed| agreed.codec.codec.name().to_owned()),
+            codec: attempt.agreed().map(|agreed| agreed.codec.codec.name().to_owned()),
             ..LegRecord::default()
         });
         std::iter::once(caller).chain(attempts).collect()
     }
 }
+
+/// Hints kept of one call at most.
+const MOST_HINTS: usize = 16;

@@ -16,7 +16,7 @@ use super::attempt;
 use super::caller::Progress;
 use super::contract::{Action, Cx};
 use super::record::EndedBy;
-use super::{Call, State};
+use super::{Call, State, reason};
 
 impl Call {
     pub(super) fn on_request(
@@ -111,7 +111,7 @@ impl Call {
     fn on_bye_from_caller(&mut self, bye: &Message, cx: &mut Cx<'_>) {
         if matches!(self.caller.progress, Progress::Pending) {
             self.caller.refuse(487, "", &[], cx);
-            self.release_attempt(cx);
+            self.release_attempt(reason::of_cancel(bye), cx);
             return self.finish(
                 EndedBy::Caller,
                 487,
@@ -122,9 +122,10 @@ impl Call {
         self.caller.progress = Progress::Closed;
         let State::Answered { attempt } = self.state else { return };
         let callee = &self.attempts[attempt];
-        let headers = self.headers_toward(callee.peer, &callee.hop.sent_by, Some(bye), cx);
+        let mut headers = self.headers_toward(callee.peer, &callee.hop.sent_by, Some(bye), cx);
+        headers.extend(reason::of_bye(bye, cx.routes.peer(callee.peer).kind));
         self.close_callee(attempt, headers, cx);
-        self.finish(EndedBy::Caller, 200, "the caller hung up".into(), cx);
+        self.hung_up(EndedBy::Caller, "the caller hung up", bye, cx);
     }
 
     fn on_bye_from_callee(&mut self, leg: LegId, bye: &Message, cx: &mut Cx<'_>) {
@@ -134,9 +135,10 @@ impl Call {
         if !answered || !matches!(self.state, State::Answered { .. }) {
             return;
         }
-        let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(bye), cx);
+        let mut headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(bye), cx);
+        headers.extend(reason::of_bye(bye, cx.routes.peer(self.caller.peer).kind));
         self.close_caller(headers, cx);
-        self.finish(EndedBy::Callee, 200, "the callee hung up".into(), cx);
+        self.hung_up(EndedBy::Callee, "the callee hung up", bye, cx);
     }
 
     /// The dialog of `leg` that `request` belongs to, while requests inside it are still answered.

@@ -23,9 +23,12 @@ mod failover;
 mod failure;
 mod finish;
 mod goodbye;
+mod hints;
 mod in_dialog;
 mod interwork;
+mod leg_media;
 mod party;
+mod reason;
 pub mod record;
 mod timers;
 pub mod timestamp;
@@ -50,7 +53,7 @@ use crate::sip::uri::Uri;
 
 use attempt::Attempt;
 use callee::Lost;
-use caller::Caller;
+use caller::{Caller, contact, scheme_for};
 use failure::Failure;
 use record::{Direction, View};
 
@@ -69,6 +72,8 @@ pub struct Call {
     hops: VecDeque<Hop>,
     reserved: Option<(IpAddr, Reserved)>,
     failure: Option<Failure>,
+    /// What peers said beside their codes about why the call failed or ended.
+    hints: Vec<String>,
     answer_by: Option<Instant>,
     started_ms: i64,
     answered_ms: Option<i64>,
@@ -104,7 +109,8 @@ enum State {
 }
 
 impl Call {
-    /// Begins a call from an admitted INVITE with `offer`, if it made one: 100 at once, then the first target.
+    /// Begins a call from an admitted INVITE with `offer`, if it made one: 100 at once, then the callee's turn is asked
+    /// for.
     ///
     /// # Errors
     ///
@@ -115,28 +121,30 @@ impl Call {
         offer: Option<Session>,
         cx: &mut Cx<'_>,
     ) -> Result<Self, HeaderError> {
-        let mut call = Self::new(id, offered, offer, cx)?;
+        let call = Self::new(id, offered, offer, cx)?;
         call.caller.trying(cx);
         cx.out.push(Action::Show(call.view()));
-        call.next_target(cx);
+        cx.out.push(Action::Admit(call.plan.callee));
         Ok(call)
     }
 
     /// Carries out what `input` does to the call.
     pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
         match input {
+            Input::Admission(verdict) => self.on_admission(verdict, cx),
             Input::Targets(hops) => self.on_targets(hops, cx),
             Input::Media(media) => self.on_media(media, cx),
             Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
             Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
             Input::TransportFailed(tx) => self.on_client_failed(tx, Lost::Transport, cx),
             Input::ClientGone(tx) => self.forget(tx),
-            Input::Cancelled(_) => self.on_cancelled(cx),
+            Input::Cancelled(cancel) => self.on_cancelled(&cancel, cx),
             Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
             Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
     }
@@ -151,6 +159,12 @@ impl Call {
     #[must_use]
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// The configured peer that is called.
+    #[must_use]
+    pub fn callee(&self) -> PeerId {
+        self.plan.callee
     }
 
     /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
@@ -172,6 +186,12 @@ impl Call {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.state == State::Over && self.caller.is_gone() && self.attempts.iter().all(Attempt::is_gone)
+    }
+
+    /// Whether the caller's BYE waits for its ACK.
+    #[must_use]
+    pub fn owes_bye(&self) -> bool {
+        matches!(self.caller.progress, caller::Progress::Answered { closing: Some(_), .. })
     }
 
     /// Whether the record was written: the call counts no longer as active.
@@ -257,11 +277,12 @@ impl Call {
         }
         let mut work = interwork::Leg::default();
         work.learn(&invite);
+        let contact = contact(&sent_by, flow.transport, scheme_for(&invite));
         let caller = Caller {
             peer,
             invite,
             tx,
-            transport: flow.transport,
+            contact,
             flow,
             source: flow.remote,
             dialog,
@@ -286,6 +307,7 @@ impl Call {
             hops: VecDeque::new(),
             reserved: None,
             failure: None,
+            hints: Vec::new(),
             answer_by: None,
             started_ms: cx.unix_ms,
             answered_ms: None,

@@ -17,7 +17,7 @@ use crate::sip::message::{Message, Method};
 use super::Call;
 use super::attempt;
 use super::auth::{Answers, is_own_address, is_own_host, with_authorization};
-use super::caller::{Progress, SDP, contact};
+use super::caller::{Progress, SDP};
 use super::contract::{Action, Cx, Destination};
 use super::interwork;
 
@@ -123,7 +123,7 @@ impl Call {
             return stands.then(|| Party {
                 leg,
                 peer: caller.peer,
-                contact: contact(&caller.sent_by, caller.transport),
+                contact: caller.contact.clone(),
                 dialog: &mut caller.dialog,
                 exchange: &mut caller.exchange,
                 work: &mut caller.work,
@@ -134,8 +134,10 @@ impl Call {
             });
         }
         let callee = self.attempt_mut(leg).filter(|callee| callee.progress == attempt::Progress::Answered)?;
+        let contact = callee.contact();
         Some(Party {
             leg,
+            contact,
             peer: callee.peer,
             dialog: callee.dialog.as_mut()?,
             exchange: &mut callee.exchange,
@@ -144,7 +146,6 @@ impl Call {
             open: &mut callee.open,
             flow: callee.flow?,
             known: callee.hop.remote.ip(),
-            contact: contact(&callee.hop.sent_by, callee.hop.transport),
         })
     }
 

@@ -55,6 +55,8 @@ pub struct Record {
     pub sip_code: u16,
     /// One plain sentence.
     pub reason: String,
+    /// What peers said beside their codes about why it failed or ended, in plain words.
+    pub hints: Vec<String>,
     /// The caller's, then one for every attempt, in order.
     pub legs: Vec<LegRecord>,
 }

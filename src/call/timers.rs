@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::routing::Kind;
 use crate::sip::dialog::RepeatEvent;
+use crate::sip::reason::Reason;
 
 use super::caller::Progress;
 use super::contract::{Action, Cx};
@@ -59,7 +60,7 @@ impl Call {
         }
         if let State::Calling { attempt, .. } = self.state {
             self.attempts[attempt].code = 480;
-            self.abandon(attempt, Some("SIP;cause=480;text=\"NO_ANSWER\""), cx);
+            self.abandon(attempt, Some(Reason::sip(480, "NO_ANSWER")), cx);
         }
         self.fail(Failure::not_answered(&cx.routes.peer(self.plan.callee).name), cx);
     }

@@ -1,22 +1,23 @@
 //! `trunkline check`: every mistake and warning of a configuration, one in a line, then how many there were.
 //!
 //! Only mistakes make it fail: a warning is for people, and a script that checks before it deploys must not stop at
-//! one.
+//! one. Nor at what only this machine lacks, since the configuration may be meant for another; but then it does not say
+//! that it can be served.
 
 use std::process::ExitCode;
 
-use super::{ConfigArgs, summary};
+use super::{ConfigArgs, obstacles, output, summary};
 use crate::config::{self, process_environment};
 
 pub(super) fn run(args: &ConfigArgs) -> ExitCode {
     let file = &args.config;
     let (problems, verdict, code) = match config::load(file, &process_environment()) {
+        Ok(loaded) if obstacles(&loaded.warnings).next().is_some() => {
+            (loaded.warnings, "is right, but can't be served here as things stand", ExitCode::SUCCESS)
+        }
         Ok(loaded) => (loaded.warnings, "can be served", ExitCode::SUCCESS),
         Err(problems) => (problems, "can't be served", ExitCode::FAILURE),
     };
-    for problem in &problems {
-        println!("{problem}");
-    }
-    println!("{} {verdict}: {}", file.display(), summary(&problems));
-    code
+    let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    output::finish(&format!("{lines}{} {verdict}: {}\n", file.display(), summary(&problems)), code)
 }

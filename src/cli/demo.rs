@@ -3,18 +3,19 @@
 //! The bridge gets the configuration that a user would write, made in memory, and is reached through sockets only; so a
 //! good demonstration says as much about this machine as about trunkline.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output;
 use crate::api;
 use crate::config::Config;
 use crate::config::reader::Secret;
 use crate::media;
 use crate::routing::config::{
-    CalledNumber, CallerId, ForeignCaller, PeerConfig, Preset, Profile, RetellConfig, TrunkConfig,
+    CalledNumber, CallerId, ForeignCaller, PeerConfig, PeerMedia, Preset, Profile, RetellConfig, TrunkConfig,
 };
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
@@ -57,7 +58,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     match demonstrate(args) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("trunkline: {error}");
+            output::complain(format_args!("trunkline: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -87,14 +88,16 @@ fn demonstrate(args: &Args) -> Result<ExitCode, DemoError> {
     } else {
         report.to_string()
     };
-    // A reader who closes the pipe has read enough.
-    let _ = io::stdout().write_all(text.as_bytes());
-    if report.is_good() {
-        return Ok(ExitCode::SUCCESS);
+    let code = if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let code = output::finish(&text, code);
+    if !report.is_good() {
+        let failed = report.summary().failed.len();
+        let calls = args.calls;
+        output::complain(format_args!(
+            "trunkline: {failed} of {calls} calls failed; each reason is given above"
+        ));
     }
-    let failed = report.summary().failed.len();
-    eprintln!("trunkline: {failed} of {} calls failed; each reason is given above", args.calls);
-    Ok(ExitCode::FAILURE)
+    Ok(code)
 }
 
 fn bridge(running: &Running) -> Result<Bridge, DemoError> {
@@ -138,6 +141,10 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
 
 fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
     PeerConfig {
+        media: PeerMedia::default(),
+        max_calls: 0,
+        calls_per_second: 0,
+        queue_s: 5,
         name: name.to_owned(),
         uris: vec![uri],
         allow: vec![allow.into()],
@@ -148,6 +155,8 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
         profile: Profile::of(Preset::Standard),
     }

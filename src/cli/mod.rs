@@ -7,9 +7,10 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod output;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -19,7 +20,10 @@ use crate::config::reader::{Problem, Severity};
 /// Parses the arguments of the process, carries out the command and says how it ended.
 #[must_use]
 pub fn run() -> ExitCode {
-    let Cli { command, serve } = Cli::parse();
+    let Cli { command, serve } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return usage(&said),
+    };
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "demo")]
@@ -27,6 +31,15 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
     }
+}
+
+/// Help or the version on standard output, or what is wrong with the arguments on standard error.
+fn usage(said: &clap::Error) -> ExitCode {
+    if said.use_stderr() {
+        let _ = said.print();
+        return ExitCode::from(WRONG_USAGE);
+    }
+    output::finish_with(|| said.print(), ExitCode::SUCCESS)
 }
 
 /// A SIP back-to-back user agent and RTP relay between SIP trunks and Retell AI's voice agents.
@@ -76,10 +89,27 @@ pub(crate) struct ConfigArgs {
     pub(crate) config: PathBuf,
 }
 
+/// Says on standard error why `file` can't be `used`, and how the command ends.
+fn refuse(file: &Path, used: &str, problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        output::complain(problem);
+    }
+    output::complain(format_args!("{} can't be {used}: {}", file.display(), summary(problems)));
+    ExitCode::FAILURE
+}
+
+/// What keeps `serve` from starting on this machine, though nothing is wrong with it.
+fn obstacles(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
+    problems.iter().filter(|problem| problem.severity == Severity::Obstacle)
+}
+
 /// `1 mistake, 2 warnings`.
-pub(crate) fn summary(problems: &[Problem]) -> String {
-    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+fn summary(problems: &[Problem]) -> String {
     let counted = |count, word| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let (mistakes, warnings) = (count(Severity::Mistake), count(Severity::Warning));
+    let mistakes = problems.iter().filter(|problem| problem.severity == Severity::Mistake).count();
+    let warnings = problems.len() - mistakes;
     format!("{}, {}", counted(mistakes, "mistake"), counted(warnings, "warning"))
 }
+
+/// The exit code of a command line that makes no sense.
+const WRONG_USAGE: u8 = 2;

@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use super::Config;
-use super::reader::{KeyPath, Mistake, Notes, Problem, Secret, line_and_column};
+use super::reader::{KeyPath, Mistake, Notes, Place, Problem, Secret, line_and_column};
 use crate::routing::config::{
     CallerId, parse_country, parse_rotating, parse_user_part, parse_username, unknown_peer,
 };
@@ -28,6 +28,8 @@ pub fn process_environment() -> Vec<(String, String)> {
 pub(super) struct Environment {
     process: Vec<(String, String)>,
     dotenv: Vec<(String, String)>,
+    /// `.env` as it is named, and what stands in it.
+    file: (String, String),
 }
 
 /// What the environment changed.
@@ -45,17 +47,18 @@ impl Environment {
     /// Takes the variables of the process and reads `.env` beside `file`, if there is one.
     pub(super) fn read(file: &Path, process: &[(String, String)], notes: &mut Notes) -> Self {
         let path = file.with_file_name(".env");
-        let dotenv = match fs::read_to_string(&path) {
-            Ok(text) => parse_dotenv(&path, text.trim_start_matches('\u{feff}'), notes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
                 let mistake =
                     Mistake::new(format!("it can't be read ({error})"), "make it readable, or take it away");
-                notes.push(Problem::placeless(path.display().to_string(), mistake));
-                Vec::new()
+                notes.push(Problem::placeless(name.clone(), mistake));
             }
-        };
-        Self { process: process.to_vec(), dotenv }
+            String::new()
+        });
+        let text = text.trim_start_matches('\u{feff}').to_owned();
+        let dotenv = parse_dotenv(&name, &text, notes);
+        Self { process: process.to_vec(), dotenv, file: (name, text) }
     }
 
     /// The value of a variable, unless it is empty.
@@ -71,6 +74,20 @@ impl Environment {
         overlay.set_trunk(config);
         overlay.set_process(config);
         overlay.overrides
+    }
+
+    /// Where the value of `variable` stands.
+    fn place(&self, variable: &str) -> Place {
+        let (file, text) = &self.file;
+        let assigns = |line: &str| {
+            let line = line.trim_start();
+            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+            line.strip_prefix(variable).is_some_and(|rest| rest.trim_start().starts_with('='))
+        };
+        match (self.find(variable), text.lines().position(assigns)) {
+            (Some((_, Origin::DotEnv)), Some(line)) => (file.clone(), (line + 1, 1)),
+            _ => (format!("environment:{variable}"), (0, 0)),
+        }
     }
 
     fn find(&self, name: &str) -> Option<(&str, Origin)> {
@@ -112,13 +129,13 @@ impl Overlay<'_> {
             self.take("SIP_USERNAME", parse_username, |name| format!("username of [[retell]] is {name}"))
         {
             peer.username = Some(username);
-            self.notes.overridden(path.key("username"), "SIP_USERNAME");
+            self.overridden(path.key("username"), "SIP_USERNAME");
         }
         if let Some(password) =
             self.take("SIP_PASSWORD", accept, |_| "password of [[retell]] is ***".to_owned())
         {
             peer.password = Some(Secret::literal(password));
-            self.notes.overridden(path.key("password"), "SIP_PASSWORD");
+            self.overridden(path.key("password"), "SIP_PASSWORD");
         }
     }
 
@@ -132,7 +149,7 @@ impl Overlay<'_> {
             |code| format!("country of the trunk is {code}"),
         ) {
             trunk.country = Some(country);
-            self.notes.overridden(path.key("country"), "COUNTRY_CODE");
+            self.overridden(path.key("country"), "COUNTRY_CODE");
         }
         let fixed = self.take(
             "OVERRIDE_CALLER_ID",
@@ -144,6 +161,14 @@ impl Overlay<'_> {
         if fixed.is_some() && rotating.is_some() {
             let mistake = Mistake::new("OVERRIDE_CALLER_ID is set too", "keep one of them");
             self.report("CALLER_ID_CAROUSEL", mistake);
+        }
+        for (key, variable, set) in [
+            ("caller_id", "OVERRIDE_CALLER_ID", fixed.is_some()),
+            ("caller_ids", "CALLER_ID_CAROUSEL", rotating.is_some()),
+        ] {
+            if set {
+                self.overridden(path.key(key), variable);
+            }
         }
         if let Some(caller_id) = fixed.or(rotating) {
             trunk.caller_id = caller_id;
@@ -186,7 +211,12 @@ impl Overlay<'_> {
     }
 
     fn report(&mut self, variable: &str, mistake: Mistake) {
-        self.notes.push(Problem::placeless(format!("environment:{variable}"), mistake));
+        let (file, place) = self.environment.place(variable);
+        self.notes.push(Problem::at(file, place, mistake));
+    }
+
+    fn overridden(&mut self, path: KeyPath, variable: &str) {
+        self.notes.overridden(path, self.environment.place(variable));
     }
 }
 
@@ -223,7 +253,7 @@ fn parse_carousel(text: &str) -> Result<CallerId, Mistake> {
 }
 
 /// A line that can't be read is named by its number alone: it may hold a password.
-fn parse_dotenv(path: &Path, text: &str, notes: &mut Notes) -> Vec<(String, String)> {
+fn parse_dotenv(file: &str, text: &str, notes: &mut Notes) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     for entry in dotenvy::from_read_iter(text.as_bytes()) {
         match entry {
@@ -236,7 +266,7 @@ fn parse_dotenv(path: &Path, text: &str, notes: &mut Notes) -> Vec<(String, Stri
                 let place = line_and_column(text, offset.unwrap_or_default());
                 let mistake =
                     Mistake::new("this line can't be read", "write NAME=value, or NAME='value' with quotes");
-                notes.push(Problem::at(path.display().to_string(), place, mistake));
+                notes.push(Problem::at(file.to_owned(), place, mistake));
             }
         }
     }

@@ -6,6 +6,7 @@
 //! there was no mistake.
 
 mod address;
+mod duplicate;
 mod place;
 mod problem;
 mod review;
@@ -21,8 +22,8 @@ pub use address::{check_one_per_family, check_sockets, parse_advertised};
 pub use place::KeyPath;
 pub(in crate::config) use place::{Tree, line_and_column};
 pub use problem::{Mistake, Problem, Severity};
-pub(in crate::config) use review::Notes;
 pub use review::Review;
+pub(in crate::config) use review::{Notes, Place};
 pub use secret::{Secret, SecretError, SecretSource};
 
 use place::Node;
@@ -83,16 +84,6 @@ impl<'a> Reader<'a> {
             let mistake = Mistake::new(format!("`{key}` is missing"), instead);
             self.review.mistake(&self.path.clone(), mistake);
             self.review.mark_broken(self.path.key(key));
-        }
-    }
-
-    /// A key that is planned and not there yet: an error when used, like any unknown key.
-    pub fn not_yet(&mut self, key: &'static str) {
-        if self.table.is_some_and(|table| table.contains_key(key)) {
-            let mistake =
-                Mistake::new(format!("unknown key `{key}`: it is not supported yet"), "take it out");
-            self.review.mistake_at_key(&self.path.key(key), mistake);
-            self.known.push(key);
         }
     }
 
@@ -244,6 +235,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The path of a file, from the folder of the configuration.
+    pub fn file_beside(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.file(key).map(|path| self.review.tree().folder().join(path))
+    }
+
     /// A table within this one; absent, every key of it gets its default.
     pub fn section<T: Section>(&mut self, key: &'static str) -> T {
         let node = self.node(key);
@@ -332,20 +328,22 @@ pub fn any_of(words: &[String]) -> String {
     }
 }
 
-/// The candidate with the smallest edit distance to `word`.
+/// The candidate that was probably meant by `word`: the nearest, if it is near.
+///
+/// Near is what begins with `word`, or differs from it in a third of its letters at most.
 #[must_use]
 pub fn nearest<'w>(word: &str, candidates: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let word = word.to_lowercase();
-    candidates.into_iter().min_by_key(|candidate| distance(&word, candidate))
+    let far = |candidate: &&str| strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
+    let nearest =
+        candidates.into_iter().min_by_key(|candidate| (!begins(candidate, &word), far(candidate)))?;
+    let longer = word.chars().count().max(nearest.chars().count());
+    (begins(nearest, &word) || far(&nearest) * 3 <= longer).then_some(nearest)
 }
 
-/// Whether `candidate` is so near to `word` that it was probably meant.
-fn is_near(word: &str, candidate: &str) -> bool {
-    distance(&word.to_lowercase(), candidate) <= 2.max(candidate.len() / 3)
-}
-
-fn distance(lower_case: &str, candidate: &str) -> usize {
-    strsim::damerau_levenshtein(lower_case, &candidate.to_lowercase())
+/// Whether `candidate` is a longer form of `word`; of two letters nothing is.
+fn begins(candidate: &str, word: &str) -> bool {
+    word.len() > 2 && candidate.to_lowercase().starts_with(word)
 }
 
 const SECONDS_PER_DAY: u32 = 86_400;

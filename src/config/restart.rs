@@ -1,32 +1,55 @@
 //! Which keys a reload can't change: what is bound, opened or spawned once at start.
 //!
 //! A reload that changes one of them is refused whole, because half a reload would leave a configuration that
-//! no file describes.
+//! no file describes. Every section is taken apart here field by field, so that a new key does not compile until
+//! somebody has decided on which side it stands.
 
 use super::Config;
+use crate::sip::message::Limits;
+use crate::{api, media, server, store, transport};
 
 /// The names of the keys that differ between `old` and `new` and need a restart; empty: the reload may go on.
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let changed = [
-        ("sip.listen", old.sip.listen != new.sip.listen),
-        ("sip.advertise", old.sip.advertise != new.sip.advertise),
-        ("sip.max_message_bytes", old.sip.limits.message_bytes != new.sip.limits.message_bytes),
-        ("sip.max_line_bytes", old.sip.limits.line_bytes != new.sip.limits.line_bytes),
-        ("sip.max_headers", old.sip.limits.headers != new.sip.limits.headers),
-        ("dns.servers", old.dns.servers != new.dns.servers),
-        ("media.listen", old.media.listen != new.media.listen),
-        ("media.advertise", old.media.advertise != new.media.advertise),
-        ("media.ports", old.media.ports != new.media.ports),
-        ("media.silence_timeout_s", old.media.silence_timeout_s != new.media.silence_timeout_s),
-        ("http.listen", old.http.listen != new.http.listen),
-        ("http.token", old.http.token != new.http.token),
-        ("records.file", old.records.file != new.records.file),
-        ("log.level", old.log.level != new.log.level),
-        ("log.format", old.log.format != new.log.format),
-    ];
-    changed.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    let mut changed = Vec::new();
+    let Config { sip, tls, dns, media, http, records, server, log, routing: _ } = old;
+    compare!(changed, "sip.", transport::config::Config, sip => new.sip, [listen advertise], [limits]);
+    compare!(changed, "sip.max_", Limits, &sip.limits => new.sip.limits, [message_bytes line_bytes headers], []);
+    compare!(
+        changed,
+        "tls.",
+        transport::config::tls::Config,
+        tls => new.tls,
+        [],
+        [certificate key ca mtls client_ca]
+    );
+    compare!(changed, "dns.", transport::config::dns::Config, dns => new.dns, [servers], []);
+    compare!(
+        changed,
+        "media.",
+        media::Config,
+        media => new.media,
+        [listen advertise ports silence_timeout_s threads pin_threads],
+        []
+    );
+    compare!(changed, "http.", api::config::Config, http => new.http, [listen token], []);
+    compare!(changed, "records.", store::config::Config, records => new.records, [file], []);
+    compare!(changed, "server.", server::config::Config, server => new.server, [], [drain_s max_calls calls_per_second]);
+    compare!(changed, "log.", server::config::LogConfig, log => new.log, [level format], []);
+    changed
 }
+
+/// Adds to `$changed` the `$fixed` fields that differ; `$free` are the ones that a reload may change. Together they must
+/// be all there are.
+macro_rules! compare {
+    ($changed:ident, $section:literal, $type:path, $old:expr => $new:expr, [$($fixed:ident)*], [$($free:ident)*]) => {
+        let $type { $($fixed,)* $($free: _,)* } = $old;
+        $(if *$fixed != $new.$fixed {
+            $changed.push(concat!($section, stringify!($fixed)));
+        })*
+    };
+}
+use compare;
 
 #[cfg(test)]
 mod tests {
@@ -51,6 +74,8 @@ mod tests {
         new.media.advertise.push(address);
         new.media.ports = [30_000, 39_999];
         new.media.silence_timeout_s += 1;
+        new.media.threads += 1;
+        new.media.pin_threads = true;
         new.http.listen.set_port(8081);
         new.http.token = Some(Secret::literal("s3cret"));
         new.records.file = Some("calls.jsonl".into());
@@ -70,6 +95,8 @@ mod tests {
                 "media.advertise",
                 "media.ports",
                 "media.silence_timeout_s",
+                "media.threads",
+                "media.pin_threads",
                 "http.listen",
                 "http.token",
                 "records.file",

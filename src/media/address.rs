@@ -4,10 +4,11 @@
 //! `[media].advertise`, else a listening address, else whatever the routing table sends from toward that peer.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::{Config, ReserveError};
+use crate::net;
 
 /// The listening addresses, and what was learned of the way to each peer.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Addresses {
         {
             return Some(route.source);
         }
-        let source = route_source(peer)?;
+        let source = net::source_toward(peer).ok()?;
         if self.routes.len() >= MOST_ROUTES {
             self.routes.clear();
         }
@@ -75,21 +76,8 @@ impl Addresses {
     }
 }
 
-/// Asks the routing table by connecting a socket, which sends nothing.
-fn route_source(peer: IpAddr) -> Option<IpAddr> {
-    let any = match peer {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect((peer, DISCARD)).ok()?;
-    socket.local_addr().ok().map(|local| local.ip())
-}
-
 const REMEMBERED: Duration = Duration::from_secs(60);
 const MOST_ROUTES: usize = 1_024;
-/// Any port but 0 would do.
-const DISCARD: u16 = 9;
 
 #[cfg(test)]
 mod tests {

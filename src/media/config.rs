@@ -22,6 +22,10 @@ pub struct Config {
     pub ports: [u16; 2],
     /// Seconds without any packet from a peer before the call is ended; 0 is never. Default `60`.
     pub silence_timeout_s: u32,
+    /// Relay threads; 0 is one for each CPU that the process may run on. Default `0`.
+    pub threads: u32,
+    /// Keep each relay thread on a CPU of its own, among those the process was started on. Default `false`.
+    pub pin_threads: bool,
 }
 
 impl Default for Config {
@@ -31,6 +35,8 @@ impl Default for Config {
             advertise: vec![],
             ports: [20_000, 29_999],
             silence_timeout_s: 60,
+            threads: 0,
+            pin_threads: false,
         }
     }
 }
@@ -43,6 +49,8 @@ impl Section for Config {
             advertise: table.list("advertise", parse_advertised).unwrap_or(defaults.advertise),
             ports: table.port_range("ports", defaults.ports),
             silence_timeout_s: table.seconds("silence_timeout_s", defaults.silence_timeout_s),
+            threads: table.whole("threads", defaults.threads, 0..=MOST_THREADS),
+            pin_threads: table.flag("pin_threads", defaults.pin_threads),
         }
     }
 }
@@ -85,5 +93,7 @@ fn range_mistake([first, last]: [u16; 2]) -> Option<Mistake> {
     None
 }
 
+/// As many CPUs as a Linux CPU set holds.
+const MOST_THREADS: u32 = 1_024;
 /// Two legs, each with a port for RTP and one for RTCP.
 const PORTS_PER_CALL: u16 = 4;

@@ -6,16 +6,21 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::LegStats;
-use super::forward::{Leg, Reason};
+use super::leg::Leg;
+use super::reason::Reason;
+use super::socket::Sent;
 use crate::rtp::CLOCK_RATE;
 
 /// What one leg sent and was sent.
 #[derive(Debug, Default)]
 pub(crate) struct LegCounters {
+    arrived: AtomicU64,
     sent: AtomicU64,
+    bytes_sent: AtomicU64,
     received: AtomicU64,
     lost: AtomicU64,
     strangers: AtomicU64,
+    filled: AtomicU64,
     jitter_ticks: AtomicU32,
 }
 
@@ -23,21 +28,33 @@ pub(crate) struct LegCounters {
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     relayed: AtomicU64,
+    made: AtomicU64,
     dropped: [AtomicU64; Reason::ALL.len()],
     errors: AtomicU64,
 }
 
 impl LegCounters {
-    /// Takes over what came from the peer of `leg`.
-    pub(crate) fn publish_received(&self, leg: &Leg) {
+    /// Takes over what came from the peer of `leg`; `datagrams` came from anybody.
+    pub(crate) fn publish_received(&self, leg: &Leg, datagrams: usize) {
+        add(&self.arrived, datagrams);
         self.received.store(leg.reception.received(), Ordering::Relaxed);
         self.lost.store(leg.reception.lost(), Ordering::Relaxed);
-        self.strangers.store(leg.strangers, Ordering::Relaxed);
+        self.strangers.store(leg.strangers.packets(), Ordering::Relaxed);
         self.jitter_ticks.store(leg.reception.jitter_ticks(), Ordering::Relaxed);
     }
 
-    pub(crate) fn add_sent(&self, packets: usize) {
+    /// Whether the peer, or anybody, sent something.
+    pub(crate) fn was_used(&self) -> bool {
+        self.arrived.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn publish_filled(&self, packets: u64) {
+        self.filled.store(packets, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_sent(&self, packets: usize, bytes: usize) {
         add(&self.sent, packets);
+        add(&self.bytes_sent, bytes);
     }
 
     pub(crate) fn snapshot(&self) -> LegStats {
@@ -47,13 +64,20 @@ impl LegCounters {
             packets_lost: self.lost.load(Ordering::Relaxed),
             jitter_ms: f64::from(self.jitter_ticks.load(Ordering::Relaxed)) * 1_000.0 / f64::from(CLOCK_RATE),
             strangers: self.strangers.load(Ordering::Relaxed),
+            packets_filled: self.filled.load(Ordering::Relaxed),
         }
     }
 }
 
 impl Totals {
-    pub(crate) fn add_relayed(&self, packets: usize) {
-        add(&self.relayed, packets);
+    pub(crate) fn add_relayed(&self, sent: Sent) {
+        add(&self.relayed, sent.sent);
+        self.add_dropped(Reason::SendFailed, sent.failed);
+    }
+
+    pub(crate) fn add_made(&self, sent: Sent) {
+        add(&self.made, sent.sent);
+        self.add_dropped(Reason::SendFailed, sent.failed);
     }
 
     pub(crate) fn add_dropped(&self, reason: Reason, packets: usize) {
@@ -69,6 +93,10 @@ impl Totals {
 
     pub(crate) fn relayed(&self) -> u64 {
         self.relayed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     pub(crate) fn dropped(&self, reason: Reason) -> u64 {

@@ -1,11 +1,11 @@
 //! The handle that signalling holds: reserves ports, says who is where, reads counters.
 //!
 //! All of it happens on the signalling thread, which is never made to wait: what a media thread must know is left in its
-//! mailbox, and what it counts is read from atomics. A call stays with one media thread from reservation to release.
+//! mailbox, and what it counts is read from atomics. Both legs of a call are with one media thread, and change it together.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,16 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::address::{Addresses, Local};
 use super::counters::LegCounters;
-use super::forward::{Leg, Reason};
+use super::handle::{Handle, Setup};
 use super::latch::Signalled;
+use super::leg::Leg;
 use super::limits::Capacity;
 use super::mailbox::{Command, StreamId};
-use super::ports::{Pair, Ports};
+use super::ports::{Occupation, Pair, Ports, Rest};
+use super::reason::Reason;
+use super::socket::cpus;
 use super::stream::{Half, Stream};
-use super::worker::Handle;
-use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Side};
+use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Rtcp, Side, StartError};
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
@@ -42,9 +44,9 @@ struct Call {
     worker: usize,
     stream: StreamId,
     pairs: [Pair; 2],
-    /// Where each side's signalling comes from.
-    peers: [IpAddr; 2],
     described: [bool; 2],
+    /// Whether a peer was there, which may go on sending.
+    used: [bool; 2],
     counters: [Arc<LegCounters>; 2],
     reserved: Reserved,
 }
@@ -54,6 +56,8 @@ struct Call {
 pub struct PacketTotals {
     /// Sent on.
     pub relayed: u64,
+    /// Sent without having been received: silence, mostly.
+    pub made: u64,
     /// Dropped, by reason.
     pub dropped: [(Reason, u64); Reason::ALL.len()],
     /// System calls that failed without a packet to blame.
@@ -65,17 +69,31 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The operating system's, out of descriptors, threads or randomness.
-    pub fn start(config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> io::Result<Self> {
+    /// An address that can't be listened on, no room for a single call, or the operating system's.
+    pub fn start(config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> Result<Self, StartError> {
+        for &address in &config.listen {
+            UdpSocket::bind((address, 0)).map_err(|error| StartError::Listen { address, error })?;
+        }
         let silence_timeout = Some(config.silence_timeout_s)
             .filter(|&seconds| seconds > 0)
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        let start = |n: usize| Handle::start(format!("media-{n}"), silence_timeout, Arc::clone(&events));
+        let cpus = cpus()?;
+        let threads = match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads as usize,
+        };
+        let cpu = |n: usize| cpus.get(n % cpus.len().max(1)).copied().filter(|_| config.pin_threads);
+        let setup = Setup { silence_timeout, events };
+        let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
         let addresses = Addresses::new(config);
+        let ports = Ports::new(addresses.listen(), config.ports, threads);
+        let capacity = Capacity::of(ports.pairs());
+        if capacity.calls() == 0 {
+            return Err(StartError::NoRoom(capacity));
+        }
         Ok(Self {
             workers: (0..threads).map(start).collect::<io::Result<_>>()?,
-            ports: Ports::new(addresses.listen(), config.ports, threads),
+            ports,
             addresses,
             calls: HashMap::new(),
             rng: StdRng::from_seed(clock::seed().map_err(io::Error::other)?),
@@ -85,7 +103,7 @@ impl Engine {
     }
 
     /// Two port pairs on one media thread. `caller` and `callee` are where the peers' signalling comes from: they choose
-    /// the address family, for wildcards our address, and tell which private SDP addresses are to be believed.
+    /// the address family, and for wildcards our address.
     ///
     /// # Errors
     ///
@@ -101,22 +119,20 @@ impl Engine {
         }
         let now = clock::now();
         let locals = [self.addresses.toward(caller, now)?, self.addresses.toward(callee, now)?];
-        let pairs = self
-            .take_pairs(locals, now)
-            .ok_or_else(|| ReserveError::NoPorts { in_use: self.ports.lent() })?;
+        let pairs = self.take_pairs(locals, now).ok_or_else(|| {
+            let Occupation { in_use, resting, refused } = self.ports.occupation();
+            ReserveError::NoPorts { in_use, resting, refused }
+        })?;
         let [caller_end, callee_end] =
             [0, 1].map(|side| SocketAddr::new(locals[side].advertised, pairs[side].port));
         let reserved = Reserved { caller: caller_end, callee: callee_end };
         let counters = [Arc::<LegCounters>::default(), Arc::default()];
-        let halves = [0, 1].map(|side| {
-            let Pair { rtp, rtcp, .. } = pairs[side];
-            Half::new(self.leg(), Arc::clone(&counters[side]), rtp, rtcp)
-        });
+        let halves =
+            [0, 1].map(|side| Half::new(self.leg(), Arc::clone(&counters[side]), pairs[side].sockets));
         let worker = pairs[0].worker;
-        let stream = self.workers[worker].open(Box::new(Stream::new(call, halves)));
-        let described = [false; 2];
-        let peers = [caller, callee];
-        self.calls.insert(call, Call { worker, stream, pairs, peers, described, counters, reserved });
+        let stream = self.workers[worker].open(Box::new(Stream::new(call, halves, now)));
+        let (described, used) = ([false; 2], [false; 2]);
+        self.calls.insert(call, Call { worker, stream, pairs, described, used, counters, reserved });
         Ok(reserved)
     }
 
@@ -126,9 +142,14 @@ impl Engine {
         let both = known.described == [true; 2];
         known.described[side as usize] = true;
         self.streams_active += usize::from(!both && known.described == [true; 2]);
-        let signalled = Signalled::new(media.remote, known.peers[side as usize]);
-        let (id, at) = (known.stream, clock::now());
-        self.workers[known.worker].push(Command::Describe { id, side, signalled, media, at });
+        let signalled = Signalled::new(media.remote, media.learn);
+        let (id, at, worker) = (known.stream, clock::now(), &mut self.workers[known.worker]);
+        if media.rtcp == Rtcp::Separate
+            && let Some(rtcp) = self.ports.open_rtcp(&mut known.pairs[side as usize], worker)
+        {
+            worker.push(Command::OpenRtcp { id, side, rtcp });
+        }
+        worker.push(Command::Describe { id, side, signalled, media, at });
     }
 
     /// Forgets who is at `side` (the next target is tried); its ports stay reserved, its counters begin at 0.
@@ -138,14 +159,16 @@ impl Engine {
         self.streams_active -= usize::from(known.described == [true; 2]);
         known.described[side as usize] = false;
         let counters = Arc::<LegCounters>::default();
-        known.counters[side as usize] = Arc::clone(&counters);
+        let before = std::mem::replace(&mut known.counters[side as usize], Arc::clone(&counters));
+        known.used[side as usize] |= before.was_used();
         let id = known.stream;
         self.workers[known.worker].push(Command::Clear { id, side, leg, counters });
     }
 
     /// The call was answered: silence time-outs run from here, and a silent SDP address may be doubted.
     pub fn answered(&mut self, call: CallId) {
-        if let Some(known) = self.calls.get(&call) {
+        if let Some(known) = self.calls.get_mut(&call) {
+            known.used = [true; 2];
             self.workers[known.worker].push(Command::Answered { id: known.stream, at: clock::now() });
         }
     }
@@ -164,14 +187,41 @@ impl Engine {
         Some([caller.snapshot(), callee.snapshot()])
     }
 
+    /// How many media threads there are.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Moves both legs of `call` to another media thread, counted from 0; packets that arrive meanwhile wait in their
+    /// sockets. False if there is no such call or thread.
+    pub fn move_to_thread(&mut self, call: CallId, thread: usize) -> bool {
+        let Some(known) = self.calls.get_mut(&call).filter(|_| thread < self.workers.len()) else {
+            return false;
+        };
+        if let Ok([from, to]) = self.workers.get_disjoint_mut([known.worker, thread]) {
+            let sockets = known.pairs.map(|pair| pair.sockets);
+            let (stream, sockets) = from.move_to(to, known.stream, sockets);
+            (known.worker, known.stream) = (thread, stream);
+            for (pair, sockets) in known.pairs.iter_mut().zip(sockets) {
+                (pair.worker, pair.sockets) = (thread, sockets);
+            }
+        }
+        true
+    }
+
     /// Ends the call's media; its ports go back to the pool.
     pub fn release(&mut self, call: CallId) {
         let Some(known) = self.calls.remove(&call) else { return };
         let now = clock::now();
         self.streams_active -= usize::from(known.described == [true; 2]);
         self.workers[known.worker].release(known.stream);
-        for pair in known.pairs {
-            self.ports.give_back(pair, now);
+        for (side, pair) in known.pairs.into_iter().enumerate() {
+            if known.used[side] || known.counters[side].was_used() {
+                self.ports.give_back(pair, now);
+            } else {
+                self.ports.give_back_unused(pair);
+            }
         }
     }
 
@@ -199,25 +249,36 @@ impl Engine {
         let sum = |read: &dyn Fn(&Handle) -> u64| self.workers.iter().map(read).sum();
         PacketTotals {
             relayed: sum(&|worker| worker.totals().relayed()),
+            made: sum(&|worker| worker.totals().made()),
             dropped: Reason::ALL.map(|reason| (reason, sum(&|worker| worker.totals().dropped(reason)))),
             errors: sum(&|worker| worker.totals().errors()),
         }
     }
 
     /// A pair for each side, both of one media thread, the least busy one that has them.
-    fn take_pairs(&mut self, [caller, callee]: [Local; 2], now: Instant) -> Option<[Pair; 2]> {
-        let mut order: [usize; MOST_THREADS] = std::array::from_fn(|n| n);
-        let order = order.get_mut(..self.workers.len())?;
+    fn take_pairs(&mut self, locals: [Local; 2], now: Instant) -> Option<[Pair; 2]> {
+        let mut order: Vec<usize> = (0..self.workers.len()).collect();
         order.sort_by_key(|&n| self.workers[n].load());
-        order.iter().find_map(|&n| {
-            let handle = &mut self.workers[n];
-            let first = self.ports.take(caller.listen, n, handle, now)?;
-            let second = self.ports.take(callee.listen, n, handle, now);
-            if second.is_none() {
-                self.ports.give_back_unused(first);
-            }
-            Some([first, second?])
-        })
+        let take = |rest| order.iter().find_map(|&n| self.take_pairs_of(n, locals, rest, now));
+        [Rest::Enough, Rest::Any].into_iter().find_map(take)
+    }
+
+    fn take_pairs_of(
+        &mut self,
+        worker: usize,
+        [caller, callee]: [Local; 2],
+        rest: Rest,
+        now: Instant,
+    ) -> Option<[Pair; 2]> {
+        let handle = &mut self.workers[worker];
+        let first = self.ports.take(caller.listen, worker, handle, Rest::Enough, now);
+        let first = first.or_else(|| self.ports.take(caller.listen, worker, handle, rest, now))?;
+        let second = self.ports.take(callee.listen, worker, handle, Rest::Enough, now);
+        let second = second.or_else(|| self.ports.take(callee.listen, worker, handle, rest, now));
+        if second.is_none() {
+            self.ports.give_back_unused(first);
+        }
+        Some([first, second?])
     }
 
     /// A leg whose numbers begin where nobody can guess; low enough to stay clear of the first wrap (RFC 3711 §3.3.1).
@@ -226,6 +287,3 @@ impl Engine {
         Leg::new(Position { ssrc: self.rng.random(), sequence, timestamp: self.rng.random() })
     }
 }
-
-/// Relay threads at most; each carries some thousand calls.
-const MOST_THREADS: usize = 2;

@@ -4,13 +4,14 @@
 //!             packet from the signalled address
 //!   Open ───────────────────────────────────────────────► Locked
 //!    └── 3 rising packets of another source, if it may ──►   │
-//!        (address private or unspecified, or silent for      │ signalled address, within 5 s or after 2 s of silence
+//!        (address private or nowhere, or silent for          │ signalled address, within 5 s or after 2 s of silence
 //!         500 ms after answer)                               │ 3 packets that continue the source, after 2 s of silence
 //!    ◄───────────────── new session description ─────────────┘──► Locked to that
 //! ```
 //!
 //! The lock is on address and port, never on the SSRC: an SSRC is free to change, and anybody can write one. Packets
-//! that only bring a source nearer to the lock are not the peer's yet, and are dropped like any stranger's.
+//! that only bring a source nearer to the lock are not the peer's yet, and are dropped like any stranger's. An unspecified
+//! address, or one of a group, is never sent to: such a peer is sent its first packet once it was heard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -32,8 +33,10 @@ pub struct Latch {
 pub struct Signalled {
     /// Where it says that it receives.
     pub address: SocketAddr,
-    /// Whether the peer can't really be there as seen from us: see [`Signalled::new`].
+    /// Whether that can be somewhere else as seen from us: private, or no place at all.
     translated: bool,
+    /// Whether it is sent packets where its own come from.
+    learn: bool,
 }
 
 /// Who sent a packet.
@@ -54,8 +57,9 @@ pub struct Seen {
     pub ssrc: u32,
     /// Its sequence number.
     pub sequence: u16,
-    /// Whether its payload type was negotiated with the peer.
-    pub negotiated: bool,
+    /// Whether it can prove anything: its payload type was negotiated with the peer, and its source does not spray the
+    /// other leg too.
+    pub credible: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,19 +80,16 @@ struct Candidate {
 }
 
 impl Signalled {
-    /// `address` as the session description gives it; `signalling` is where the peer's SIP messages come from.
-    ///
-    /// A private address is believed when the peer's signalling comes from it too: then both are in the same network,
-    /// and nothing translates between them.
+    /// `address` as the session description gives it. Without `learn` the peer is sent packets there and nowhere else:
+    /// one that sends from another port than it receives on is heard from there all the same.
     #[must_use]
-    pub fn new(address: SocketAddr, signalling: IpAddr) -> Self {
+    pub fn new(address: SocketAddr, learn: bool) -> Self {
         let ip = address.ip().to_canonical();
-        let translated = ip.is_unspecified() || is_private(ip) && ip != signalling.to_canonical();
-        Self { address, translated }
+        Self { address, translated: is_nowhere(ip) || is_private(ip), learn }
     }
 
     fn reachable(self) -> Option<SocketAddr> {
-        (!self.address.ip().is_unspecified() && self.address.port() != 0).then_some(self.address)
+        (!is_nowhere(self.address.ip().to_canonical()) && self.address.port() != 0).then_some(self.address)
     }
 }
 
@@ -102,7 +103,16 @@ impl Latch {
     /// Where to send: the locked source, before that the signalled address; `None` if that can't be sent to.
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
-        self.lock.map_or_else(|| self.signalled.reachable(), |lock| Some(lock.source))
+        let learned = self.lock.filter(|_| self.signalled.learn).map(|lock| lock.source);
+        learned.or_else(|| self.signalled.reachable())
+    }
+
+    /// The locked source, once there is nobody left who could take the lock from it while it speaks.
+    #[must_use]
+    pub fn settled(&self, now: Instant) -> Option<SocketAddr> {
+        let lock = self.lock?;
+        let young = if same(self.signalled.address, lock.source) { PROBATION } else { TAKE_BACK };
+        (now.saturating_duration_since(lock.since) >= young).then_some(lock.source)
     }
 
     /// The call was answered at `now`.
@@ -116,6 +126,16 @@ impl Latch {
             let watched_since = self.watched_since.map(|_| now);
             *self = Self { signalled, lock: None, candidate: None, watched_since };
         }
+    }
+
+    /// A packet from `source` came to another leg too, whose peer it is not: one that only just proved itself here did so
+    /// by spraying ports.
+    pub fn on_seen_elsewhere(&mut self, source: SocketAddr, now: Instant) {
+        let signalled = self.signalled.address;
+        self.lock = self.lock.filter(|lock| {
+            let young = now.saturating_duration_since(lock.since) < TAKE_BACK;
+            !young || !same(lock.source, source) || same(lock.source, signalled)
+        });
     }
 
     /// Whether `address` is where the peer is known, or said, to be; the port is not looked at.
@@ -163,7 +183,7 @@ impl Latch {
     }
 
     fn prove(&mut self, seen: Seen, now: Instant) -> Sender {
-        if !seen.negotiated {
+        if !seen.credible {
             return Sender::Stranger;
         }
         let packets = match self.candidate {
@@ -206,14 +226,23 @@ fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [first, second, ..] = ip.octets();
-            ip.is_private() || ip.is_link_local() || (first, second & 0xC0) == (100, 64)
+            let shared = (first, second & 0xC0) == (100, 64);
+            ip.is_private() || ip.is_link_local() || ip.is_loopback() || shared
         }
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
     }
+}
+
+/// Addresses that no single peer can be at: what is sent to a group or a whole network multiplies.
+fn is_nowhere(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast() || ip.octets()[0] == 0);
+    ip.is_unspecified() || ip.is_multicast() || broadcast
 }
 
 const SILENT_AFTER_ANSWER: Duration = Duration::from_millis(500);
 const TAKE_BACK: Duration = Duration::from_secs(5);
+/// How long the signalled address itself keeps the lock before it counts as settled.
+const PROBATION: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(2);
 /// Packets that prove a source which was not signalled.
 const PROOF: u8 = 3;
@@ -227,6 +256,15 @@ mod tests {
     const PEER: &str = "198.51.100.7:4000";
     const NAT: &str = "203.0.113.9:61000";
     const STRANGER: &str = "192.0.2.66:6666";
+    const NOWHERE: [&str; 7] = [
+        "0.0.0.0:4000",
+        "[::]:4000",
+        "0.1.2.3:4000",
+        "224.0.0.5:4000",
+        "255.255.255.255:4000",
+        "[ff02::1]:4000",
+        "[::ffff:224.0.0.5]:4000",
+    ];
 
     #[test]
     fn the_signalled_address_locks_at_its_first_packet() {
@@ -268,8 +306,10 @@ mod tests {
     }
 
     #[test]
-    fn a_private_or_unspecified_address_lets_another_source_prove_itself_at_once() {
-        for address in ["192.168.1.20:4000", "100.64.0.9:4000", "0.0.0.0:4000", "[fd00::5]:4000"] {
+    fn a_private_address_or_one_that_is_nowhere_lets_another_source_prove_itself_at_once() {
+        let private =
+            ["192.168.1.20:4000", "100.64.0.9:4000", "[fd00::5]:4000", "127.0.0.1:4000", "[::1]:4000"];
+        for address in private.into_iter().chain(NOWHERE) {
             let mut leg = Leg::signalled(address);
 
             assert_eq!([1, 2, 3].map(|n| leg.admits(NAT, 1, n)), [false, false, true], "{address}");
@@ -277,15 +317,17 @@ mod tests {
     }
 
     #[test]
-    fn a_private_address_that_the_signalling_comes_from_is_believed() {
-        let mut leg = Leg::new("10.0.0.5:4000", "10.0.0.5");
+    fn a_peer_that_is_not_to_be_learned_is_heard_from_elsewhere_and_sent_to_where_it_said() {
+        let mut leg = Leg::new(PEER, false);
+        leg.answer();
+        leg.pass(500);
 
-        assert!(!leg.admits_any(STRANGER, 1, 1..50));
-        assert!(leg.admits("10.0.0.5:4000", 2, 1));
+        assert!(leg.admits_any(NAT, 1, 1..4));
+        assert_eq!(leg.destination(), PEER);
     }
 
     #[test]
-    fn proof_needs_one_ssrc_rising_numbers_and_a_negotiated_payload_type() {
+    fn proof_needs_one_ssrc_rising_numbers_and_a_credible_packet() {
         let mut leg = Leg::signalled("192.168.1.20:4000");
 
         assert!(!leg.admits_any(NAT, 1, [7, 7, 7, 6, 5, 4]));
@@ -312,6 +354,25 @@ mod tests {
         let mut late = Leg::stolen();
         late.keep(STRANGER, 5_000);
         assert!(!late.admits_any(PEER, 9, 1..50));
+    }
+
+    #[test]
+    fn a_source_that_only_just_proved_itself_is_none_once_it_sends_to_another_leg_too() {
+        let mut sprayer = Leg::stolen();
+        let mut peer = Leg::signalled(PEER);
+        peer.admits(PEER, 1, 500);
+
+        for leg in [&mut sprayer, &mut peer] {
+            leg.latch.on_seen_elsewhere(NAT.parse().unwrap(), leg.now);
+        }
+        assert!(sprayer.admits(STRANGER, 1, 3));
+        for (leg, source) in [(&mut sprayer, STRANGER), (&mut peer, PEER)] {
+            leg.latch.on_seen_elsewhere(source.parse().unwrap(), leg.now);
+        }
+
+        assert_eq!(sprayer.destination(), PEER);
+        assert!(!sprayer.admits(STRANGER, 1, 4));
+        assert!(peer.admits(PEER, 1, 501));
     }
 
     #[test]
@@ -363,12 +424,28 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_to_an_unspecified_address_or_port_0() {
-        for address in ["0.0.0.0:4000", "[::]:4000", "198.51.100.7:0"] {
-            let signalled = Signalled::new(address.parse().unwrap(), "198.51.100.7".parse().unwrap());
+    fn nothing_is_sent_to_an_address_that_is_nowhere_nor_to_port_0() {
+        for address in NOWHERE.into_iter().chain(["198.51.100.7:0"]) {
+            let latch = Latch::new(Signalled::new(address.parse().unwrap(), true));
 
-            assert_eq!(Latch::new(signalled).destination(), None, "{address}");
+            assert_eq!(latch.destination(), None, "{address}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_settled_after_a_second_or_once_it_can_not_be_taken_back() {
+        let mut signalled = Leg::signalled(PEER);
+        signalled.admits(PEER, 1, 500);
+        let mut other = Leg::stolen();
+
+        let settled = |leg: &mut Leg, ms| {
+            leg.pass(ms);
+            leg.latch.settled(leg.now).map(|source| source.to_string())
+        };
+
+        assert_eq!([settled(&mut signalled, 999), settled(&mut signalled, 1)], [None, Some(PEER.to_owned())]);
+        assert_eq!([settled(&mut other, 4_999), settled(&mut other, 1)], [None, Some(STRANGER.to_owned())]);
+        assert_eq!(settled(&mut Leg::signalled(PEER), 60_000), None);
     }
 
     struct Leg {
@@ -378,13 +455,13 @@ mod tests {
     }
 
     impl Leg {
-        fn new(address: &str, signalling: &str) -> Self {
-            let signalled = Signalled::new(address.parse().unwrap(), signalling.parse().unwrap());
+        fn new(address: &str, learn: bool) -> Self {
+            let signalled = Signalled::new(address.parse().unwrap(), learn);
             Self { latch: Latch::new(signalled), now: Instant::now(), next: 0 }
         }
 
         fn signalled(address: &str) -> Self {
-            Self::new(address, "203.0.113.9")
+            Self::new(address, true)
         }
 
         /// Answered, silent, and then locked to a stranger.
@@ -415,7 +492,7 @@ mod tests {
         }
 
         fn describe(&mut self, address: &str) {
-            let signalled = Signalled::new(address.parse().unwrap(), "203.0.113.9".parse().unwrap());
+            let signalled = Signalled::new(address.parse().unwrap(), true);
             self.latch.on_description(signalled, self.now);
         }
 
@@ -427,8 +504,8 @@ mod tests {
             self.admits_as(source, ssrc, sequence, true)
         }
 
-        fn admits_as(&mut self, source: &str, ssrc: u32, sequence: u16, negotiated: bool) -> bool {
-            let seen = Seen { source: source.parse().unwrap(), ssrc, sequence, negotiated };
+        fn admits_as(&mut self, source: &str, ssrc: u32, sequence: u16, credible: bool) -> bool {
+            let seen = Seen { source: source.parse().unwrap(), ssrc, sequence, credible };
             self.latch.on_packet(seen, self.now) == Sender::Peer
         }
 

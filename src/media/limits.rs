@@ -1,6 +1,6 @@
 //! How many calls the port range and the operating system's limit of open files have room for.
 //!
-//! A call holds four sockets (RTP and RTCP, two legs), so the limit of files is often the tighter bound: 1,024, the
+//! A call holds up to four sockets (RTP and RTCP, two legs), so the limit of files is often the tighter bound: 1,024, the
 //! usual soft limit, is 200 calls.
 
 use std::fmt;

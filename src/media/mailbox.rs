@@ -1,17 +1,18 @@
 //! Commands from signalling to one media thread: never lost, never waited for, and mostly without a wake-up.
 //!
-//! No command but the last needs the thread at once: what it says matters to the next packet, and the thread looks here
-//! before it looks at any packet. So it is woken only when it sleeps without end, or when commands pile up; while calls
-//! are up it comes by on its own. At a thousand calls a second this saves a context switch for each command.
+//! Most commands don't need the thread at once: what they say matters to the next packet, and the thread looks here
+//! before it looks at any packet. So it is woken only when it sleeps without end, when commands pile up, or for one that
+//! has it send something; while calls are up it comes by on its own. At a thousand calls a second this saves most
+//! context switches.
 
 use std::net::UdpSocket;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::counters::LegCounters;
-use super::forward::Leg;
 use super::latch::Signalled;
+use super::leg::Leg;
 use super::socket::Waker;
 use super::stream::Stream;
 use super::{LegMedia, Side};
@@ -22,10 +23,17 @@ pub(crate) type StreamId = u32;
 /// The place of a socket in its media thread's table.
 pub(crate) type SocketId = u32;
 
+/// One side's sockets; RTCP is opened where it is needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SideSockets {
+    pub(crate) rtp: SocketId,
+    pub(crate) rtcp: Option<SocketId>,
+}
+
 /// What signalling tells a media thread.
 pub(crate) enum Command {
-    /// A socket of the pool is the thread's from here on; ids count up from 0 in the order of these commands.
-    Adopt { socket: UdpSocket },
+    /// A socket of the pool is the thread's from here on.
+    Adopt { id: SocketId, socket: UdpSocket },
     /// A call reserved its ports.
     Open { id: StreamId, stream: Box<Stream> },
     /// One side is known, or changed.
@@ -36,8 +44,16 @@ pub(crate) enum Command {
     Answered { id: StreamId, at: Instant },
     /// One side was put on hold or taken off it.
     Hold { id: StreamId, side: Side, held: bool, at: Instant },
+    /// The RTCP port of one side was opened.
+    OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
     /// The call is over and its sockets go back to the pool.
     Release { id: StreamId },
+    /// The call goes to another thread, under the ids it has there.
+    Leave { id: StreamId, to: Arc<Mailbox>, new_id: StreamId, new_sockets: [SideSockets; 2] },
+    /// A call will come from another thread; what is said of it until then waits.
+    Expect { id: StreamId },
+    /// It came.
+    Arrive { id: StreamId, stream: Box<Stream>, sockets: Vec<(SocketId, UdpSocket)> },
     /// The thread is to end.
     Stop,
 }
@@ -46,7 +62,7 @@ pub(crate) enum Command {
 pub(crate) struct Mailbox {
     commands: Mutex<Vec<Command>>,
     pending: AtomicBool,
-    asleep: AtomicBool,
+    rest: AtomicU8,
     waker: Waker,
 }
 
@@ -55,21 +71,26 @@ impl Mailbox {
         Self {
             commands: Mutex::new(Vec::new()),
             pending: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
+            rest: AtomicU8::new(AWAKE),
             waker,
         }
     }
 
     /// Leaves `command`. The lock is only ever held to push or to swap.
     pub(crate) fn push(&self, command: Command) {
-        let urgent = matches!(command, Command::Stop);
+        let urgency = command.urgency();
         let waiting = {
             let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
             commands.push(command);
             commands.len()
         };
         self.pending.store(true, Ordering::SeqCst);
-        if self.asleep.swap(false, Ordering::SeqCst) || waiting == PILE || urgent {
+        let wakes = |rest| rest >= urgency || rest == DOZING && waiting >= PILE;
+        if self
+            .rest
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |rest| wakes(rest).then_some(AWAKE))
+            .is_ok()
+        {
             self.waker.wake();
         }
     }
@@ -81,18 +102,41 @@ impl Mailbox {
         }
     }
 
-    /// Announces a sleep without end; false if a command came in the meantime.
-    pub(crate) fn may_sleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
+    /// Announces a wait, `without_end` or not; false if a command came in the meantime.
+    pub(crate) fn may_rest(&self, without_end: bool) -> bool {
+        self.rest.store(if without_end { ASLEEP } else { DOZING }, Ordering::SeqCst);
         !self.pending.load(Ordering::SeqCst)
     }
 
-    /// Takes [`Self::may_sleep`] back.
+    /// Takes [`Self::may_rest`] back.
     pub(crate) fn on_wake(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.rest.store(AWAKE, Ordering::Relaxed);
     }
 }
 
+impl Command {
+    /// From which rest on the thread is woken for it.
+    fn urgency(&self) -> u8 {
+        match self {
+            Self::Stop | Self::Answered { .. } | Self::Leave { .. } | Self::Arrive { .. } => DOZING,
+            Self::Adopt { .. }
+            | Self::Open { .. }
+            | Self::Describe { .. }
+            | Self::Clear { .. }
+            | Self::Hold { .. }
+            | Self::OpenRtcp { .. }
+            | Self::Release { .. }
+            | Self::Expect { .. } => ASLEEP,
+        }
+    }
+}
+
+/// At work: it will look here by itself.
+const AWAKE: u8 = 0;
+/// Waiting, and soon back.
+const DOZING: u8 = 1;
+/// Waiting without end.
+const ASLEEP: u8 = 2;
 /// How many commands may wait before the thread is woken for them: some tens of kilobytes.
 const PILE: usize = 256;
 
@@ -107,7 +151,7 @@ mod tests {
     fn a_sleeping_thread_is_woken_by_the_first_command_only() {
         let mut thread = Thread::new();
 
-        assert!(thread.mailbox.may_sleep());
+        assert!(thread.mailbox.may_rest(true));
         thread.mailbox.push(release(1));
         assert!(thread.is_woken());
         thread.mailbox.push(release(2));
@@ -119,21 +163,35 @@ mod tests {
         let thread = Thread::new();
         thread.mailbox.push(release(1));
 
-        assert!(!thread.mailbox.may_sleep());
+        assert!(!thread.mailbox.may_rest(true));
     }
 
     #[test]
-    fn a_busy_thread_is_woken_when_commands_pile_up_and_at_the_end() {
+    fn a_thread_that_will_come_by_is_woken_when_commands_pile_up_and_for_one_that_can_not_wait() {
         let mut thread = Thread::new();
 
+        assert!(thread.mailbox.may_rest(false));
         for id in 1..PILE {
             thread.mailbox.push(release(id));
         }
         assert!(!thread.is_woken());
         thread.mailbox.push(release(PILE));
         assert!(thread.is_woken());
+        thread.mailbox.may_rest(false);
         thread.mailbox.push(Command::Stop);
         assert!(thread.is_woken());
+    }
+
+    #[test]
+    fn a_thread_at_work_is_not_woken() {
+        let mut thread = Thread::new();
+
+        for id in 0..2 * PILE {
+            thread.mailbox.push(release(id));
+        }
+        thread.mailbox.push(Command::Stop);
+
+        assert!(!thread.is_woken());
     }
 
     #[test]

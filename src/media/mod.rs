@@ -9,32 +9,46 @@ pub mod config;
 mod counters;
 mod engine;
 pub mod forward;
+mod handle;
 pub mod latch;
+mod leg;
 mod limits;
+mod link;
 mod mailbox;
 mod ports;
+mod reason;
 mod socket;
+mod strangers;
 mod stream;
+mod wheel;
 mod worker;
 
+use std::io;
 use std::net::IpAddr;
 
 pub use config::Config;
 pub use engine::{Engine, PacketTotals};
 pub use limits::{Capacity, FileLimit, raise_file_limit};
 
-pub use crate::rtp::leg::{LegMedia, Reserved, Side};
+pub use crate::rtp::leg::{LegMedia, Reserved, Rtcp, Side};
 
 use crate::id::CallId;
 
 /// Why a call gets no media; all of these are 503.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum ReserveError {
-    /// Every pair is lent, rests after a call, or can't be opened.
-    #[error("media port range exhausted ({in_use} pairs in use)")]
+    /// No media thread has a pair left for each side.
+    #[error(
+        "media port range exhausted ({in_use} pairs in use, {resting} resting, {refused} held by other programs or \
+         refused by the operating system): widen [media].ports"
+    )]
     NoPorts {
-        /// Pairs lent to calls; the rest of the range is in quarantine or held by other programs.
+        /// Lent to calls.
         in_use: usize,
+        /// Left on a media thread that has none for the other side.
+        resting: usize,
+        /// Could not be opened.
+        refused: usize,
     },
     /// No listening address has the family of the peer's.
     #[error("no media address of the peer's family: add one to [media].listen")]
@@ -60,6 +74,30 @@ pub struct LegStats {
     pub jitter_ms: f64,
     /// Packets that came from elsewhere and were dropped.
     pub strangers: u64,
+    /// Packets of silence that this peer was sent while the other one said nothing.
+    pub packets_filled: u64,
+}
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No socket can be opened at an address of `[media].listen`.
+    #[error(
+        "`listen`: no socket can be opened at {address} ({error}); write an address of this machine, or \"0.0.0.0\", \
+         and the public one into `advertise`"
+    )]
+    Listen {
+        /// The address.
+        address: IpAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// There is no room for a single call.
+    #[error("{0}")]
+    NoRoom(Capacity),
+    /// The operating system gives no descriptors, threads or randomness.
+    #[error("{0}")]
+    System(#[from] io::Error),
 }
 
 /// Out of the media threads into signalling.
@@ -72,4 +110,43 @@ pub enum Event {
         /// Who is silent.
         side: Side,
     },
+    /// The thread that relayed it panicked: it carries nothing any more.
+    Failed {
+        /// Whose media it was.
+        call: CallId,
+    },
+    /// No audio came from `side` for 5 s while the other side was heard; each side once.
+    OneWay {
+        /// Whose media it is.
+        call: CallId,
+        /// Whose audio is missing.
+        side: Side,
+        /// What is likely.
+        cause: OneWay,
+    },
+}
+
+/// Why one direction may carry nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OneWay {
+    /// Nothing came since the answer.
+    NeverHeard,
+    /// Packets come, but from a source that is not the peer's as far as its session description tells.
+    OnlyStrangers,
+    /// It was heard before.
+    Stopped,
+}
+
+impl OneWay {
+    /// For people: what to look at.
+    #[must_use]
+    pub fn likely(self) -> &'static str {
+        match self {
+            Self::NeverHeard => {
+                "nothing ever came: a firewall, or our advertised address can't be reached from there"
+            }
+            Self::OnlyStrangers => "packets come from another address than it signalled: NAT on its side",
+            Self::Stopped => "it was heard before: hold or mute without a word, or its network is gone",
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Batch`] is the one buffer a packet ever lives in: received into it, rewritten in it, sent from it. Every slot has
 //! [`TAIL_ROOM`] behind the longest datagram it takes, so that an authentication tag (RFC 3711 §3.1) can be appended in
-//! place.
+//! place. Receive times are the kernel's (SO_TIMESTAMPNS), in its wall-clock time. Batches go by `syscall`, since libc's
+//! own functions are points where a thread can be cancelled, which costs each call two locked instructions.
 
 use std::io;
 use std::mem;
@@ -12,6 +13,8 @@ use std::ptr;
 use std::time::Duration;
 
 use socket2::SockAddr;
+
+use super::leg::Outbox;
 
 /// An edge-triggered epoll: a descriptor is reported once when it becomes readable, and not again until it was drained.
 #[derive(Debug)]
@@ -27,15 +30,35 @@ pub(crate) struct Events {
 #[derive(Debug)]
 pub(crate) struct Waker(OwnedFd);
 
-/// Datagrams of one socket, and what of them is to be sent on.
+/// Datagrams of one socket, those made here, and what of both is to be sent.
 ///
 /// Belongs to one thread and is used for every socket of it in turn.
 pub(crate) struct Batch {
-    slots: Box<[Slot; BATCH]>,
+    /// [`BATCH`] to receive into, then [`SPARE`] to make packets in.
+    slots: Box<[Slot]>,
+    headers: Box<[libc::mmsghdr]>,
+    parts: Box<[libc::iovec]>,
     received: usize,
+    made: usize,
     /// The slots to send, in order.
-    kept: [usize; BATCH],
+    kept: [u8; BATCH + SPARE],
     keeping: usize,
+}
+
+/// Where packets are made, behind those received.
+pub(crate) struct Made<'a> {
+    spare: &'a mut [Slot],
+    made: &'a mut usize,
+    kept: &'a mut [u8],
+    keeping: &'a mut usize,
+}
+
+/// A datagram as it was received.
+pub(crate) struct Datagram<'a> {
+    pub(crate) source: SocketAddr,
+    pub(crate) bytes: &'a mut [u8],
+    /// When it reached this host, since the Unix epoch; `None` if the kernel did not say.
+    pub(crate) arrived: Option<Duration>,
 }
 
 /// What became of the datagrams that were kept.
@@ -43,15 +66,25 @@ pub(crate) struct Batch {
 pub(crate) struct Sent {
     /// Taken by the operating system.
     pub sent: usize,
+    /// Bytes of those, without the headers below RTP.
+    pub bytes: usize,
     /// Refused: unreachable, no buffer, forbidden by a firewall.
     pub failed: usize,
 }
 
 struct Slot {
-    bytes: [u8; LONGEST + TAIL_ROOM],
     length: usize,
     truncated: bool,
+    stamp: Stamp,
     source: libc::sockaddr_storage,
+    bytes: [u8; LONGEST + TAIL_ROOM],
+}
+
+/// The control message that SO_TIMESTAMPNS adds to a datagram.
+#[repr(C)]
+struct Stamp {
+    header: libc::cmsghdr,
+    time: libc::timespec,
 }
 
 impl Epoll {
@@ -76,6 +109,18 @@ impl Epoll {
         let (epoll, fd) = (self.0.as_raw_fd(), descriptor.as_raw_fd());
         // SAFETY: `event` is a live local, and the kernel copies it before returning.
         check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
+        Ok(())
+    }
+
+    /// Reports nothing more of `descriptor`, which lives on.
+    ///
+    /// # Errors
+    ///
+    /// It was not added.
+    pub(crate) fn remove(&self, descriptor: &impl AsRawFd) -> io::Result<()> {
+        let (epoll, fd) = (self.0.as_raw_fd(), descriptor.as_raw_fd());
+        // SAFETY: no pointer is passed: the kernel wants no event to delete.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, ptr::null_mut()) })?;
         Ok(())
     }
 
@@ -149,91 +194,244 @@ impl AsRawFd for Waker {
 
 impl Default for Batch {
     fn default() -> Self {
-        let empty =
-            || Slot { bytes: [0; LONGEST + TAIL_ROOM], length: 0, truncated: false, source: no_address() };
-        Self { slots: Box::new(std::array::from_fn(|_| empty())), received: 0, kept: [0; BATCH], keeping: 0 }
+        let empty = || Slot {
+            length: 0,
+            truncated: false,
+            stamp: no_stamp(),
+            source: no_address(),
+            bytes: [0; LONGEST + TAIL_ROOM],
+        };
+        Self {
+            slots: std::iter::repeat_with(empty).take(BATCH + SPARE).collect(),
+            headers: std::iter::repeat_with(no_message).take(BATCH + SPARE).collect(),
+            parts: vec![libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH + SPARE].into(),
+            received: 0,
+            made: 0,
+            kept: [0; BATCH + SPARE],
+            keeping: 0,
+        }
     }
 }
 
 impl Batch {
-    /// Fills the batch with whatever the socket holds, and forgets what was in it; returns how many datagrams that was.
+    /// Takes up to `wanted` datagrams, [`BATCH`] at most, from the socket and forgets what was in the batch; returns how
+    /// many they are.
     ///
-    /// Fewer than [`BATCH`] means that the socket is drained. Hot path: one system call, no allocation, no lock.
+    /// Fewer than wanted means that the socket is drained. Hot path: one system call, no allocation, no lock.
     ///
     /// # Errors
     ///
     /// The socket's: [`io::ErrorKind::WouldBlock`] when it holds nothing, or what an earlier send brought back by ICMP.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-        (self.received, self.keeping) = (0, 0);
-        let mut parts = [libc::iovec { iov_base: ptr::null_mut(), iov_len: LONGEST }; BATCH];
-        let mut headers = [no_message(); BATCH];
-        for ((slot, part), header) in self.slots.iter_mut().zip(&mut parts).zip(&mut headers) {
-            part.iov_base = slot.bytes.as_mut_ptr().cast();
-            header.msg_hdr.msg_iov = part;
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_name = (&raw mut slot.source).cast();
-            header.msg_hdr.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        }
+    pub(crate) fn receive(&mut self, socket: &UdpSocket, wanted: usize) -> io::Result<usize> {
+        self.clear();
+        let wanted = wanted.min(BATCH);
+        self.wire_to_receive(wanted);
         let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
-        // SAFETY: every header points at a part, a buffer of `LONGEST` bytes and an address, all borrowed mutably from
-        // `self` or the stack until the call returns; there are `BATCH` headers.
-        let received =
-            check(unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, flags, ptr::null_mut()) })?;
+        let headers = self.headers.as_mut_ptr();
+        // SAFETY: `wire_to_receive` pointed the first `wanted` headers at parts, buffers, addresses and control messages
+        // that `self` owns and that nothing else can reach until the call returns.
+        let received = check(unsafe {
+            libc::syscall(libc::SYS_recvmmsg, fd, headers, wanted as u32, flags, NO_TIMEOUT)
+        })?;
         self.received = usize::try_from(received).unwrap_or(0);
-        for (slot, header) in self.slots.iter_mut().zip(&headers).take(self.received) {
+        for (slot, header) in self.slots.iter_mut().zip(&self.headers).take(self.received) {
             slot.length = header.msg_len as usize;
             slot.truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
+            if header.msg_hdr.msg_controllen < mem::size_of::<Stamp>() as _ {
+                slot.stamp = no_stamp();
+            }
         }
         Ok(self.received)
     }
 
-    /// The datagram at `place` with its source; `None` if it was longer than a buffer, or is none at all.
-    pub(crate) fn datagram(&mut self, place: usize) -> Option<(SocketAddr, &mut [u8])> {
-        let slot = self.slots[..self.received].get_mut(place).filter(|slot| !slot.truncated)?;
-        let source = socket_address(&slot.source)?;
-        Some((source, slot.bytes.get_mut(..slot.length)?))
+    /// Forgets what was received, made and kept.
+    pub(crate) fn clear(&mut self) {
+        (self.received, self.made, self.keeping) = (0, 0, 0);
     }
 
-    /// Marks the datagram at `place`, rewritten by now, as one to send.
-    pub(crate) fn keep(&mut self, place: usize) {
-        if let Some(kept) = self.kept.get_mut(self.keeping) {
-            *kept = place;
+    /// The datagram at `place`, and where packets can be made; `None` if it was longer than a buffer, or is none at all.
+    pub(crate) fn datagram(&mut self, place: usize) -> Option<(Datagram<'_>, Made<'_>)> {
+        let (received, spare) = self.slots.split_at_mut(BATCH);
+        let slot = received[..self.received].get_mut(place).filter(|slot| !slot.truncated)?;
+        let source = socket_address(&slot.source)?;
+        let arrived = slot.stamp.time();
+        let datagram = Datagram { source, bytes: slot.bytes.get_mut(..slot.length)?, arrived };
+        let made = Made { spare, made: &mut self.made, kept: &mut self.kept, keeping: &mut self.keeping };
+        Some((datagram, made))
+    }
+
+    /// Where packets can be made.
+    pub(crate) fn made(&mut self) -> Made<'_> {
+        let spare = &mut self.slots[BATCH..];
+        Made { spare, made: &mut self.made, kept: &mut self.kept, keeping: &mut self.keeping }
+    }
+
+    /// How many more packets can be made before those kept are sent.
+    pub(crate) fn room(&self) -> usize {
+        SPARE - self.made
+    }
+
+    /// Marks the first `length` bytes of the datagram at `place`, rewritten by now, as one to send.
+    pub(crate) fn keep(&mut self, place: usize, length: usize) {
+        if let (Some(kept), Some(slot)) = (self.kept.get_mut(self.keeping), self.slots.get_mut(place)) {
+            slot.length = length.min(LONGEST + TAIL_ROOM);
+            *kept = place as u8;
             self.keeping += 1;
         }
     }
 
-    /// Sends what was kept to `to`, in order. A datagram that is refused is skipped, and those behind it still go.
+    /// How many datagrams are to be sent.
+    pub(crate) fn kept(&self) -> usize {
+        self.keeping
+    }
+
+    /// Sends what was kept, in order, to `to`, or to the peer the socket is connected to. A datagram that is refused is
+    /// skipped, and those behind it still go.
     ///
     /// Hot path: one system call if none is refused, no allocation, no lock.
-    pub(crate) fn send(&mut self, socket: &UdpSocket, to: SocketAddr) -> Sent {
-        let address = SockAddr::from(to);
-        let mut parts = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
-        let mut headers = [no_message(); BATCH];
-        let kept = self.kept.get(..self.keeping).unwrap_or_default();
-        for ((&place, part), header) in kept.iter().zip(&mut parts).zip(&mut headers) {
-            let Some(slot) = self.slots.get_mut(place) else { continue };
-            part.iov_base = slot.bytes.as_mut_ptr().cast();
-            part.iov_len = slot.length;
-            header.msg_hdr.msg_iov = part;
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_name = address.as_ptr().cast_mut().cast();
-            header.msg_hdr.msg_namelen = address.len();
-        }
+    pub(crate) fn send(&mut self, socket: &UdpSocket, to: Option<SocketAddr>) -> Sent {
+        let address = to.map(SockAddr::from);
+        self.wire_to_send(address.as_ref());
         let mut sent = Sent::default();
-        let mut rest = headers.get_mut(..kept.len()).unwrap_or_default();
-        while !rest.is_empty() {
+        let mut retried = false;
+        let mut first = 0;
+        while first < self.keeping {
+            let rest = &mut self.headers[first..self.keeping];
             let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
-            // SAFETY: every header of `rest` points at a part, a buffer and the address, all alive until the call
-            // returns; the kernel reads them and writes only the headers' lengths.
-            let taken = unsafe { libc::sendmmsg(fd, rest.as_mut_ptr(), rest.len() as u32, flags) };
-            let (taken, refused) = usize::try_from(taken).map_or((0, 1), |taken| (taken, 0));
-            sent.sent += taken;
-            sent.failed += refused;
-            rest = rest.get_mut((taken + refused).max(1)..).unwrap_or_default();
+            let (rest_start, rest_length) = (rest.as_mut_ptr(), rest.len() as u32);
+            // SAFETY: `wire_to_send` pointed every header of `rest` at a part and a buffer that `self` owns and at
+            // `address`, all alive until the call returns; the kernel reads them and writes only the headers' lengths.
+            let taken =
+                check(unsafe { libc::syscall(libc::SYS_sendmmsg, fd, rest_start, rest_length, flags) });
+            match taken.map(|taken| usize::try_from(taken).unwrap_or(0)) {
+                Ok(taken) => {
+                    sent.sent += taken;
+                    sent.bytes += rest[..taken].iter().map(|header| header.msg_len as usize).sum::<usize>();
+                    first += taken.max(1);
+                    retried = false;
+                }
+                Err(error) if !retried && was_pending(&error) => retried = true,
+                Err(_) => {
+                    sent.failed += 1;
+                    first += 1;
+                    retried = false;
+                }
+            }
         }
-        self.keeping = 0;
+        (self.made, self.keeping) = (0, 0);
         sent
     }
+
+    fn wire_to_receive(&mut self, wanted: usize) {
+        let wired = self.slots.iter_mut().zip(&mut self.parts).zip(&mut self.headers);
+        for ((slot, part), header) in wired.take(wanted) {
+            *part = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: LONGEST };
+            let message = &mut header.msg_hdr;
+            message.msg_iov = part;
+            message.msg_iovlen = 1;
+            message.msg_name = (&raw mut slot.source).cast();
+            message.msg_namelen = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            message.msg_control = (&raw mut slot.stamp).cast();
+            message.msg_controllen = mem::size_of::<Stamp>() as _;
+        }
+    }
+
+    fn wire_to_send(&mut self, to: Option<&SockAddr>) {
+        let (name, length) = to.map_or((ptr::null_mut(), 0), |to| (to.as_ptr().cast_mut().cast(), to.len()));
+        let wired = self.kept.iter().zip(&mut self.parts).zip(&mut self.headers);
+        for ((&place, part), header) in wired.take(self.keeping) {
+            let Some(slot) = self.slots.get_mut(usize::from(place)) else { continue };
+            *part = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: slot.length };
+            let message = &mut header.msg_hdr;
+            message.msg_iov = part;
+            message.msg_iovlen = 1;
+            message.msg_name = name;
+            message.msg_namelen = length;
+            message.msg_control = ptr::null_mut();
+            message.msg_controllen = 0;
+        }
+    }
+}
+
+impl Outbox for Made<'_> {
+    fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        let (Some(slot), Some(kept)) = (self.spare.get_mut(*self.made), self.kept.get_mut(*self.keeping))
+        else {
+            return false;
+        };
+        slot.length = write(&mut slot.bytes[..LONGEST]).min(LONGEST);
+        if slot.length == 0 {
+            return false;
+        }
+        *kept = (BATCH + *self.made) as u8;
+        *self.made += 1;
+        *self.keeping += 1;
+        true
+    }
+}
+
+impl Stamp {
+    fn time(&self) -> Option<Duration> {
+        let is_stamp =
+            (self.header.cmsg_level, self.header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS);
+        let seconds = u64::try_from(self.time.tv_sec).ok().filter(|_| is_stamp)?;
+        Some(Duration::new(seconds, u32::try_from(self.time.tv_nsec).ok()?))
+    }
+}
+
+/// Has the kernel note when each datagram of `socket` arrived.
+///
+/// # Errors
+///
+/// None for a UDP socket.
+pub(crate) fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = mem::size_of_val(&on) as libc::socklen_t;
+    let (fd, option) = (socket.as_raw_fd(), libc::SO_TIMESTAMPNS);
+    // SAFETY: `on` is a live local of `length` bytes that the kernel only reads.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, (&raw const on).cast(), length) })?;
+    Ok(())
+}
+
+/// Undoes [`UdpSocket::connect`]: the socket keeps its port and hears everybody again.
+///
+/// # Errors
+///
+/// None for a UDP socket.
+pub(crate) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
+    // SAFETY: an address is valid as all zeroes: integers and an array of them.
+    let nobody: libc::sockaddr = unsafe { mem::zeroed() };
+    let length = mem::size_of_val(&nobody) as libc::socklen_t;
+    // SAFETY: `nobody` is a live local of `length` bytes that the kernel only reads; its family is 0 (AF_UNSPEC).
+    check(unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, length) })?;
+    Ok(())
+}
+
+/// The CPUs that this thread may run on, in ascending order.
+///
+/// # Errors
+///
+/// The operating system's, on a machine of more CPUs than a set holds.
+pub(crate) fn cpus() -> io::Result<Vec<usize>> {
+    let mut set = no_cpus();
+    // SAFETY: `set` is a live local of the size passed, which the kernel fills.
+    check(unsafe { libc::sched_getaffinity(0, mem::size_of_val(&set), &raw mut set) })?;
+    // SAFETY: `cpu` stays below the number of CPUs in a set.
+    Ok((0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
+}
+
+/// Keeps this thread on `cpu`, one of [`cpus`].
+///
+/// # Errors
+///
+/// The operating system's, when the CPU is gone or forbidden.
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
+    let mut set = no_cpus();
+    // SAFETY: CPU_SET checks `cpu` against the size of the set.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: `set` is a live local of the size passed, which the kernel only reads.
+    check(unsafe { libc::sched_setaffinity(0, mem::size_of_val(&set), &raw const set) })?;
+    Ok(())
 }
 
 /// The soft and the hard limit of open files of this process.
@@ -290,9 +488,27 @@ fn no_message() -> libc::mmsghdr {
     unsafe { mem::zeroed() }
 }
 
-fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
-    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+fn no_stamp() -> Stamp {
+    // SAFETY: integers only, for which all zeroes is valid; a level of 0 is no control message of ours.
+    unsafe { mem::zeroed() }
 }
+
+fn no_cpus() -> libc::cpu_set_t {
+    // SAFETY: an array of integers; all zeroes is the empty set.
+    unsafe { mem::zeroed() }
+}
+
+/// Whether a send was refused for what an earlier one met: by ICMP, and forgotten by being told.
+fn was_pending(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+}
+
+fn check<T: PartialOrd + Default>(returned: T) -> io::Result<T> {
+    if returned < T::default() { Err(io::Error::last_os_error()) } else { Ok(returned) }
+}
+
+const NO_TIMEOUT: *mut libc::timespec = ptr::null_mut();
 
 /// Datagrams taken from a socket at a time: a stream that floods gets no more before its neighbours had their turn.
 pub(crate) const BATCH: usize = 16;
@@ -300,118 +516,9 @@ pub(crate) const BATCH: usize = 16;
 pub(crate) const LONGEST: usize = 1_500;
 /// Free bytes behind every datagram, for an SRTP tag and key identifier.
 pub(crate) const TAIL_ROOM: usize = 36;
+/// Packets that can be made beside those received.
+pub(crate) const SPARE: usize = 64;
 const EVENTS: usize = 256;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_brings_datagrams_with_their_sources_in_order_and_no_more_than_its_size() {
-        let (sender, receiver) = pair("127.0.0.1");
-        for n in 0..20_u8 {
-            sender.send_to(&[n; 3], receiver.local_addr().unwrap()).unwrap();
-        }
-        let mut batch = Batch::default();
-
-        let first: Vec<_> = received(&mut batch, &receiver);
-        let second: Vec<_> = received(&mut batch, &receiver);
-
-        let source = sender.local_addr().unwrap();
-        assert_eq!(first, (0..16).map(|n| (source, vec![n; 3])).collect::<Vec<_>>());
-        assert_eq!(second, (16..20).map(|n| (source, vec![n; 3])).collect::<Vec<_>>());
-        assert_eq!(batch.receive(&receiver).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        assert!(batch.datagram(0).is_none());
-    }
-
-    #[test]
-    fn only_what_was_kept_is_sent_as_it_stands_in_the_buffer() {
-        let (sender, relay) = pair("127.0.0.1");
-        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
-        for n in 0..3_u8 {
-            sender.send_to(&[n; 3], relay.local_addr().unwrap()).unwrap();
-        }
-        let mut batch = Batch::default();
-        batch.receive(&relay).unwrap();
-
-        for place in [0, 2] {
-            batch.datagram(place).unwrap().1[0] = 0xEE;
-            batch.keep(place);
-        }
-        let sent = batch.send(&relay, far.local_addr().unwrap());
-
-        assert_eq!(sent, Sent { sent: 2, failed: 0 });
-        let arrived: Vec<_> = received(&mut batch, &far).into_iter().map(|(_, bytes)| bytes).collect();
-        assert_eq!(arrived, [[0xEE, 0, 0], [0xEE, 2, 2]]);
-    }
-
-    #[test]
-    fn a_refused_datagram_is_counted_and_the_next_is_tried() {
-        let (sender, relay) = pair("127.0.0.1");
-        sender.send_to(&[1], relay.local_addr().unwrap()).unwrap();
-        sender.send_to(&[2], relay.local_addr().unwrap()).unwrap();
-        let mut batch = Batch::default();
-        batch.receive(&relay).unwrap();
-
-        batch.keep(0);
-        batch.keep(1);
-        let sent = batch.send(&relay, "[::1]:9".parse().unwrap());
-
-        assert_eq!(sent, Sent { sent: 0, failed: 2 });
-    }
-
-    #[test]
-    fn a_datagram_longer_than_a_buffer_is_not_there() {
-        let (sender, receiver) = pair("127.0.0.1");
-        sender.send_to(&[7; LONGEST], receiver.local_addr().unwrap()).unwrap();
-        sender.send_to(&[7; LONGEST + 1], receiver.local_addr().unwrap()).unwrap();
-        let mut batch = Batch::default();
-
-        assert_eq!(batch.receive(&receiver).unwrap(), 2);
-        assert_eq!(batch.datagram(0).unwrap().1.len(), LONGEST);
-        assert!(batch.datagram(1).is_none());
-    }
-
-    #[test]
-    fn ipv6_sources_are_read() {
-        let (sender, receiver) = pair("[::1]");
-        sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
-        let mut batch = Batch::default();
-
-        assert_eq!(received(&mut batch, &receiver)[0].0, sender.local_addr().unwrap());
-    }
-
-    #[test]
-    fn epoll_reports_each_edge_once() {
-        let (sender, receiver) = pair("127.0.0.1");
-        let (epoll, waker, mut events) = (Epoll::new().unwrap(), Waker::new().unwrap(), Events::default());
-        epoll.add(&receiver, 7).unwrap();
-        epoll.add(&waker, 9).unwrap();
-        let mut reported = || {
-            epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
-            (0..events.len()).map(|place| events.token(place)).collect::<Vec<_>>()
-        };
-
-        assert!(reported().is_empty());
-        sender.send_to(&[1], receiver.local_addr().unwrap()).unwrap();
-        assert_eq!(reported(), [7]);
-        assert!(reported().is_empty());
-        waker.wake();
-        waker.wake();
-        assert_eq!(reported(), [9]);
-        waker.wake();
-        assert_eq!(reported(), [9]);
-    }
-
-    fn pair(host: &str) -> (UdpSocket, UdpSocket) {
-        let bound = || UdpSocket::bind(format!("{host}:0")).unwrap();
-        (bound(), bound())
-    }
-
-    fn received(batch: &mut Batch, socket: &UdpSocket) -> Vec<(SocketAddr, Vec<u8>)> {
-        let received = batch.receive(socket).unwrap();
-        (0..received)
-            .map(|place| batch.datagram(place).map(|(from, bytes)| (from, bytes.to_vec())).unwrap())
-            .collect()
-    }
-}
+mod tests;

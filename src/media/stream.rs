@@ -3,21 +3,26 @@
 //! No packet buffers: those belong to the thread. Silence counts from the answer, not while the side is held or said
 //! itself that it does not send, and is reported once for a side.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counters::LegCounters;
-use super::forward::{Leg, Peer};
 use super::latch::{Latch, Signalled};
-use super::mailbox::SocketId;
-use super::{LegMedia, Side};
+use super::leg::{Leg, Outbox, Peer};
+use super::link::Link;
+use super::mailbox::SideSockets;
+use super::{LegMedia, OneWay, Side};
 use crate::id::CallId;
+use crate::rtp::filler::Filler;
 use crate::rtp::payload::PayloadTypes;
 
 /// A call with its two sides, the caller's first.
 pub(crate) struct Stream {
     pub(crate) call: CallId,
     sides: [Half; 2],
+    /// What arrived before is a former call's.
+    opened: Instant,
     answered: Option<Instant>,
 }
 
@@ -25,30 +30,64 @@ pub(crate) struct Stream {
 pub(crate) struct Half {
     pub(crate) leg: Leg,
     pub(crate) counters: Arc<LegCounters>,
-    pub(crate) rtp: SocketId,
-    pub(crate) rtcp: SocketId,
+    pub(crate) sockets: SideSockets,
+    /// Whether the RTP socket is connected.
+    pub(crate) link: Link,
     signalled: Option<Signalled>,
+    fill_ms: u32,
     held: bool,
     /// From when on its silence counts, if that is after the answer.
     watched_since: Option<Instant>,
     reported: bool,
+    missed: bool,
 }
 
 impl Half {
-    pub(crate) fn new(leg: Leg, counters: Arc<LegCounters>, rtp: SocketId, rtcp: SocketId) -> Self {
-        Self { leg, counters, rtp, rtcp, signalled: None, held: false, watched_since: None, reported: false }
+    pub(crate) fn new(leg: Leg, counters: Arc<LegCounters>, sockets: SideSockets) -> Self {
+        Self {
+            leg,
+            counters,
+            sockets,
+            link: Link::Open,
+            signalled: None,
+            fill_ms: 0,
+            held: false,
+            watched_since: None,
+            reported: false,
+            missed: false,
+        }
     }
 
-    fn silent_for(&self, answered: Instant, now: Instant) -> Option<Duration> {
+    /// The source that is its peer's beyond doubt.
+    pub(crate) fn settled(&self, now: Instant) -> Option<SocketAddr> {
+        self.leg.peer.as_ref()?.latch.settled(now)
+    }
+
+    /// For how long nothing came that was expected, counted from `last` at the earliest.
+    fn silent_for(&self, answered: Instant, last: Option<Instant>, now: Instant) -> Option<Duration> {
         let expected = !self.held && self.leg.peer.as_ref().is_some_and(|peer| peer.sends);
-        let since = [Some(answered), self.watched_since, self.leg.heard].into_iter().flatten().max()?;
+        let since = [Some(answered), self.watched_since, last].into_iter().flatten().max()?;
         expected.then(|| now.saturating_duration_since(since))
+    }
+
+    fn cause(&self) -> OneWay {
+        match (self.leg.spoke, self.leg.strangers.packets()) {
+            (Some(_), _) => OneWay::Stopped,
+            (None, 0) => OneWay::NeverHeard,
+            (None, _) => OneWay::OnlyStrangers,
+        }
     }
 }
 
 impl Stream {
-    pub(crate) fn new(call: CallId, sides: [Half; 2]) -> Self {
-        Self { call, sides, answered: None }
+    /// A call whose ports were lent at `opened`.
+    pub(crate) fn new(call: CallId, sides: [Half; 2], opened: Instant) -> Self {
+        Self { call, sides, opened, answered: None }
+    }
+
+    /// From when on what arrives is for this call.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
     }
 
     pub(crate) fn side(&mut self, side: Side) -> &mut Half {
@@ -64,41 +103,46 @@ impl Stream {
         }
     }
 
-    /// The sockets of both sides, RTP and RTCP.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = (Side, SocketId, SocketId)> + '_ {
-        [Side::Caller, Side::Callee]
-            .into_iter()
-            .zip(&self.sides)
-            .map(|(side, half)| (side, half.rtp, half.rtcp))
+    /// The sockets of both sides.
+    pub(crate) fn sockets(&self) -> [(Side, SideSockets); 2] {
+        [Side::Caller, Side::Callee].map(|side| (side, self.sides[side as usize].sockets))
     }
 
     /// A session description of `side` was read at `at`.
     pub(crate) fn describe(&mut self, side: Side, signalled: Signalled, media: &LegMedia, at: Instant) {
         let answered = self.answered;
         let half = self.side(side);
-        let payload_types = PayloadTypes { audio: media.audio_payload_type, event: media.dtmf_payload_type };
-        let (sends, receives) = (media.sends, media.receives);
+        let payload_types = PayloadTypes {
+            audio: media.audio_payload_type,
+            event: media.dtmf_payload_type,
+            our_event: media.our_dtmf_payload_type,
+        };
+        let LegMedia { sends, receives, law, ptime_ms, fill_ms, .. } = *media;
         let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
         if resumed || half.signalled != Some(signalled) {
             half.watched_since = Some(at);
         }
         half.signalled = Some(signalled);
+        if half.fill_ms != fill_ms {
+            (half.fill_ms, half.leg.filler) = (fill_ms, Filler::new(fill_ms));
+        }
         if let Some(peer) = &mut half.leg.peer {
             peer.latch.on_description(signalled, at);
-            (peer.payload_types, peer.sends, peer.receives) = (payload_types, sends, receives);
+            (peer.payload_types, peer.law, peer.ptime_ms) = (payload_types, law, ptime_ms);
+            (peer.sends, peer.receives) = (sends, receives);
         } else {
             let mut latch = Latch::new(signalled);
             if answered.is_some() {
                 latch.on_answer(at);
             }
-            half.leg.peer = Some(Peer { latch, payload_types, sends, receives });
+            half.leg.peer = Some(Peer { latch, payload_types, law, ptime_ms, sends, receives });
         }
     }
 
     /// Whoever was at `side` is gone; the next one gets numbers and counters of its own.
     pub(crate) fn clear(&mut self, side: Side, leg: Leg, counters: Arc<LegCounters>) {
         let half = self.side(side);
-        *half = Half::new(leg, counters, half.rtp, half.rtcp);
+        *half = Half { link: half.link, ..Half::new(leg, counters, half.sockets) };
     }
 
     pub(crate) fn on_answer(&mut self, at: Instant) {
@@ -116,17 +160,42 @@ impl Stream {
         half.held = held;
     }
 
-    /// A side from which nothing came for `limit`; each side once.
-    pub(crate) fn silent_side(&mut self, limit: Duration, now: Instant) -> Option<Side> {
-        let answered = self.answered?;
-        [Side::Caller, Side::Callee].into_iter().find(|&side| {
-            let half = self.side(side);
-            let silent = !half.reported && half.silent_for(answered, now).is_some_and(|since| since >= limit);
-            half.reported |= silent;
-            silent
-        })
+    /// Makes the packets that `side` is due to be sent; returns when the next ones may be.
+    pub(crate) fn make(&mut self, side: Side, now: Instant, out: &mut impl Outbox) -> Option<Instant> {
+        let answered = self.answered.is_some();
+        let leg = &mut self.side(side).leg;
+        leg.fill(answered, now, out);
+        leg.filler.next_deadline()
+    }
+
+    /// Whether nothing came from `side` for `limit`; true once.
+    pub(crate) fn falls_silent(&mut self, side: Side, limit: Duration, now: Instant) -> bool {
+        let Some(answered) = self.answered else { return false };
+        let half = self.side(side);
+        let silent = !half.reported
+            && half.silent_for(answered, half.leg.heard, now).is_some_and(|since| since >= limit);
+        half.reported |= silent;
+        silent
     }
 }
+
+impl Stream {
+    /// Why `side` is missed, once the other one was heard alone for [`ONE_WAY`]; told once.
+    pub(crate) fn falls_one_way(&mut self, side: Side, now: Instant) -> Option<OneWay> {
+        let answered = self.answered?;
+        let (half, other) = self.split(side);
+        let other_spoke = other.leg.spoke.filter(|&at| now.saturating_duration_since(at) < ONE_WAY)?;
+        let silent = half.silent_for(answered, half.leg.spoke, now)? >= ONE_WAY;
+        if half.missed || !silent || other_spoke < answered {
+            return None;
+        }
+        half.missed = true;
+        Some(half.cause())
+    }
+}
+
+/// How long one direction may carry nothing.
+const ONE_WAY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -139,12 +208,11 @@ mod tests {
     fn silence_counts_from_the_answer_and_is_reported_once_for_each_side() {
         let (mut stream, start) = connected();
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 500)), None);
+        assert_eq!(silent(&mut stream, at(start, 500)), []);
         stream.on_answer(at(start, 500));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 559)), None);
-        let reported: Vec<_> = (0..4).filter_map(|_| stream.silent_side(LIMIT, at(start, 560))).collect();
-
-        assert_eq!(reported, [Side::Caller, Side::Callee]);
+        assert_eq!(silent(&mut stream, at(start, 559)), []);
+        assert_eq!(silent(&mut stream, at(start, 560)), [Side::Caller, Side::Callee]);
+        assert_eq!(silent(&mut stream, at(start, 900)), []);
     }
 
     #[test]
@@ -153,8 +221,8 @@ mod tests {
         stream.on_answer(start);
         stream.side(Side::Caller).leg.heard = Some(at(start, 30));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 89)), Some(Side::Callee));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 90)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 89)), [Side::Callee]);
+        assert_eq!(silent(&mut stream, at(start, 90)), [Side::Caller]);
     }
 
     #[test]
@@ -164,10 +232,10 @@ mod tests {
         stream.side(Side::Callee).leg.heard = Some(at(start, 1_000));
 
         stream.hold(Side::Caller, true, at(start, 10));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 600)), None);
+        assert_eq!(silent(&mut stream, at(start, 600)), []);
         stream.hold(Side::Caller, false, at(start, 600));
-        assert_eq!(stream.silent_side(LIMIT, at(start, 659)), None);
-        assert_eq!(stream.silent_side(LIMIT, at(start, 660)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 659)), []);
+        assert_eq!(silent(&mut stream, at(start, 660)), [Side::Caller]);
     }
 
     #[test]
@@ -178,7 +246,7 @@ mod tests {
 
         describe(&mut stream, Side::Caller, true, at(start, 50));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 60)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 60)), [Side::Caller]);
     }
 
     #[test]
@@ -188,20 +256,71 @@ mod tests {
         stream.side(Side::Callee).leg.heard = Some(at(start, 1_000));
         describe(&mut stream, Side::Caller, false, at(start, 50));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 600)), None);
+        assert_eq!(silent(&mut stream, at(start, 600)), []);
         describe(&mut stream, Side::Caller, true, at(start, 600));
 
-        assert_eq!(stream.silent_side(LIMIT, at(start, 659)), None);
-        assert_eq!(stream.silent_side(LIMIT, at(start, 660)), Some(Side::Caller));
+        assert_eq!(silent(&mut stream, at(start, 659)), []);
+        assert_eq!(silent(&mut stream, at(start, 660)), [Side::Caller]);
+    }
+
+    #[test]
+    fn a_side_whose_audio_is_missing_while_the_other_speaks_is_told_once_with_what_is_likely() {
+        let (mut stream, start) = connected();
+        stream.on_answer(at(start, 10));
+        stream.side(Side::Caller).leg.spoke = Some(at(start, 14));
+        stream.side(Side::Callee).leg.heard = Some(at(start, 14));
+
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 14)), None);
+        stream.side(Side::Caller).leg.spoke = Some(at(start, 15));
+        assert_eq!(stream.falls_one_way(Side::Caller, at(start, 15)), None);
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 15)), Some(OneWay::NeverHeard));
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 16)), None);
+    }
+
+    #[test]
+    fn audio_is_not_missed_where_none_is_expected_nor_when_both_are_silent() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 60)), None);
+
+        stream.side(Side::Caller).leg.spoke = Some(at(start, 60));
+        stream.hold(Side::Callee, true, start);
+
+        assert_eq!(stream.falls_one_way(Side::Callee, at(start, 60)), None);
+    }
+
+    #[test]
+    fn what_is_likely_depends_on_what_came_before() {
+        let cause = |spoke: Option<u64>, strangers| {
+            let (mut stream, start) = connected();
+            stream.on_answer(start);
+            stream.side(Side::Caller).leg.spoke = Some(at(start, 30));
+            stream.side(Side::Callee).leg.spoke = spoke.map(|seconds| at(start, seconds));
+            (0..strangers).for_each(|_| {
+                stream.side(Side::Callee).leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into())
+            });
+            stream.falls_one_way(Side::Callee, at(start, 30))
+        };
+
+        assert_eq!(cause(None, 3), Some(OneWay::OnlyStrangers));
+        assert_eq!(cause(Some(25), 3), Some(OneWay::Stopped));
+        assert_eq!(cause(Some(26), 0), None);
+    }
+
+    fn silent(stream: &mut Stream, now: Instant) -> Vec<Side> {
+        [Side::Caller, Side::Callee]
+            .into_iter()
+            .filter(|&side| stream.falls_silent(side, LIMIT, now))
+            .collect()
     }
 
     fn connected() -> (Stream, Instant) {
         let start = Instant::now();
         let half = || {
             let first = Position { ssrc: 1, sequence: 1, timestamp: 1 };
-            Half::new(Leg::new(first), Arc::default(), 0, 1)
+            Half::new(Leg::new(first), Arc::default(), SideSockets { rtp: 0, rtcp: None })
         };
-        let mut stream = Stream::new(CallId(1), [half(), half()]);
+        let mut stream = Stream::new(CallId(1), [half(), half()], start);
         describe(&mut stream, Side::Caller, true, start);
         describe(&mut stream, Side::Callee, true, start);
         (stream, start)
@@ -209,15 +328,8 @@ mod tests {
 
     fn describe(stream: &mut Stream, side: Side, sends: bool, at: Instant) {
         let remote = "198.51.100.7:4000".parse().unwrap();
-        let media = LegMedia {
-            remote,
-            remote_rtcp: remote,
-            audio_payload_type: 0,
-            dtmf_payload_type: None,
-            sends,
-            receives: true,
-        };
-        stream.describe(side, Signalled::new(remote, remote.ip()), &media, at);
+        let media = LegMedia { sends, ..LegMedia::new(remote, 0) };
+        stream.describe(side, Signalled::new(remote, true), &media, at);
     }
 
     fn at(start: Instant, seconds: u64) -> Instant {

@@ -1,62 +1,59 @@
 //! One media thread: waits for packets, relays them, and does as signalling told it in between.
 //!
-//! A turn is: wait, take commands, then one batch for every socket that has something, round and round. Edge-triggered
-//! epoll reports a socket once, so one that was not drained stays on the ready list; one that floods gets a batch a
-//! round like everybody else. The clock is read once a turn, no packet is looked at before the commands that preceded
-//! it, and no error ends the thread.
+//! A turn is: wait, take commands, one batch for every socket that has something, then whoever is due on the wheel.
+//! Edge-triggered epoll reports a socket once, so one that was not drained stays on the ready list; one that floods gets
+//! a batch a turn like everybody else. The clocks are read once a turn, no packet is looked at before the commands that
+//! preceded it, and neither an error nor a panic ends the thread: a panic ends the calls it had, which are told of to
+//! signalling, since one that a peer can cause must not take the calls of other threads with it.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::counters::Totals;
 use super::forward::{Reason, Verdict, forward};
-use super::mailbox::{Command, Mailbox, SocketId, StreamId};
-use super::socket::{BATCH, Batch, Epoll, Events, Waker};
-use super::stream::Stream;
+use super::handle::Setup;
+use super::link::{Change, Link};
+use super::mailbox::{Command, Mailbox, SideSockets, SocketId, StreamId};
+use super::socket::{BATCH, Batch, Epoll, Events, Sent, disconnect};
+use super::stream::{Half, Stream};
+use super::wheel::Wheel;
 use super::{Event, Side};
-use crate::clock;
+use crate::clock::{self, Anchor};
 use crate::rtp::rtcp::is_rtcp;
 
-/// Signalling's end of a media thread.
-pub(crate) struct Handle {
-    mailbox: Arc<Mailbox>,
-    epoll: Arc<Epoll>,
-    totals: Arc<Totals>,
-    thread: Option<JoinHandle<()>>,
-    sockets: SocketId,
-    streams: StreamId,
-    free_streams: Vec<StreamId>,
-}
-
 /// The thread's own state.
-struct Worker {
+pub(crate) struct Worker {
     mailbox: Arc<Mailbox>,
     epoll: Arc<Epoll>,
     totals: Arc<Totals>,
-    events: Arc<dyn Fn(Event) + Send + Sync>,
-    silence_timeout: Option<Duration>,
-    sockets: Vec<Socket>,
-    streams: Vec<Option<Box<Stream>>>,
-    /// Calls that have a stream.
-    active: usize,
+    setup: Setup,
+    sockets: Vec<Option<Socket>>,
+    streams: Vec<Place>,
+    /// When each side of each stream is looked at next.
+    wheel: Wheel,
     /// What epoll reported last.
     readable: Events,
     /// Sockets that may hold packets.
     ready: VecDeque<SocketId>,
     batch: Batch,
+    /// The next one last.
     inbox: Vec<Command>,
     stopped: bool,
-    next_tick: Instant,
+    anchor: Anchor,
 }
 
 struct Socket {
     socket: UdpSocket,
     role: Role,
     ready: bool,
+    /// How many datagrams to ask for: more of one that had as many as it was asked for.
+    wanted: u8,
+    /// System calls in a row that failed.
+    errors: u8,
 }
 
 /// Whose packets a socket receives.
@@ -68,202 +65,251 @@ enum Role {
     Rtcp(StreamId, Side),
 }
 
-impl Handle {
-    /// Starts the thread called `name`.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's, out of descriptors or threads for one.
-    pub(crate) fn start(
-        name: String,
-        silence_timeout: Option<Duration>,
-        events: Arc<dyn Fn(Event) + Send + Sync>,
-    ) -> io::Result<Self> {
-        let (epoll, waker) = (Arc::new(Epoll::new()?), Waker::new()?);
-        epoll.add(&waker, WAKE)?;
-        let (mailbox, totals) = (Arc::new(Mailbox::new(waker)), Arc::<Totals>::default());
-        let worker = Worker {
-            mailbox: Arc::clone(&mailbox),
-            epoll: Arc::clone(&epoll),
-            totals: Arc::clone(&totals),
-            events,
-            silence_timeout,
+/// What stands at the place of a stream.
+enum Place {
+    Empty,
+    /// It is on its way here, and these commands are for it.
+    Expected(Vec<Command>),
+    Here(Box<Stream>),
+}
+
+impl Worker {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, epoll: Arc<Epoll>, totals: Arc<Totals>, setup: Setup) -> Self {
+        let anchor = clock::anchor();
+        Self {
+            mailbox,
+            epoll,
+            totals,
+            setup,
             sockets: Vec::new(),
             streams: Vec::new(),
-            active: 0,
+            wheel: Wheel::new(anchor.now),
             readable: Events::default(),
             ready: VecDeque::new(),
             batch: Batch::default(),
             inbox: Vec::new(),
             stopped: false,
-            next_tick: clock::now(),
-        };
-        let thread = std::thread::Builder::new().name(name).spawn(move || worker.run())?;
-        let free_streams = Vec::new();
-        Ok(Self { mailbox, epoll, totals, thread: Some(thread), sockets: 0, streams: 0, free_streams })
-    }
-
-    /// Hands a socket over for good; the thread drains it from here on.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's, out of memory or watches for one.
-    pub(crate) fn adopt(&mut self, socket: UdpSocket) -> io::Result<SocketId> {
-        self.epoll.add(&socket, self.sockets)?;
-        self.mailbox.push(Command::Adopt { socket });
-        self.sockets += 1;
-        Ok(self.sockets - 1)
-    }
-
-    /// Gives a call its stream.
-    pub(crate) fn open(&mut self, stream: Box<Stream>) -> StreamId {
-        let id = self.free_streams.pop().unwrap_or_else(|| {
-            self.streams += 1;
-            self.streams - 1
-        });
-        self.mailbox.push(Command::Open { id, stream });
-        id
-    }
-
-    /// Ends a call's stream.
-    pub(crate) fn release(&mut self, id: StreamId) {
-        self.mailbox.push(Command::Release { id });
-        self.free_streams.push(id);
-    }
-
-    pub(crate) fn push(&self, command: Command) {
-        self.mailbox.push(command);
-    }
-
-    /// How many calls have a stream.
-    pub(crate) fn load(&self) -> usize {
-        self.streams as usize - self.free_streams.len()
-    }
-
-    pub(crate) fn totals(&self) -> &Totals {
-        &self.totals
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.mailbox.push(Command::Stop);
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported when it happened.
-            drop(thread.join());
+            anchor,
         }
     }
-}
 
-impl Worker {
-    fn run(mut self) {
-        let mut now = clock::now();
-        loop {
-            let timeout = self.timeout(now);
+    /// Works until [`Command::Stop`].
+    pub(crate) fn run(mut self) {
+        while !self.stopped {
+            if catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+                self.on_panic();
+            }
+        }
+    }
+
+    fn work(&mut self) {
+        while !self.stopped {
+            let timeout = self.timeout();
             if self.epoll.wait(&mut self.readable, timeout).is_err() {
                 self.totals.add_error();
                 std::thread::sleep(AFTER_ERROR);
             }
             self.mailbox.on_wake();
-            now = clock::now();
+            self.anchor = clock::anchor();
             self.obey();
-            if self.stopped {
-                return;
-            }
             for place in 0..self.readable.len() {
                 self.on_readable(self.readable.token(place));
             }
-            self.relay_round(now);
-            if now >= self.next_tick {
-                self.next_tick = now + TICK;
-                self.on_tick(now);
+            self.relay_round();
+            while let Some(entry) = self.wheel.take(self.anchor.now) {
+                self.on_timer(entry);
             }
         }
     }
 
     /// How long to wait for packets; `None` is without end.
-    fn timeout(&self, now: Instant) -> Option<Duration> {
-        if !self.ready.is_empty() {
-            Some(Duration::ZERO)
-        } else if self.active > 0 {
-            Some(self.next_tick.saturating_duration_since(now))
-        } else if self.mailbox.may_sleep() {
-            None
-        } else {
-            Some(Duration::ZERO)
+    fn timeout(&self) -> Option<Duration> {
+        let deadline = self.wheel.next_deadline();
+        if !self.ready.is_empty() || !self.mailbox.may_rest(deadline.is_none()) {
+            return Some(Duration::ZERO);
         }
+        deadline.map(|deadline| deadline.saturating_duration_since(clock::now()))
+    }
+
+    /// Ends every call, as nobody knows what state they are in, and begins anew with the sockets and commands there are.
+    fn on_panic(&mut self) {
+        self.totals.add_error();
+        let mut ended = 0;
+        for id in 0..self.streams.len() as StreamId {
+            if let Some(stream) = self.take(id) {
+                (self.setup.events)(Event::Failed { call: stream.call });
+                ended += 1;
+            }
+        }
+        let thread = std::thread::current();
+        tracing::error!(thread = thread.name(), ended, "media thread panicked, and its calls end: a defect");
+        self.ready.clear();
+        for id in 0..self.sockets.len() as SocketId {
+            if let Some(socket) = self.socket(id) {
+                socket.ready = false;
+                self.on_readable(id);
+            }
+        }
+        std::thread::sleep(AFTER_ERROR);
     }
 
     /// Carries out what signalling left.
     fn obey(&mut self) {
-        let mut inbox = std::mem::take(&mut self.inbox);
-        self.mailbox.take(&mut inbox);
-        for command in inbox.drain(..) {
+        if self.inbox.is_empty() {
+            self.mailbox.take(&mut self.inbox);
+            self.inbox.reverse();
+        }
+        while let Some(command) = self.inbox.pop() {
             self.on_command(command);
         }
-        self.inbox = inbox;
     }
 
     fn on_command(&mut self, command: Command) {
+        if let Some(Place::Expected(waiting)) =
+            command.stream().and_then(|id| self.streams.get_mut(id as usize))
+        {
+            waiting.push(command);
+            return;
+        }
         match command {
-            Command::Adopt { socket } => {
-                self.sockets.push(Socket { socket, role: Role::Pooled, ready: false });
-                self.on_readable((self.sockets.len() - 1) as SocketId);
-            }
+            Command::Adopt { id, socket } => self.adopt(id, socket),
             Command::Open { id, stream } => self.open(id, stream),
-            Command::Release { id } => self.release(id),
+            Command::Release { id } => drop(self.take(id)),
             Command::Describe { id, side, signalled, media, at } => {
                 self.with(id, |stream| stream.describe(side, signalled, &media, at));
+                self.follow_peer(id, side);
+                self.wheel.arm(entry(id, side), self.anchor.now);
             }
             Command::Clear { id, side, leg, counters } => {
                 self.with(id, |stream| stream.clear(side, *leg, counters));
+                self.follow_peer(id, side);
             }
-            Command::Answered { id, at } => self.with(id, |stream| stream.on_answer(at)),
+            Command::Answered { id, at } => {
+                self.with(id, |stream| stream.on_answer(at));
+                for side in [Side::Caller, Side::Callee] {
+                    self.wheel.arm(entry(id, side), self.anchor.now);
+                }
+            }
             Command::Hold { id, side, held, at } => self.with(id, |stream| stream.hold(side, held, at)),
+            Command::OpenRtcp { id, side, rtcp } => {
+                self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
+                self.assign(rtcp, Role::Rtcp(id, side));
+            }
+            Command::Leave { id, to, new_id, new_sockets } => self.leave(id, &to, new_id, new_sockets),
+            Command::Expect { id } => *self.place(id) = Place::Expected(Vec::new()),
+            Command::Arrive { id, stream, sockets } => self.arrive(id, stream, sockets),
             Command::Stop => self.stopped = true,
         }
     }
 
-    fn open(&mut self, id: StreamId, stream: Box<Stream>) {
-        for (side, rtp, rtcp) in stream.sockets() {
-            self.assign(rtp, Role::Rtp(id, side));
-            self.assign(rtcp, Role::Rtcp(id, side));
+    fn adopt(&mut self, id: SocketId, socket: UdpSocket) {
+        let place = id as usize;
+        if place >= self.sockets.len() {
+            self.sockets.resize_with(place + 1, || None);
         }
+        self.sockets[place] =
+            Some(Socket { socket, role: Role::Pooled, ready: false, wanted: FEW, errors: 0 });
+        self.on_readable(id);
+    }
+
+    fn open(&mut self, id: StreamId, stream: Box<Stream>) {
+        for (side, sockets) in stream.sockets() {
+            self.assign(sockets.rtp, Role::Rtp(id, side));
+            if let Some(rtcp) = sockets.rtcp {
+                self.assign(rtcp, Role::Rtcp(id, side));
+            }
+        }
+        *self.place(id) = Place::Here(stream);
+        for side in [Side::Caller, Side::Callee] {
+            self.wheel.arm(entry(id, side), self.anchor.now + LOOK);
+        }
+    }
+
+    /// Ends a stream; its sockets are nobody's again.
+    fn take(&mut self, id: StreamId) -> Option<Box<Stream>> {
+        let place = self.streams.get_mut(id as usize)?;
+        let Place::Here(mut stream) = std::mem::replace(place, Place::Empty) else { return None };
+        for (side, sockets) in stream.sockets() {
+            let change = stream.side(side).link.reset();
+            self.relink(sockets.rtp, change);
+            self.assign(sockets.rtp, Role::Pooled);
+            if let Some(rtcp) = sockets.rtcp {
+                self.assign(rtcp, Role::Pooled);
+            }
+            self.wheel.disarm(entry(id, side));
+        }
+        Some(stream)
+    }
+
+    /// Hands a stream over. What arrives meanwhile waits in its sockets.
+    fn leave(&mut self, id: StreamId, to: &Mailbox, new_id: StreamId, new_sockets: [SideSockets; 2]) {
+        let Some(mut stream) = self.take(id) else { return };
+        let mut sockets = Vec::new();
+        for ((side, old), new) in stream.sockets().into_iter().zip(new_sockets) {
+            let pairs = [(Some(old.rtp), Some(new.rtp)), (old.rtcp, new.rtcp)];
+            for (old, new) in pairs.into_iter().filter_map(|(old, new)| old.zip(new)) {
+                let Some(socket) = self.sockets.get_mut(old as usize).and_then(Option::take) else {
+                    continue;
+                };
+                if self.epoll.remove(&socket.socket).is_err() {
+                    self.totals.add_error();
+                }
+                sockets.push((new, socket.socket));
+            }
+            stream.side(side).sockets = new;
+        }
+        to.push(Command::Arrive { id: new_id, stream, sockets });
+    }
+
+    fn arrive(&mut self, id: StreamId, stream: Box<Stream>, sockets: Vec<(SocketId, UdpSocket)>) {
+        for (socket_id, socket) in sockets {
+            if self.epoll.add(&socket, socket_id).is_err() {
+                self.totals.add_error();
+            }
+            self.adopt(socket_id, socket);
+        }
+        let before = std::mem::replace(self.place(id), Place::Empty);
+        self.open(id, stream);
+        if let Place::Expected(waiting) = before {
+            for command in waiting {
+                self.on_command(command);
+            }
+        }
+    }
+
+    fn place(&mut self, id: StreamId) -> &mut Place {
         let place = id as usize;
         if place >= self.streams.len() {
-            self.streams.resize_with(place + 1, || None);
+            self.streams.resize_with(place + 1, || Place::Empty);
         }
-        self.streams[place] = Some(stream);
-        self.active += 1;
+        &mut self.streams[place]
     }
 
-    fn release(&mut self, id: StreamId) {
-        let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::take) else { return };
-        for (_, rtp, rtcp) in stream.sockets() {
-            self.assign(rtp, Role::Pooled);
-            self.assign(rtcp, Role::Pooled);
+    fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+        match self.streams.get_mut(id as usize) {
+            Some(Place::Here(stream)) => Some(stream),
+            Some(Place::Empty | Place::Expected(_)) | None => None,
         }
-        self.active -= 1;
-    }
-
-    fn assign(&mut self, id: SocketId, role: Role) {
-        if let Some(socket) = self.sockets.get_mut(id as usize) {
-            socket.role = role;
-        }
-    }
-
-    fn role(&self, id: SocketId) -> Role {
-        self.sockets.get(id as usize).map_or(Role::Pooled, |socket| socket.role)
     }
 
     fn with(&mut self, id: StreamId, change: impl FnOnce(&mut Stream)) {
-        if let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::as_mut) {
+        if let Some(stream) = self.stream(id) {
             change(stream);
         }
     }
 
+    fn socket(&mut self, id: SocketId) -> Option<&mut Socket> {
+        self.sockets.get_mut(id as usize).and_then(Option::as_mut)
+    }
+
+    fn assign(&mut self, id: SocketId, role: Role) {
+        if let Some(socket) = self.socket(id) {
+            socket.role = role;
+        }
+    }
+
     fn on_readable(&mut self, id: SocketId) {
-        if let Some(socket) = self.sockets.get_mut(id as usize)
+        if let Some(socket) = self.socket(id)
             && !socket.ready
         {
             socket.ready = true;
@@ -272,12 +318,12 @@ impl Worker {
     }
 
     /// One batch for each socket on the ready list.
-    fn relay_round(&mut self, now: Instant) {
+    fn relay_round(&mut self) {
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { return };
-            if self.relay(id, now) {
+            if self.relay(id) {
                 self.ready.push_back(id);
-            } else if let Some(socket) = self.sockets.get_mut(id as usize) {
+            } else if let Some(socket) = self.socket(id) {
                 socket.ready = false;
             }
         }
@@ -286,83 +332,205 @@ impl Worker {
     /// Takes one batch from a socket; true if it may hold more.
     ///
     /// Hot path: two system calls for up to [`BATCH`] packets, no allocation, no lock, no clock.
-    fn relay(&mut self, id: SocketId, now: Instant) -> bool {
-        let Some(open) = self.sockets.get(id as usize) else { return false };
-        let received = match self.batch.receive(&open.socket) {
+    fn relay(&mut self, id: SocketId) -> bool {
+        let Some(open) = self.sockets.get_mut(id as usize).and_then(Option::as_mut) else { return false };
+        let wanted = usize::from(open.wanted);
+        let received = match self.batch.receive(&open.socket, wanted) {
             Ok(received) => received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                open.errors = 0;
+                return false;
+            }
             Err(_) => {
-                // A pending error is cleared by being read, and packets may stand behind it.
+                // A pending error is cleared by being read, and packets may stand behind it; an error that stays is
+                // left until epoll reports the socket again.
                 self.totals.add_error();
-                return true;
+                open.errors = open.errors.saturating_add(1);
+                return open.errors < ERRORS;
             }
         };
+        open.errors = 0;
+        open.wanted = if received == wanted { BATCH as u8 } else { FEW };
         // Only now is every command seen that was left before any of these packets arrived.
         self.obey();
-        match self.role(id) {
-            Role::Pooled => self.totals.add_dropped(Reason::Pooled, received),
-            Role::Rtp(stream, side) => self.on_rtp(stream, side, received, now),
-            Role::Rtcp(stream, side) => self.on_rtcp(stream, side, received, now),
+        match self.socket(id).map(|socket| socket.role) {
+            Some(Role::Rtp(stream, side)) => self.on_rtp(stream, side, received),
+            Some(Role::Rtcp(stream, side)) => self.on_rtcp(stream, side, received),
+            Some(Role::Pooled) | None => self.totals.add_dropped(Reason::Pooled, received),
         }
-        received == BATCH
+        received == wanted
     }
 
-    fn on_rtp(&mut self, id: StreamId, side: Side, received: usize, now: Instant) {
-        let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::as_mut) else { return };
+    fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        let opened = stream.opened();
         let (from, to) = stream.split(side);
-        let mut sending = false;
+        let mut sooner = false;
         for place in 0..received {
+            if self.batch.room() < MOST_MADE {
+                self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
+            }
             let verdict = match self.batch.datagram(place) {
-                Some((source, datagram)) => forward(datagram, source, now, &mut from.leg, &mut to.leg),
+                Some((datagram, mut made)) => {
+                    let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
+                    if at < opened {
+                        Verdict::Drop(Reason::Pooled)
+                    } else {
+                        forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg, &mut made)
+                    }
+                }
                 None => Verdict::Drop(Reason::TooLong),
             };
             match verdict {
-                Verdict::Send => {
-                    self.batch.keep(place);
-                    sending = true;
+                Verdict::Send(length) => self.batch.keep(place, length),
+                Verdict::Recut => {}
+                Verdict::Drop(reason) => {
+                    sooner |= reason == Reason::ComfortNoise;
+                    self.totals.add_dropped(reason, 1);
                 }
-                Verdict::Drop(reason) => self.totals.add_dropped(reason, 1),
             }
         }
-        from.counters.publish_received(&from.leg);
-        let destination = to.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
-        if sending
-            && let Some(destination) = destination
-            && let Some(out) = self.sockets.get(to.rtp as usize)
-        {
-            let sent = self.batch.send(&out.socket, destination);
-            to.counters.add_sent(sent.sent);
-            self.totals.add_relayed(sent.sent);
-            self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        from.counters.publish_received(&from.leg, received);
+        self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
+        if sooner && let Some(due) = to.leg.filler.next_deadline() {
+            self.wheel.arm(entry(id, other(side)), due);
         }
     }
 
     /// RTCP ends here, but a peer that reports is not silent.
-    fn on_rtcp(&mut self, id: StreamId, side: Side, received: usize, now: Instant) {
-        let Some(stream) = self.streams.get_mut(id as usize).and_then(Option::as_mut) else { return };
-        let leg = &mut stream.side(side).leg;
+    fn on_rtcp(&mut self, id: StreamId, side: Side, received: usize) {
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        let opened = stream.opened();
+        let half = stream.side(side);
+        let leg = &mut half.leg;
         for place in 0..received {
-            let Some((source, datagram)) = self.batch.datagram(place) else { continue };
-            let known = leg.peer.as_ref().is_some_and(|peer| peer.latch.knows(source.ip()));
-            if known && is_rtcp(datagram) {
-                leg.heard = Some(now);
+            let Some((datagram, _)) = self.batch.datagram(place) else { continue };
+            let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
+            if at < opened {
+                self.totals.add_dropped(Reason::Pooled, 1);
+                continue;
+            }
+            let known = leg.peer.as_ref().is_some_and(|peer| peer.latch.knows(datagram.source.ip()));
+            if known && is_rtcp(datagram.bytes) {
+                leg.heard = Some(self.anchor.now);
             }
             self.totals.add_dropped(if known { Reason::Rtcp } else { Reason::Stranger }, 1);
         }
     }
 
-    fn on_tick(&mut self, now: Instant) {
-        let Some(limit) = self.silence_timeout else { return };
-        for stream in self.streams.iter_mut().flatten() {
-            while let Some(side) = stream.silent_side(limit, now) {
-                (self.events)(Event::Silent { call: stream.call, side });
-            }
+    /// One side of a stream is due.
+    fn on_timer(&mut self, due: u32) {
+        let (id, side) = (due / 2, if due.is_multiple_of(2) { Side::Caller } else { Side::Callee });
+        let (now, limit) = (self.anchor.now, self.setup.silence_timeout);
+        let Some(stream) = self.stream(id) else { return };
+        let silent = limit.is_some_and(|limit| stream.falls_silent(side, limit, now));
+        let missed = stream.falls_one_way(side, now);
+        let call = stream.call;
+        if silent {
+            (self.setup.events)(Event::Silent { call, side });
+        }
+        if let Some(cause) = missed {
+            (self.setup.events)(Event::OneWay { call, side, cause });
+        }
+        self.follow_peer(id, side);
+        self.attend(id, side);
+    }
+
+    /// Sends what `side` is due to be sent, and sees to it that the next is sent in time.
+    fn attend(&mut self, id: StreamId, side: Side) {
+        let now = self.anchor.now;
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        self.batch.clear();
+        let next = stream.make(side, now, &mut self.batch.made());
+        let sent = flush(&mut self.batch, stream.side(side), &self.sockets);
+        let half = stream.side(side);
+        half.counters.publish_filled(half.leg.filled);
+        self.totals.add_made(sent);
+        let due = next.map_or(now + LOOK, |next| next.min(now + LOOK)).max(now + SOONEST);
+        self.wheel.arm(entry(id, side), due);
+    }
+
+    /// Connects or disconnects the socket of `side` as its peer settled, moved or fell silent.
+    fn follow_peer(&mut self, id: StreamId, side: Side) {
+        let now = self.anchor.now;
+        let Some(stream) = self.stream(id) else { return };
+        let half = stream.side(side);
+        let (settled, heard, socket) = (half.settled(now), half.leg.heard, half.sockets.rtp);
+        let change = half.link.follow(settled, heard, now);
+        if !self.relink(socket, change) {
+            self.with(id, |stream| stream.side(side).link = Link::Shunned);
+        }
+    }
+
+    /// Carries out `change`; false if it failed.
+    fn relink(&mut self, id: SocketId, change: Option<Change>) -> bool {
+        let (Some(change), Some(socket)) = (change, self.socket(id)) else { return true };
+        let done = match change {
+            Change::Connect(to) => socket.socket.connect(to),
+            Change::Disconnect => disconnect(&socket.socket),
+        };
+        if done.is_err() {
+            self.totals.add_error();
+        }
+        done.is_ok()
+    }
+}
+
+impl Command {
+    /// The stream that a command of a running call is for.
+    fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Describe { id, .. }
+            | Self::Clear { id, .. }
+            | Self::Answered { id, .. }
+            | Self::Hold { id, .. }
+            | Self::OpenRtcp { id, .. }
+            | Self::Release { id }
+            | Self::Leave { id, .. } => Some(*id),
+            Self::Adopt { .. }
+            | Self::Open { .. }
+            | Self::Expect { .. }
+            | Self::Arrive { .. }
+            | Self::Stop => None,
         }
     }
 }
 
-/// How often the thread comes by on its own while calls are up.
-const TICK: Duration = Duration::from_millis(200);
+/// Sends what is kept for `half` to its peer; nothing while there is no telling where that is.
+fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent {
+    let destination = half.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
+    match (destination, sockets.get(half.sockets.rtp as usize)) {
+        (Some(destination), Some(Some(out))) if batch.kept() > 0 => {
+            let sent = batch.send(&out.socket, half.link.address(destination));
+            half.counters.add_sent(sent.sent, sent.bytes);
+            sent
+        }
+        _ => Sent::default(),
+    }
+}
+
+fn other(side: Side) -> Side {
+    match side {
+        Side::Caller => Side::Callee,
+        Side::Callee => Side::Caller,
+    }
+}
+
+/// The wheel's number for one side of a stream.
+fn entry(id: StreamId, side: Side) -> u32 {
+    2 * id + side as u32
+}
+
+/// How often each side is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// A side is never looked at twice in a millisecond.
+const SOONEST: Duration = Duration::from_millis(1);
+/// Packets that one datagram can become: 200 ms in pieces of 10.
+const MOST_MADE: usize = 20;
 const AFTER_ERROR: Duration = Duration::from_millis(10);
+/// Datagrams asked of a socket that did not fill a batch last time.
+const FEW: u8 = 2;
+/// System calls that may fail in a row before a socket is left alone.
+const ERRORS: u8 = 8;
 /// The waker's token; no socket's id comes near it.
-const WAKE: u32 = u32::MAX;
+pub(crate) const WAKE: u32 = u32::MAX;

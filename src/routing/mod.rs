@@ -7,7 +7,9 @@
 mod caller;
 pub mod config;
 mod emergency;
+mod header_values;
 mod headers;
+pub mod limits;
 mod normalise;
 mod numbers;
 mod parties;
@@ -19,12 +21,13 @@ mod template;
 mod uri_headers;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::reader::{Secret, SecretError};
 use crate::id::PeerId;
 use crate::sip::auth::Credentials;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 
 pub use caller::Rotation;
 pub use headers::Line;
@@ -69,6 +72,14 @@ pub struct Peer {
     pub tcp_for_large: bool,
     /// What becomes of what it does inside a call.
     pub profile: config::Profile,
+    /// Whom its certificate must belong to, when that is not the host it is reached at.
+    pub tls_name: Option<Host>,
+    /// The file of authorities that its certificate is verified by.
+    pub tls_ca: Option<PathBuf>,
+    /// How media goes to and from it.
+    pub media: config::PeerMedia,
+    /// How many calls it may have.
+    pub limit: limits::Limit,
     /// A `[[retell]]` whose address alone is proof.
     trust_address: bool,
     /// Where it writes the dialled number.
@@ -92,11 +103,22 @@ pub struct Routes {
     header_rules: headers::HeaderRules,
 }
 
+impl Peer {
+    /// How steps call its `key`.
+    fn key(&self, key: &str) -> String {
+        let section = match self.kind {
+            Kind::Trunk => "trunks",
+            Kind::Retell => "retell",
+        };
+        format!("{section}[{}].{key}", self.name)
+    }
+}
+
 /// A configuration that cannot be compiled: a secret that is needed and not there.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum CompileError {
     /// The password of a peer cannot be had.
-    #[error("{peer}: {error}; set it, or take the key out")]
+    #[error("password of `{peer}`: {error}; provide it, or take the key out")]
     Secret {
         /// The peer's name.
         peer: String,
@@ -191,6 +213,14 @@ impl Source<'_> {
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
             profile: config.profile,
+            tls_name: config.tls_name.clone(),
+            tls_ca: config.tls_ca.clone(),
+            media: config.media,
+            limit: limits::Limit {
+                calls: (config.max_calls > 0).then_some(config.max_calls),
+                rate: (config.calls_per_second > 0).then_some(config.calls_per_second),
+                queue: Duration::from_secs(config.queue_s.into()),
+            },
             trust_address: config.trust_address,
             called_number: config.called_number,
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),

@@ -5,6 +5,8 @@
 
 use std::net::SocketAddr;
 
+use super::g711::Law;
+
 /// One of the two legs of a relayed call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Side {
@@ -19,16 +21,64 @@ pub enum Side {
 pub struct LegMedia {
     /// Where the peer says it wants RTP; may be private or unspecified, latching then decides.
     pub remote: SocketAddr,
-    /// Where it says it wants RTCP.
+    /// Whether it is sent packets where its own come from (RFC 4961); else at `remote` and nowhere else.
+    pub learn: bool,
+    /// Where it says it wants RTCP (RFC 3605); the port above RTP if it says nothing.
     pub remote_rtcp: SocketAddr,
+    /// How reports are exchanged with it.
+    pub rtcp: Rtcp,
     /// The payload type of its audio, both ways.
     pub audio_payload_type: u8,
-    /// The payload type of its telephone events (RFC 4733), if it takes them.
+    /// The law of its audio.
+    pub law: Law,
+    /// The payload type that its session description gives telephone events (RFC 4733), if it takes them.
     pub dtmf_payload_type: Option<u8>,
+    /// The one that ours gives them: it may send under either.
+    pub our_dtmf_payload_type: Option<u8>,
     /// Whether the peer sends; what it sends all the same is dropped when not.
     pub sends: bool,
     /// Whether the peer wants to receive.
     pub receives: bool,
+    /// Milliseconds of audio in each packet that it is sent.
+    pub ptime_ms: u8,
+    /// It is sent silence when it was sent nothing for so many milliseconds; 0 is never.
+    pub fill_ms: u32,
+    /// Digits that it plays as tones are taken for telephone events.
+    pub inband_dtmf: bool,
+}
+
+/// How RTCP reaches a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rtcp {
+    /// It is sent none, and no port is open for its own.
+    Never,
+    /// Between ports of its own, as RFC 3550 §11 has it.
+    Separate,
+    /// On the RTP port (RFC 5761).
+    Muxed,
+}
+
+impl LegMedia {
+    /// A peer that sends and receives packets of 20 ms under `audio_payload_type` (PCMU if that is no static one), has
+    /// RTCP on the port above, and whose pauses are left as they are.
+    #[must_use]
+    pub fn new(remote: SocketAddr, audio_payload_type: u8) -> Self {
+        Self {
+            remote,
+            learn: true,
+            remote_rtcp: SocketAddr::new(remote.ip(), remote.port().saturating_add(1)),
+            rtcp: Rtcp::Separate,
+            audio_payload_type,
+            law: Law::of_payload_type(audio_payload_type).unwrap_or(Law::Mu),
+            dtmf_payload_type: None,
+            our_dtmf_payload_type: None,
+            sends: true,
+            receives: true,
+            ptime_ms: 20,
+            fill_ms: 0,
+            inband_dtmf: false,
+        }
+    }
 }
 
 /// The addresses that stand in our session descriptions, as the peers see them.

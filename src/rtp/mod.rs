@@ -4,11 +4,21 @@
 //! times are arguments.
 
 pub mod continuity;
+pub mod dtmf;
+pub mod filler;
+pub mod g711;
 pub mod leg;
+pub mod mos;
 pub mod packet;
 pub mod payload;
+pub mod repacketise;
+pub mod ringback;
 pub mod rtcp;
+pub mod srtp;
 pub mod stats;
+mod window;
+
+use std::time::Instant;
 
 /// Ticks of an RTP timestamp in a second, for all that is relayed: G.711 and its telephone-event (RFC 3551 §6).
 pub const CLOCK_RATE: u32 = 8_000;
@@ -20,4 +30,11 @@ pub const FRAME_TICKS: u32 = CLOCK_RATE / 50;
 #[must_use]
 pub(crate) fn sequence_distance(from: u16, to: u16) -> i32 {
     i32::from(to.wrapping_sub(from).cast_signed())
+}
+
+/// The time from `earlier` to `later` in timestamp ticks; 0 if it is the other way round.
+#[must_use]
+pub(crate) fn ticks_between(earlier: Instant, later: Instant) -> u32 {
+    let micros = later.saturating_duration_since(earlier).as_micros();
+    u32::try_from(micros * u128::from(CLOCK_RATE) / 1_000_000).unwrap_or(u32::MAX)
 }

@@ -1,20 +1,23 @@
 //! One RTP packet in the buffer it was received into (RFC 3550 §5.1): validated by rtp-rs, rewritten by setters.
 //!
-//! Parsing checks the whole header, extension and padding included, so that what is forwarded can't mislead the next
-//! reader; the setters touch the first twelve bytes only, and so can never fail.
+//! Parsing checks the whole header and leaves twelve bytes of it: contributing sources, extension and padding are cut
+//! out, since what one peer says in them is not the other's business, and could mislead it. The setters touch those
+//! twelve bytes only, and so can never fail.
 
 use rtp_rs::{RtpReader, RtpReaderError};
 
+use super::continuity::Position;
 use super::rtcp;
 
-/// A valid RTP packet, with its fixed header open for rewriting.
+/// A valid RTP packet of a plain header and a payload, both open for rewriting.
 #[derive(Debug)]
 pub struct Packet<'a> {
     header: &'a mut [u8; HEADER_BYTES],
+    payload: &'a mut [u8],
 }
 
 impl<'a> Packet<'a> {
-    /// Checks that `datagram` is RTP.
+    /// Checks that `datagram` is RTP, and makes its header plain; the packet may end before the datagram does.
     ///
     /// Hot path: no allocation, one pass over the header.
     ///
@@ -25,15 +28,31 @@ impl<'a> Packet<'a> {
         if rtcp::is_rtcp(datagram) {
             return Err(NotRtp::Rtcp);
         }
-        RtpReader::new(datagram).map_err(|error| match error {
+        let reader = RtpReader::new(datagram).map_err(|error| match error {
             RtpReaderError::BufferTooShort(_) => NotRtp::TooShort,
             RtpReaderError::UnsupportedVersion(_) => NotRtp::WrongVersion,
             RtpReaderError::HeadersTruncated { .. } | RtpReaderError::PaddingLengthInvalid(_) => {
                 NotRtp::Malformed
             }
         })?;
-        let header = datagram.first_chunk_mut().ok_or(NotRtp::TooShort)?;
-        Ok(Self { header })
+        let payload = reader.payload_offset()..reader.payload_offset() + reader.payload().len();
+        if payload.start > HEADER_BYTES {
+            datagram.copy_within(payload.clone(), HEADER_BYTES);
+        }
+        let (header, rest) = datagram.split_first_chunk_mut().ok_or(NotRtp::TooShort)?;
+        header[0] = VERSION_2;
+        Ok(Self { header, payload: rest.get_mut(..payload.len()).ok_or(NotRtp::Malformed)? })
+    }
+
+    /// How many bytes from the start of the datagram are the packet.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        HEADER_BYTES + self.payload.len()
+    }
+
+    /// What it carries.
+    pub fn payload(&mut self) -> &mut [u8] {
+        self.payload
     }
 
     /// The payload type, 0 to 127.
@@ -78,6 +97,14 @@ impl<'a> Packet<'a> {
         self.header[1] = self.header[1] & !MARKER | if marker { MARKER } else { 0 };
     }
 
+    /// Rewrites SSRC, sequence number and timestamp.
+    pub fn set_position(&mut self, position: Position) {
+        let Position { ssrc, sequence, timestamp } = position;
+        self.set_ssrc(ssrc);
+        self.set_sequence(sequence);
+        self.set_timestamp(timestamp);
+    }
+
     /// Rewrites the sequence number.
     pub fn set_sequence(&mut self, sequence: u16) {
         self.header[2..4].copy_from_slice(&sequence.to_be_bytes());
@@ -92,6 +119,34 @@ impl<'a> Packet<'a> {
     pub fn set_ssrc(&mut self, ssrc: u32) {
         self.header[8..12].copy_from_slice(&ssrc.to_be_bytes());
     }
+}
+
+/// A packet to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// The payload type, 0 to 127.
+    pub payload_type: u8,
+    /// The marker bit.
+    pub marker: bool,
+    /// SSRC, sequence number and timestamp.
+    pub position: Position,
+}
+
+/// Writes a packet whose payload of `length` bytes `fill` writes; returns how long it is, 0 if `bytes` has no room for
+/// it.
+///
+/// Hot path: no allocation.
+pub fn write(bytes: &mut [u8], header: Header, length: usize, fill: impl FnOnce(&mut [u8])) -> usize {
+    let Some((first, rest)) = bytes.split_first_chunk_mut() else { return 0 };
+    let Some(payload) = rest.get_mut(..length) else { return 0 };
+    *first = [0; HEADER_BYTES];
+    first[0] = VERSION_2;
+    fill(payload);
+    let mut packet = Packet { header: first, payload };
+    packet.set_payload_type(header.payload_type);
+    packet.set_marker(header.marker);
+    packet.set_position(header.position);
+    packet.length()
 }
 
 /// Why a datagram on an RTP port is not RTP.
@@ -112,6 +167,8 @@ pub enum NotRtp {
 }
 
 const HEADER_BYTES: usize = RtpReader::MIN_HEADER_LEN;
+/// No padding, no extension, no contributing source.
+const VERSION_2: u8 = 0x80;
 const MARKER: u8 = 0x80;
 
 #[cfg(test)]
@@ -153,6 +210,42 @@ mod tests {
     }
 
     #[test]
+    fn contributing_sources_extension_and_padding_are_cut_out() {
+        let mut datagram = RtpPacketBuilder::new()
+            .payload_type(8)
+            .add_csrc(1)
+            .add_csrc(2)
+            .extension(0xBEDE, &[1, 2, 3, 4])
+            .padded(rtp_rs::Pad::round_to(16))
+            .payload(&[0x55; 33])
+            .build()
+            .unwrap();
+
+        let mut packet = Packet::parse(&mut datagram).unwrap();
+        assert_eq!((packet.length(), packet.payload().len()), (45, 33));
+        let reader = RtpReader::new(&datagram[..45]).unwrap();
+
+        assert_eq!((reader.csrc_count(), reader.extension(), reader.padding()), (0, None, None));
+        assert_eq!((reader.payload_type(), reader.payload()), (8, &[0x55; 33][..]));
+    }
+
+    #[test]
+    fn what_is_written_rtp_rs_reads_and_what_has_no_room_is_not_written() {
+        let position = Position { ssrc: 9, sequence: 0xFFFF, timestamp: 0x8000_0000 };
+        let mut bytes = [0xAA; 40];
+
+        let header = Header { payload_type: 101, marker: true, position };
+
+        let length = write(&mut bytes, header, 4, |payload| payload.copy_from_slice(&[1, 2, 3, 4]));
+        let reader = RtpReader::new(&bytes[..length]).unwrap();
+
+        assert_eq!((reader.payload_type(), reader.mark(), reader.payload()), (101, true, &[1, 2, 3, 4][..]));
+        assert_eq!((reader.ssrc(), reader.timestamp()), (9, 0x8000_0000));
+        assert_eq!(write(&mut bytes, header, 29, |_| ()), 0);
+        assert_eq!(write(&mut bytes[..11], header, 0, |_| ()), 0);
+    }
+
+    #[test]
     fn a_payload_type_over_127_can_not_set_the_marker() {
         let mut datagram = built();
 
@@ -183,8 +276,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_datagram_panics(mut datagram in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let received = datagram.len();
             if let Ok(packet) = Packet::parse(&mut datagram) {
-                prop_assert!(packet.payload_type() < 128);
+                prop_assert!(packet.payload_type() < 128 && packet.length() <= received);
             }
         }
     }

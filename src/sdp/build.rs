@@ -13,6 +13,7 @@ use sdp_rs::lines::{Active, Connection, Origin, SessionName, Version};
 use sdp_rs::{MediaDescription, SessionDescription, Time};
 
 use super::codec::{CLOCK_RATE, Payload, TELEPHONE_EVENT};
+use super::crypto::Crypto;
 use super::session::{Direction, MediaLine, Session};
 
 /// Our side of one leg: constant id, version that only grows when the description changes.
@@ -24,6 +25,8 @@ pub struct Local {
     pub version: u64,
     /// Where we receive RTP on this leg; RTCP one port above. May be changed between descriptions.
     pub rtp: SocketAddr,
+    /// The keys we send under: those offered, or the one that was agreed on; none for plain RTP.
+    pub crypto: Vec<Crypto>,
     /// The m-lines agreed on so far, in order: there never get fewer of them (RFC 3264 §8).
     lines: Vec<Line>,
     last: Option<Bytes>,
@@ -44,12 +47,18 @@ impl Local {
     #[must_use]
     pub fn new(id: u64, rtp: SocketAddr) -> Self {
         let lines = vec![Line::Audio("RTP/AVP".to_owned())];
-        Self { id: id >> 2, version: 1, rtp, lines, last: None }
+        Self { id: id >> 2, version: 1, rtp, crypto: Vec::new(), lines, last: None }
     }
 
-    /// One m=audio with `codecs` in order, telephone-event under `dtmf`, ptime 20, sendrecv; streams that were refused
-    /// before stay in their places.
+    /// One m=audio with `codecs` in order, telephone-event under `dtmf`, ptime 20, sendrecv; over SRTP if
+    /// there are keys. Streams that were refused before stay in their places.
     pub fn offer(&mut self, codecs: &[Payload], dtmf: Option<u8>) -> Bytes {
+        let is_first = self.last.is_none();
+        if let Some(Line::Audio(proto)) =
+            self.lines.first_mut().filter(|_| is_first && !self.crypto.is_empty())
+        {
+            "RTP/SAVP".clone_into(proto);
+        }
         self.describe(self.rtp.port(), codecs, dtmf, Direction::SendRecv)
     }
 
@@ -82,7 +91,7 @@ impl Local {
 
     fn describe(&mut self, port: u16, codecs: &[Payload], dtmf: Option<u8>, direction: Direction) -> Bytes {
         let streams = self.lines.iter().map(|line| match line {
-            Line::Audio(proto) => audio((port, proto), codecs, dtmf, direction),
+            Line::Audio(proto) => audio((port, proto, &self.crypto), codecs, dtmf, direction),
             Line::Refused(line) => refused(line),
         });
         let mut description = self.session(streams.collect());
@@ -138,7 +147,7 @@ impl Local {
 }
 
 fn audio(
-    (port, proto): (u16, &str),
+    (port, proto, crypto): (u16, &str, &[Crypto]),
     codecs: &[Payload],
     dtmf: Option<u8>,
     direction: Direction,
@@ -152,6 +161,8 @@ fn audio(
         let events = Fmtp { fmt: dtmf.to_string(), params: DTMF_EVENTS.to_owned() };
         attributes.push(Attribute::Other("fmtp".to_owned(), Some(events.to_string())));
     }
+    let keys = crypto.iter().map(|line| Attribute::Other("crypto".to_owned(), Some(line.reveal())));
+    attributes.extend(keys);
     attributes.push(Attribute::Ptime(PTIME_MS));
     attributes.push(match direction {
         Direction::SendRecv => Attribute::Sendrecv,

@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod codec;
+pub mod crypto;
 pub mod exchange;
 pub mod negotiate;
 pub mod session;

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::call::admit::{Refused, admit};
+use crate::call::admit::{Refused, admit, supports_required};
 use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
+use crate::routing::config::{Preset, Profile};
 use crate::routing::{self, Kind, Plan, Recognition};
 use crate::sdp::session::Session;
 use crate::sip::auth::{Credentials, Verdict};
@@ -22,6 +23,7 @@ use crate::sip::uri::{Host, Uri};
 use super::bridge::{Bridge, Entry};
 use super::counters::Rejection;
 use super::dispatch::came_through;
+use super::overload::Course;
 use super::telemetry::Redact;
 use super::world::World;
 
@@ -48,6 +50,9 @@ impl<W: World> Bridge<W> {
         if let Some(connection) = flow.connection {
             self.world.recognise(connection);
         }
+        if method == Method::Invite && !self.has_time_for(&request, flow) {
+            return;
+        }
         if let Err(error) = request.validate() {
             self.metrics.counters.rejected(Rejection::Malformed);
             self.complain_of_peer(flow.remote, &error, "request refused");
@@ -71,6 +76,21 @@ impl<W: World> Bridge<W> {
             }
             Incoming::Cancel { .. } | Incoming::Absorbed | Incoming::Ack => self.carry_out_table(Some(flow)),
         }
+    }
+
+    /// Whether a new call is taken as far as the load goes; it was answered or left alone when not.
+    fn has_time_for(&mut self, invite: &Message, flow: Flow) -> bool {
+        let course = self.overload.course();
+        if course == Course::Take {
+            return true;
+        }
+        self.metrics.counters.rejected(Rejection::Capacity);
+        self.complain_of_peer(flow.remote, 503, "call refused: more arrive than one core can set up");
+        if course == Course::Refuse {
+            let headers = [(Name::RetryAfter, RETRY_AFTER_OVERLOAD.into())];
+            self.answer_statelessly_with(invite, flow, 503, "", &headers);
+        }
+        false
     }
 
     fn on_recognised(
@@ -117,6 +137,10 @@ impl<W: World> Bridge<W> {
     fn on_options(&mut self, request: &Message, tx: ServerTx, flow: Flow) {
         if self.draining {
             return self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
+        }
+        if let Err(Refused::Extension(tags)) = supports_required(request, Profile::of(Preset::Standard)) {
+            self.metrics.counters.rejected(Rejection::Extension);
+            return self.answer(request, tx, flow, 420, "", &[(Name::Unsupported, tags)]);
         }
         let capabilities = [(Name::Allow, ALLOW.into()), (Name::Accept, SDP.into())];
         self.answer(request, tx, flow, 200, "", &capabilities);
@@ -211,7 +235,15 @@ impl<W: World> Bridge<W> {
             settings: &self.settings,
             out: &mut out,
         };
-        let call = span.in_scope(|| Call::start(id, offered, offer, &mut cx))?;
+        let caller = routes.peer(offered.peer);
+        self.call_limits.enter(id, &caller.name, caller.limit, self.total, self.now)?;
+        let call = match span.in_scope(|| Call::start(id, offered, offer, &mut cx)) {
+            Ok(call) => call,
+            Err(error) => {
+                self.call_limits.leave(id);
+                return Err(error.into());
+            }
+        };
         self.invites.insert(tx, id);
         self.set_active(self.active + 1);
         self.calls.insert(id, Entry { call: Box::new(call), routes, span, scheduled: None });
@@ -252,6 +284,7 @@ impl<W: World> Bridge<W> {
             ended_by: EndedBy::Trunkline,
             sip_code: refused.status(),
             reason: refused.to_string(),
+            hints: Vec::new(),
             legs: vec![leg],
         };
         tracing::info!(
@@ -285,9 +318,11 @@ fn rejection(refused: &Refused) -> Rejection {
         Refused::Body(_) | Refused::NoOffer | Refused::Unreadable(_) | Refused::Unusable(_) => {
             Rejection::Media
         }
+        Refused::Full(_) => Rejection::Capacity,
         Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
         Refused::Route(_) => Rejection::Rule,
     }
 }
 
 const RETRY_AFTER_DRAIN: &str = "30";
+const RETRY_AFTER_OVERLOAD: &str = "2";

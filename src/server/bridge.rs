@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
+use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
 use crate::rtp::leg::Side;
 use crate::sip::auth::{Algorithm, Verifier};
@@ -20,6 +21,7 @@ use crate::sip::transaction::{Action as TableAction, Table};
 use super::complaints::Complaints;
 use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
+use super::overload::Overload;
 use super::requests::{LargeRequest, Unreachable};
 use super::world::World;
 
@@ -36,6 +38,10 @@ pub struct Bridge<W> {
     pub(super) deadlines: Deadlines,
     pub(super) routes: Arc<Routes>,
     pub(super) rotation: Rotation,
+    pub(super) call_limits: CallLimits,
+    pub(super) overload: Overload,
+    /// The limit of all peers together.
+    pub(super) total: Limit,
     pub(super) verifier: Verifier,
     pub(super) ids: Ids,
     pub(super) settings: Settings,
@@ -126,6 +132,9 @@ impl<W: World> Bridge<W> {
             deadlines: Deadlines::default(),
             routes,
             rotation: Rotation::default(),
+            call_limits: CallLimits::default(),
+            overload: Overload::new(now),
+            total: Limit::default(),
             verifier: Verifier::new(key, REALM, Algorithm::Md5),
             ids,
             settings,
@@ -155,7 +164,10 @@ impl<W: World> Bridge<W> {
     /// When [`Self::on_deadlines`] is wanted; `None` is never.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.table.next_deadline(), self.deadlines.next()].into_iter().flatten().min()
+        [self.table.next_deadline(), self.deadlines.next(), self.call_limits.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due.
@@ -163,6 +175,10 @@ impl<W: World> Bridge<W> {
         if self.table.next_deadline().is_some_and(|at| at <= self.now) {
             self.table.on_deadline(self.now, &mut self.table_out);
             self.carry_out_table(None);
+        }
+        while let Some(id) = self.call_limits.due(self.now) {
+            self.inbox.push_back((id, Input::Admission(Verdict::Admitted)));
+            self.work();
         }
         while let Some((at, id)) = self.deadlines.pop(self.now) {
             let Some(entry) = self.calls.get_mut(&id).filter(|entry| entry.scheduled == Some(at)) else {
@@ -184,6 +200,16 @@ impl<W: World> Bridge<W> {
         lives
     }
 
+    /// Sends every BYE that waits for an ACK, because nobody will be here to send it later; false when there is none.
+    pub(super) fn say_owed_byes(&mut self) -> bool {
+        let owing = self.calls.iter().filter(|(_, entry)| entry.call.owes_bye());
+        let owing: Vec<_> = owing.map(|(&call, _)| (call, Input::AckGivenUp)).collect();
+        let any = !owing.is_empty();
+        self.inbox.extend(owing);
+        self.work();
+        any
+    }
+
     /// Ends every call on both legs.
     pub fn hang_up_all(&mut self, reason: &'static str) {
         let calls: Vec<_> = self.calls.keys().copied().collect();
@@ -201,6 +227,16 @@ impl<W: World> Bridge<W> {
     /// Takes no new calls from here on.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// Messages were read from the transports; `caught_up` when none was left waiting.
+    pub fn on_read(&mut self, caught_up: bool) {
+        self.overload.on_read(caught_up, self.now);
+    }
+
+    /// All peers together may have this much from here on.
+    pub fn limit(&mut self, total: Limit) {
+        self.total = total;
     }
 
     /// New calls go by `routes`; those in progress keep what they began with.
@@ -225,7 +261,7 @@ impl<W: World> Bridge<W> {
             active: self.active,
             calls: self.calls.len(),
             transactions: self.table.len(),
-            links: self.clients.len() + self.invites.len(),
+            links: self.clients.len() + self.invites.len() + self.call_limits.len(),
         }
     }
 }

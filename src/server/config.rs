@@ -6,6 +6,7 @@
 use tracing_subscriber::EnvFilter;
 
 use crate::config::reader::{Mistake, Reader, Section, nearest};
+use crate::routing::limits::Limit;
 
 /// `[server]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,10 @@ pub struct Config {
     /// Seconds that calls in progress have to finish after SIGTERM; 0 is to wait for them without end.
     /// Default `300`.
     pub drain_s: u32,
+    /// Calls at once, of all peers; 0 is no limit, which is the default.
+    pub max_calls: u32,
+    /// Calls that begin in a second, of all peers; 0 is no limit, which is the default.
+    pub calls_per_second: u32,
 }
 
 /// `[log]`.
@@ -35,7 +40,19 @@ pub enum LogFormat {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { drain_s: 300 }
+        Self { drain_s: 300, max_calls: 0, calls_per_second: 0 }
+    }
+}
+
+impl Config {
+    /// What all peers together may have.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        Limit {
+            calls: (self.max_calls > 0).then_some(self.max_calls),
+            rate: (self.calls_per_second > 0).then_some(self.calls_per_second),
+            ..Limit::default()
+        }
     }
 }
 
@@ -47,7 +64,11 @@ impl Default for LogConfig {
 
 impl Section for Config {
     fn read(table: &mut Reader<'_>) -> Self {
-        Self { drain_s: table.seconds("drain_s", Self::default().drain_s) }
+        Self {
+            drain_s: table.seconds("drain_s", Self::default().drain_s),
+            max_calls: table.whole("max_calls", 0, 0..=1_000_000),
+            calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
+        }
     }
 }
 
@@ -71,8 +92,10 @@ pub fn parse_level(text: &str) -> Result<String, Mistake> {
     let words: Vec<_> = text.split(',').map(|word| level_name(word.trim())).collect();
     for word in &words {
         if !word.contains(['=', '[']) && !LEVELS.contains(&word.to_lowercase().as_str()) {
-            let meant = nearest(word, LEVELS).unwrap_or_default();
-            let instead = format!("write one of {} (the nearest is \"{meant}\")", LEVELS.join(", "));
+            let instead = match nearest(word, LEVELS) {
+                Some(meant) => format!("write \"{meant}\""),
+                None => format!("write one of {}", LEVELS.join(", ")),
+            };
             return Err(Mistake::new(format!("\"{word}\" is no log level"), instead));
         }
     }

@@ -9,14 +9,15 @@ use bytes::Bytes;
 
 use crate::call::record::{LegRecord, Record};
 use crate::call::{Action, Cx, Input};
-use crate::id::CallId;
+use crate::id::{CallId, ClientTx};
 use crate::media::LegStats;
+use crate::routing::limits::Verdict;
 use crate::sip::flow::Flow;
 use crate::sip::message::Method;
-use crate::sip::transaction::{Action as TableAction, Owner};
+use crate::sip::transaction::Action as TableAction;
 
 use super::bridge::Bridge;
-use super::counters::Way;
+use super::counters::{Rejection, Way};
 use super::requests::{TCP_FOR_LARGE, Waiting};
 use super::telemetry::Redact;
 use super::world::World;
@@ -79,15 +80,31 @@ impl<W: World> Bridge<W> {
                 self.table.respond(tx, code, bytes, self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
-            Action::Resolve(uri) => self.look_up(uri, Waiting::for_targets(id)),
+            Action::Admit(peer) => {
+                let Some(entry) = self.calls.get(&id) else { return };
+                let peer = entry.routes.peer(peer);
+                let verdict = self.routes.peer_named(&peer.name).map_or_else(
+                    || Verdict::Admitted,
+                    |now| self.call_limits.reach(id, &now.name, now.limit, self.now),
+                );
+                self.inbox.push_back((id, Input::Admission(verdict)));
+            }
+            Action::Resolve(uri) => {
+                let waiting = Waiting::for_targets(id, &uri);
+                self.look_up(uri, waiting);
+            }
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
+                if reserved.is_err() {
+                    self.metrics.counters.rejected(Rejection::Capacity);
+                }
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
             Action::Request { tx, peer, draft, to, .. } => self.send_request(id, tx, peer, draft, to),
-            Action::Ack { tx, draft, to, .. } => self.send_ack(tx, draft, to),
+            Action::Ack { tx, peer, draft, to } => self.send_ack(id, tx, peer, draft, to),
             Action::Cancel { tx, reason } => {
-                self.table.cancel(tx, reason, self.now, &mut self.table_out);
+                let reason = reason.map(|reason| reason.to_string());
+                self.table.cancel(tx, reason.as_deref(), self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
             Action::SetLeg(side, media) => self.world.set_leg(id, side, media),
@@ -101,19 +118,20 @@ impl<W: World> Bridge<W> {
             Action::Show(view) => {
                 self.world.show(view);
             }
-            Action::Finish { record, answered_leg } => self.finish(id, *record, answered_leg),
+            Action::Finish { record, callee_leg } => self.finish(id, *record, callee_leg),
         }
     }
 
-    fn finish(&mut self, id: CallId, mut record: Record, answered_leg: Option<usize>) {
+    fn finish(&mut self, id: CallId, mut record: Record, callee_leg: Option<usize>) {
         if let Some([caller, callee]) = self.world.stats(id) {
             if let Some(leg) = record.legs.first_mut() {
                 fill(leg, &caller);
             }
-            if let Some(leg) = answered_leg.and_then(|leg| record.legs.get_mut(leg)) {
+            if let Some(leg) = callee_leg.and_then(|leg| record.legs.get_mut(leg)) {
                 fill(leg, &callee);
             }
         }
+        self.call_limits.leave(id);
         self.world.release(id);
         self.world.hide(id);
         self.set_active(self.active.saturating_sub(1));
@@ -141,7 +159,7 @@ impl<W: World> Bridge<W> {
         let mut actions = std::mem::take(&mut self.table_out);
         for action in actions.drain(..) {
             match action {
-                TableAction::Send { flow, bytes, by } => self.send_of_transaction(&flow, bytes, by),
+                TableAction::Send { flow, bytes, of } => self.send_of_transaction(&flow, bytes, of),
                 TableAction::Response { tx, message } => {
                     if let (Some(client), Some(flow)) = (self.clients.get(&tx), flow) {
                         self.inbox.push_back((client.call, Input::Response { tx, message, flow }));
@@ -167,25 +185,23 @@ impl<W: World> Bridge<W> {
         self.work();
     }
 
-    fn send_of_transaction(&mut self, flow: &Flow, bytes: Bytes, by: Owner) {
-        let timeout = match by {
-            Owner::Client(tx) if self.clients.get(&tx).is_some_and(|client| client.large.is_some()) => {
-                Some(TCP_FOR_LARGE)
-            }
-            Owner::Client(_) | Owner::Server(_) | Owner::Nobody => None,
-        };
-        self.send(flow, bytes, by, timeout);
+    fn send_of_transaction(&mut self, flow: &Flow, bytes: Bytes, of: Option<ClientTx>) {
+        let client = of.and_then(|tx| self.clients.get(&tx));
+        let timeout = client.and_then(|client| client.large.as_ref()).map(|_| TCP_FOR_LARGE);
+        self.send(flow, bytes, of, timeout);
     }
 
     /// Hands a message to the transports and counts it.
-    pub(super) fn send(&mut self, flow: &Flow, bytes: Bytes, by: Owner, timeout: Option<Duration>) {
+    pub(super) fn send(
+        &mut self,
+        flow: &Flow,
+        bytes: Bytes,
+        of: Option<ClientTx>,
+        timeout: Option<Duration>,
+    ) {
         self.metrics.counters.message(flow.transport, Way::Out, method_of(&bytes));
         tracing::debug!(target: "trunkline::sip", remote = %flow.remote, message = %FirstLine(&bytes), "out");
-        let client = match by {
-            Owner::Client(tx) => Some(tx),
-            Owner::Server(_) | Owner::Nobody => None,
-        };
-        self.world.send(flow, bytes, client, timeout);
+        self.world.send(flow, bytes, of, timeout);
     }
 }
 

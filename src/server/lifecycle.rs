@@ -4,6 +4,7 @@
 //! progress have `drain_s` to finish, then both legs get BYE.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::config::{Loaded, process_environment};
 
 use crate::media::raise_file_limit;
+use crate::net;
 
 use super::bridge::Bridge;
 use super::running::{Assembled, assemble};
@@ -24,11 +26,22 @@ use super::world::World;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A listener cannot be opened.
-    #[error("[sip].listen: {0}")]
+    #[error("[sip].listen: {0}; {remedy}", remedy = net::remedy(.0))]
     Listen(io::Error),
+    /// TLS has no certificate, key or authorities.
+    #[error("[tls]: {0}")]
+    Tls(#[from] crate::transport::tls::TlsError),
+    /// An address for media is not to be had, whatever its port.
+    #[error("[media].listen: {address}: {error}; {remedy}", remedy = net::remedy(error))]
+    MediaAddress {
+        /// The configured address.
+        address: IpAddr,
+        /// The operating system's reason.
+        error: io::Error,
+    },
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
-    Media(io::Error),
+    Media(crate::media::StartError),
     /// The HTTP server cannot be started.
     #[error(transparent)]
     Http(#[from] crate::api::StartError),
@@ -57,7 +70,7 @@ pub enum RunError {
 pub fn run(loaded: Loaded, file: PathBuf) -> Result<(), RunError> {
     telemetry::start_logs(&loaded.config.log)?;
     for warning in &loaded.warnings {
-        tracing::warn!(%warning, "configuration");
+        tracing::warn!("{}", warning.unmarked());
     }
     for line in &loaded.overrides {
         tracing::info!("{line}");
@@ -105,7 +118,8 @@ pub(super) enum Drain {
     Serving,
     /// Calls in progress may finish; until then if a limit is set.
     Finishing(Option<Instant>),
-    /// Every call was ended; what is left on the wire has until then.
+    /// Every call was ended; what is left on the wire has until then. A BYE that waits for its caller's ACK goes then
+    /// without it: the INVITE's transaction ends with us (RFC 3261 §15).
     Ending(Instant),
 }
 
@@ -132,7 +146,12 @@ impl Drain {
                 *self = Self::Ending(bridge.now + LAST_WORDS);
                 bridge.calls.is_empty()
             }
-            Self::Ending(until) => bridge.calls.is_empty() || *until <= bridge.now,
+            Self::Ending(until) => {
+                if *until <= bridge.now && bridge.say_owed_byes() {
+                    *until = bridge.now + LAST_WORDS;
+                }
+                bridge.calls.is_empty() || *until <= bridge.now
+            }
         }
     }
 }

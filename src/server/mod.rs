@@ -11,6 +11,7 @@
 
 mod admission;
 mod bridge;
+mod certificate;
 mod complaints;
 pub mod config;
 pub mod counters;
@@ -19,6 +20,8 @@ mod dispatch;
 mod effects;
 mod lifecycle;
 mod live;
+mod log_writer;
+mod overload;
 mod receive;
 mod reload;
 mod requests;

@@ -15,7 +15,7 @@ use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::{response_destination, response_listener};
-use crate::sip::transaction::{Incoming, Owner as TransactionOwner};
+use crate::sip::transaction::Incoming;
 
 use super::bridge::{Bridge, Entry};
 use super::counters::{Rejection, Way};
@@ -165,13 +165,22 @@ impl<W: World> Bridge<W> {
         self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
     }
 
+    /// Somebody who connected could not agree with us on TLS.
+    pub fn on_handshake_failed(&mut self, remote: SocketAddr, error: &str) {
+        if !self.routes.knows(remote.ip()) {
+            return self.complain_of_stranger(remote, Transport::Tls);
+        }
+        self.metrics.counters.rejected(Rejection::Handshake);
+        self.complain_of_peer(remote, error, "connection closed: no agreement on TLS");
+    }
+
     /// A stream to `remote` broke: an INVITE that went by it and was not answered yet is lost.
     pub fn on_stream_broken(&mut self, remote: SocketAddr) {
         let waiting = |entry: &Entry| entry.call.waits_by_stream(remote);
         let lost: Vec<_> = self.calls.iter().filter_map(|(&id, entry)| Some((id, waiting(entry)?))).collect();
         for (call, tx) in lost {
             self.inbox.push_back((call, Input::TransportFailed(tx)));
-            self.table.on_transport_failed(TransactionOwner::Client(tx), self.now, &mut self.table_out);
+            self.table.on_transport_failed(tx, self.now, &mut self.table_out);
             self.carry_out_table(None);
         }
     }
@@ -260,7 +269,7 @@ impl<W: World> Bridge<W> {
         let bytes = response.no_body();
         let back = self.response_flow(request, flow);
         self.metrics.counters.response(code);
-        self.send(&back, bytes, TransactionOwner::Nobody, None);
+        self.send(&back, bytes, None, None);
     }
 }
 

@@ -15,13 +15,16 @@ use crate::clock;
 use crate::config::Config;
 use crate::id::Ids;
 use crate::media::Engine;
+use crate::net;
 use crate::routing::Routes;
 use crate::sip::flow::Transport;
 use crate::store::Records;
 use crate::transport::Transports;
 use crate::transport::resolve::Resolver;
+use crate::transport::tls::{Tls, TlsError};
 
 use super::bridge::{Bridge, Parts};
+use super::certificate::Certificate;
 use super::counters;
 use super::lifecycle::RunError;
 use super::live::Live;
@@ -42,18 +45,22 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     let seed = clock::seed().map_err(|error| system(&error))?;
     let ids = Ids::new(seed, INSTANCE);
     let routes = Routes::compile(&config.routing, &|secret| secret.reveal())?;
-    let transports = Transports::bind(&config.sip).await.map_err(RunError::Listen)?;
+    let mut transports = Transports::bind(&config.sip).await.map_err(RunError::Listen)?;
+    let tls = tls(&config)?;
+    let certificate = tls.as_ref().map(|tls| Certificate::new(tls.expires()));
+    if let Some(tls) = tls {
+        transports.set_tls(tls);
+    }
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
+    for &address in &config.media.listen {
+        net::may_bind((address, 0).into()).map_err(|error| RunError::MediaAddress { address, error })?;
+    }
     let media = Arc::new(MediaEvents::default());
     let events = Arc::clone(&media);
-    let mut media_config = config.media.clone();
-    if media_config.advertise.is_empty() {
-        media_config.advertise.clone_from(&config.sip.advertise);
-    }
     let engine =
-        Engine::start(&media_config, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
+        Engine::start(&config.media, Arc::new(move |event| events.push(event))).map_err(RunError::Media)?;
     let capacity = engine.capacity();
     if capacity.bounded_by_files() {
         tracing::warn!("{capacity}");
@@ -76,7 +83,7 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         metrics: metrics.renderer(),
     };
     let api = crate::api::start(config.http.listen, token, shared)?;
-    let bridge = Bridge::new(Parts {
+    let mut bridge = Bridge::new(Parts {
         world: Live {
             transports,
             resolver: Arc::new(resolver),
@@ -91,13 +98,21 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         limits: config.sip.limits.clone(),
         now: clock::now(),
     });
-    let server = Server { bridge, ready, source, config };
+    bridge.limit(config.server.limit());
+    let server = Server { bridge, ready, source, config, certificate };
     for listener in server.bridge.world.transports.listeners() {
         tracing::info!(transport = listener.transport.via(), address = %listener.address, "listening for SIP");
     }
     tracing::info!(address = %api.local_addr(), "serving HTTP");
     let queues = Queues { resolved, commands, control, media };
     Ok(Assembled { server, queues, control: control_in, api })
+}
+
+/// What TLS is spoken with, if any listener does.
+pub(super) fn tls(config: &Config) -> Result<Option<Tls>, TlsError> {
+    let authorities = config.routing.peers().filter_map(|(_, peer)| peer.tls_ca.as_deref());
+    let is_needed = config.sip.listens(Transport::Tls);
+    is_needed.then(|| Tls::load(&config.tls, authorities)).transpose()
 }
 
 /// A bridge on a thread of its own.
@@ -110,6 +125,8 @@ pub struct Running {
 }
 
 /// Starts a bridge inside this process; it logs and counts like `serve`.
+///
+/// `config` is complete, as [`crate::config::load`] returns it: what depends on other keys is filled in.
 ///
 /// # Errors
 ///

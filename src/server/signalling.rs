@@ -11,9 +11,10 @@ use crate::api::Command;
 use crate::clock;
 use crate::config::Config;
 use crate::id::ClientTx;
-use crate::transport::Event;
+use crate::transport::{self, Event};
 
 use super::bridge::Bridge;
+use super::certificate::Certificate;
 use super::counters::as_gauge;
 use super::lifecycle::Drain;
 use super::live::Live;
@@ -27,6 +28,8 @@ pub(super) struct Server {
     /// What can be read again, and from where; `None` when the configuration came from no file.
     pub(super) source: Option<Source>,
     pub(super) config: Config,
+    /// Ours; `None` without TLS.
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// Where the configuration was read from.
@@ -83,7 +86,10 @@ impl Server {
             let deadline = [self.bridge.next_deadline(), drain.deadline()].into_iter().flatten().min();
             let wake = deadline.unwrap_or_else(|| clock::now() + UPKEEP);
             tokio::select! {
-                () = self.bridge.world.transports.next(&mut events) => self.tick(),
+                () = self.bridge.world.transports.next(&mut events) => {
+                    self.tick();
+                    self.bridge.on_read(events.len() < transport::BATCH);
+                }
                 Some(resolved) = queues.resolved.recv() => { self.tick(); self.bridge.on_resolved(resolved); }
                 Some(command) = queues.commands.recv() => { self.tick(); self.on_command(command); }
                 Some(control) = queues.control.recv() => { self.tick(); self.on_control(control, &mut drain); }
@@ -118,6 +124,7 @@ impl Server {
                 }
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
+            Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
 
@@ -133,6 +140,12 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+                crate::media::Event::Failed { call } => {
+                    self.bridge.hang_up(call, "the media thread of the call failed", 500);
+                }
+                crate::media::Event::OneWay { call, side, cause } => {
+                    tracing::warn!(%call, ?side, likely = cause.likely(), "one-way audio: nothing from this side for 5 s");
+                }
             }
         }
     }
@@ -142,6 +155,9 @@ impl Server {
         let (counters, engine) = (&self.bridge.metrics.counters, &self.bridge.world.engine);
         counters.media_streams_active.set(as_gauge(engine.streams_active()));
         counters.packets(&engine.packet_totals());
+        if let Some(certificate) = &mut self.certificate {
+            certificate.look(self.bridge.unix_ms);
+        }
         self.bridge.metrics.run_upkeep();
         self.bridge.upkeep();
     }

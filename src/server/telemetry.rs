@@ -3,13 +3,12 @@
 //! They are global to the process and may be asked for again: the first subscriber stays.
 
 use std::fmt;
-use std::io;
-use std::io::IsTerminal as _;
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::config::{LogConfig, LogFormat};
+use super::log_writer::Line;
 
 /// `[log].level` is not a tracing filter.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +28,7 @@ pub struct FilterError {
 pub fn start_logs(config: &LogConfig) -> Result<(), FilterError> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|reason| FilterError { level: config.level.clone(), reason })?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Line).with_ansi(false);
     let installed = match config.format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
@@ -73,6 +69,8 @@ fn shown_ends(number: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

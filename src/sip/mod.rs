@@ -5,6 +5,7 @@
 pub mod answer_repeat;
 pub mod auth;
 pub mod build;
+pub mod cause;
 pub mod dialog;
 pub mod flow;
 pub mod framing;
@@ -14,6 +15,7 @@ pub mod message;
 pub mod multipart;
 pub mod nat;
 pub mod prack;
+pub mod reason;
 pub mod session_timer;
 pub mod status;
 pub mod timers;

@@ -31,6 +31,7 @@ struct Line<'a> {
     sip_code: u16,
     reason: &'a str,
     legs: Vec<Leg<'a>>,
+    hints: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -65,6 +66,7 @@ impl<'a> From<&'a Record> for Line<'a> {
             sip_code: record.sip_code,
             reason: &record.reason,
             legs: record.legs.iter().map(Leg::from).collect(),
+            hints: &record.hints,
         }
     }
 }
@@ -112,7 +114,7 @@ mod tests {
             r#""answered":"1970-01-01T00:00:03.500Z","ended":"1970-01-01T00:00:08.750Z","duration_ms":5250,"#,
             r#""ended_by":"callee","sip_code":200,"reason":"The callee hung up.","legs":[{"call_id":"a84b4c76e66710","#,
             r#""peer":"carrier","remote":"198.51.100.7:5060","sip_code":200,"codec":"PCMU","packets_sent":250,"#,
-            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12}]}"#,
+            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12}],"hints":["Q.850 cause 41: temporary failure"]}"#,
             "\n"
         );
         assert_eq!(line, expected);
@@ -154,6 +156,7 @@ mod tests {
             ended_by: EndedBy::Callee,
             sip_code: 200,
             reason: "The callee hung up.".to_owned(),
+            hints: vec!["Q.850 cause 41: temporary failure".to_owned()],
             legs: Vec::new(),
         }
     }

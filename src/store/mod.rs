@@ -236,6 +236,7 @@ mod tests {
             ended_by: EndedBy::Caller,
             sip_code: 487,
             reason: "The caller gave up.".to_owned(),
+            hints: Vec::new(),
             legs: Vec::new(),
         }
     }

@@ -4,10 +4,10 @@
 //! send from, which depends on the remote. The answer is kept for a number of uses, then asked for again.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 
 use super::config::Listen;
+use crate::net;
 use crate::sip::flow::{ListenerId, Transport};
 
 /// Our own address as written in Via and Contact for messages by one listener to one remote address.
@@ -100,7 +100,7 @@ impl Routes {
             learnt.uses_left -= 1;
             return Some(learnt.source);
         }
-        let source = source_toward(remote).ok()?;
+        let source = net::source_toward(remote).ok()?;
         if self.learnt.len() >= MAX_LEARNT {
             self.learnt.clear();
         }
@@ -113,23 +113,11 @@ fn local(listener: ListenerId, ip: IpAddr, port: u16) -> Local {
     Local { listener, sent_by: SocketAddr::new(ip, port).to_string(), ip }
 }
 
-/// The address the kernel would send from; connecting a UDP socket looks up the route and sends nothing.
-fn source_toward(remote: IpAddr) -> io::Result<IpAddr> {
-    let any: IpAddr =
-        if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect((remote, DISCARD))?;
-    Ok(socket.local_addr()?.ip())
-}
-
 /// Remote addresses whose route is remembered.
 const MAX_LEARNT: usize = 4_096;
 
 /// How often an answer of the kernel is used before it is asked again.
 const USES: u16 = 1_000;
-
-/// Any port will do for a route (RFC 863).
-const DISCARD: u16 = 9;
 
 #[cfg(test)]
 mod tests {

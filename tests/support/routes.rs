@@ -7,8 +7,8 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, Preset, Profile,
-    RetellConfig, RuleConfig, Toward, TrunkConfig,
+    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, PeerMedia, Preset,
+    Profile, RetellConfig, RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -103,6 +103,10 @@ pub(crate) fn message(start: &str, from: &str, lines: &[&str]) -> Message {
 
 fn peer(name: &str, allow: &[&str]) -> PeerConfig {
     PeerConfig {
+        media: PeerMedia::default(),
+        max_calls: 0,
+        calls_per_second: 0,
+        queue_s: 5,
         name: name.to_owned(),
         uris: vec![uri(&format!("{name}.example"))],
         allow: allow.iter().map(|range| range.parse().unwrap()).collect(),
@@ -113,6 +117,8 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
         profile: Profile::of(Preset::Standard),
     }

@@ -29,6 +29,8 @@ pub(crate) struct FakeWorld {
     pub(crate) held: HashSet<(CallId, Side)>,
     /// Packets that seem to have come from callers.
     pub(crate) packets_from_caller: u64,
+    /// Packets that seem to have come from callees.
+    pub(crate) packets_from_callee: u64,
     pub(crate) closed: Vec<ConnectionId>,
     next_port: u16,
     /// No media ports are left.
@@ -92,8 +94,8 @@ impl World for FakeWorld {
     }
 
     fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
-        let caller = LegStats { packets_received: self.packets_from_caller, ..LegStats::default() };
-        Some([caller, LegStats::default()])
+        let received = [self.packets_from_caller, self.packets_from_callee];
+        Some(received.map(|packets_received| LegStats { packets_received, ..LegStats::default() }))
     }
 
     fn release(&mut self, call: CallId) {

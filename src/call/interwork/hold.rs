@@ -6,12 +6,12 @@
 
 use crate::id::LegId;
 use crate::routing::config::Treatment;
-use crate::rtp::leg::LegMedia;
 use crate::sdp::negotiate::Accepted;
 use crate::sdp::session::Direction;
 
 use crate::call::Call;
 use crate::call::contract::{Action, Cx};
+use crate::call::leg_media::leg_media;
 
 impl Call {
     /// Relays to and from `leg` as was agreed with it last, held or not.
@@ -28,26 +28,14 @@ impl Call {
     /// The same with what an early dialog of `leg` agreed.
     pub(in crate::call) fn relay_as(&mut self, leg: LegId, agreed: &Accepted, cx: &mut Cx<'_>) {
         let side = Self::side(leg);
-        let hold = self.profile(leg, cx).hold;
-        cx.out.push(Action::SetLeg(side, media(agreed, hold)));
+        let peer = cx.routes.peer(self.peer(leg).unwrap_or(self.plan.callee));
+        let mut media = leg_media(&agreed.audio, agreed.codec, agreed.dtmf, peer);
+        media.sends &= !is_held(agreed) || peer.profile.hold == Treatment::Pass;
+        cx.out.push(Action::SetLeg(side, media));
         cx.out.push(Action::SetHeld(side, is_held(agreed)));
     }
 }
 
 fn is_held(agreed: &Accepted) -> bool {
     agreed.audio.direction != Direction::SendRecv
-}
-
-/// What the relay is told of a leg.
-fn media(agreed: &Accepted, hold: Treatment) -> LegMedia {
-    let Accepted { codec, dtmf, audio } = agreed;
-    let is_heard = !is_held(agreed) || hold == Treatment::Pass;
-    LegMedia {
-        remote: audio.rtp,
-        remote_rtcp: audio.rtcp,
-        audio_payload_type: codec.payload_type,
-        dtmf_payload_type: *dtmf,
-        sends: audio.direction.sends() && is_heard,
-        receives: audio.direction.receives(),
-    }
 }

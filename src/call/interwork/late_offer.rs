@@ -14,7 +14,7 @@ use crate::sip::message::Message;
 
 use crate::call::Call;
 use crate::call::admit::{Refused, session_in};
-use crate::call::attempt::TELEPHONE_EVENT;
+use crate::call::attempt::DTMF_PAYLOAD_TYPE;
 use crate::call::contract::Cx;
 
 impl Call {
@@ -25,7 +25,10 @@ impl Call {
         if exchange.offered().is_some() {
             return exchange.answer(Some(codec));
         }
-        Ok(exchange.local.last().unwrap_or_else(|| exchange.offer(codecs_from(codec), Some(TELEPHONE_EVENT))))
+        Ok(exchange
+            .local
+            .last()
+            .unwrap_or_else(|| exchange.offer(codecs_from(codec), Some(DTMF_PAYLOAD_TYPE))))
     }
 
     /// The ACK to our 200 came: it has the answer, if our offer was in the 200.

@@ -27,11 +27,12 @@ use crate::id::LegId;
 use crate::routing::config::{Profile, Treatment};
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
+use crate::sip::reason::Reason;
 
 use super::contract::Cx;
 use super::party::Asked;
 use super::record::EndedBy;
-use super::{Call, State};
+use super::{Call, State, reason};
 
 /// What one leg remembers.
 #[derive(Debug, Default)]
@@ -110,11 +111,11 @@ impl Call {
     pub(super) fn end_dead_leg(&mut self, leg: LegId, text: &str, why: &str, cx: &mut Cx<'_>) {
         let State::Answered { attempt } = self.state else { return };
         let name = self.peer(leg).map_or("the peer", |peer| &cx.routes.peer(peer).name);
-        let reason = format!("{name} {why}");
-        let header = vec![(b"Reason".to_vec(), format!("SIP;cause=408;text=\"{text}\"").into_bytes())];
-        self.close_caller(header.clone(), cx);
-        self.close_callee(attempt, header, cx);
-        self.finish(EndedBy::Trunkline, 200, reason, cx);
+        let sentence = format!("{name} {why}");
+        let told = reason::lines(&[Reason::sip(408, text)]);
+        self.close_caller(told.clone(), cx);
+        self.close_callee(attempt, told, cx);
+        self.finish(EndedBy::Trunkline, 200, sentence, cx);
     }
 
     fn answered_leg(&self) -> Option<LegId> {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::{allow, supported};
 use crate::call::admit::{Refused, session_in};
-use crate::call::attempt::TELEPHONE_EVENT;
-use crate::call::caller::{Progress, SDP, contact};
+use crate::call::attempt::DTMF_PAYLOAD_TYPE;
+use crate::call::caller::{Progress, SDP};
 use crate::call::contract::{Action, Cx, Destination};
 use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
@@ -108,7 +108,7 @@ impl Call {
             Some(offer) => exchange.answer_at_once(&offer)?,
             None => {
                 let codec = exchange.agreed().map_or(Codec::Pcmu, |agreed| agreed.codec.codec);
-                exchange.offer(super::late_offer::codecs_from(codec), Some(TELEPHONE_EVENT))
+                exchange.offer(super::late_offer::codecs_from(codec), Some(DTMF_PAYLOAD_TYPE))
             }
         };
         self.relay_as_agreed(leg, cx);
@@ -207,8 +207,8 @@ impl Call {
     pub(super) fn ok(&self, leg: LegId, request: &Message, flow: Flow, cx: &Cx<'_>) -> ResponseBuilder {
         let profile = self.profile(leg, cx);
         let contact = match self.attempt(leg) {
-            Some(callee) => contact(&callee.hop.sent_by, callee.hop.transport),
-            None => self.caller.contact(),
+            Some(callee) => callee.contact(),
+            None => self.caller.contact.clone(),
         };
         let ok = ResponseBuilder::new(request, 200, "", None, flow.remote)
             .header(Name::Contact, contact)

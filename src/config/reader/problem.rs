@@ -23,6 +23,8 @@ impl Mistake {
 pub enum Severity {
     /// The configuration is refused.
     Mistake,
+    /// Nothing is wrong with it, but `serve` would not start: something that it names is not there on this machine.
+    Obstacle,
     /// It works, but probably not as meant.
     Warning,
 }
@@ -30,9 +32,9 @@ pub enum Severity {
 /// One mistake or warning with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Mistake or warning.
+    /// How bad it is.
     pub severity: Severity,
-    /// The file as it was named, or `environment:NAME`.
+    /// The file as it was named, `.env` beside it, or `environment:NAME`.
     pub file: String,
     /// Counted from 1; 0 where there is no line: the environment, or a file that can't be opened.
     pub line: usize,
@@ -57,19 +59,27 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// As it is displayed, but for the word "warning": for a log, which has its own.
+    #[must_use]
+    pub fn unmarked(&self) -> String {
+        format!("{}: {}; {}", self.place(), self.what, self.instead)
+    }
+
+    fn place(&self) -> String {
+        let Self { file, line, column, .. } = self;
+        if *line > 0 { format!("{file}:{line}:{column}") } else { file.clone() }
+    }
+}
+
 impl fmt::Display for Problem {
     /// `file:line:column: what is wrong; what to write instead`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { severity, file, line, column, what, instead } = self;
-        f.write_str(file)?;
-        if *line > 0 {
-            write!(f, ":{line}:{column}")?;
-        }
-        let mark = match severity {
+        let mark = match self.severity {
             Severity::Mistake => "",
-            Severity::Warning => "warning: ",
+            Severity::Obstacle | Severity::Warning => "warning: ",
         };
-        write!(f, ": {mark}{what}; {instead}")
+        write!(f, "{}: {mark}{}; {}", self.place(), self.what, self.instead)
     }
 }
 
@@ -86,6 +96,7 @@ mod tests {
 
         assert_eq!(here.to_string(), "config.toml:3:7: unknown key `prots`; write `ports`");
         assert_eq!(warning.to_string(), "config.toml:3:7: warning: unknown key `prots`; write `ports`");
+        assert_eq!(warning.unmarked(), "config.toml:3:7: unknown key `prots`; write `ports`");
         assert_eq!(elsewhere.to_string(), "environment:HTTP_PORT: unknown key `prots`; write `ports`");
     }
 }

@@ -5,16 +5,19 @@
 
 use std::collections::BTreeSet;
 
+use super::nearest;
 use super::place::{KeyPath, Tree};
 use super::problem::{Mistake, Problem, Severity};
-use super::{is_near, nearest};
+
+/// A file, line and column; the latter 0 where there is no line.
+pub(in crate::config) type Place = (String, (usize, usize));
 
 /// The notes taken so far.
 #[derive(Default)]
 pub(in crate::config) struct Notes {
     problems: Vec<Problem>,
     broken: Vec<KeyPath>,
-    overridden: Vec<(KeyPath, String)>,
+    overridden: Vec<(KeyPath, Place)>,
     unknown: Vec<(KeyPath, Vec<&'static str>)>,
     known: BTreeSet<String>,
 }
@@ -38,10 +41,10 @@ impl Notes {
         self.problems.push(problem);
     }
 
-    /// From here on the value at `path` is the one that `variable` gave.
-    pub(in crate::config) fn overridden(&mut self, path: KeyPath, variable: &str) {
+    /// From here on the value at `path` is the one that the variable at `place` gave.
+    pub(in crate::config) fn overridden(&mut self, path: KeyPath, place: Place) {
         self.broken.retain(|broken| !broken.is_within(&path));
-        self.overridden.push((path, variable.to_owned()));
+        self.overridden.push((path, place));
     }
 }
 
@@ -60,6 +63,19 @@ impl<'a> Review<'a> {
     #[must_use]
     pub fn is_set(&self, path: &KeyPath) -> bool {
         self.tree.node(path).is_some() || self.variable_of(path).is_some()
+    }
+
+    /// File and line of `path`, or the variable that gave its value.
+    pub(in crate::config) fn place_of(&self, path: &KeyPath) -> String {
+        match self.place(path) {
+            (file, (0, _)) => file,
+            (file, (line, _)) => format!("{file}:{line}"),
+        }
+    }
+
+    /// Every key that was asked for.
+    pub(in crate::config) fn known(&self) -> Vec<String> {
+        self.notes.known().iter().cloned().collect()
     }
 
     /// Whether the value at `path`, or a part of it, was already reported as a mistake.
@@ -84,6 +100,11 @@ impl<'a> Review<'a> {
     /// Records a warning at `path`.
     pub fn warning(&mut self, path: &KeyPath, warning: Mistake) {
         self.note(path, Severity::Warning, warning);
+    }
+
+    /// Records at `path` what keeps `serve` from starting on this machine.
+    pub(in crate::config) fn obstacle(&mut self, path: &KeyPath, obstacle: Mistake) {
+        self.note(path, Severity::Obstacle, obstacle);
     }
 
     /// Records a mistake about the key itself, not its value.
@@ -113,7 +134,7 @@ impl<'a> Review<'a> {
         self.notes.known.extend(keys.into_iter().map(|key| table.key(key).to_string()));
     }
 
-    /// Reports the keys that nobody asked for, each with the nearest known one.
+    /// Reports the keys that nobody asked for, each with what was probably meant.
     pub(in crate::config) fn report_unknown_keys(&mut self) {
         for (path, beside) in std::mem::take(&mut self.notes.unknown) {
             let key = path.last();
@@ -123,30 +144,35 @@ impl<'a> Review<'a> {
     }
 
     fn advice(&self, key: &str, beside: &[&'static str]) -> String {
-        let Some(nearest) = nearest(key, beside.iter().copied()) else { return "take it out".to_owned() };
-        if is_near(key, nearest) {
+        if let Some(nearest) = nearest(key, beside.iter().copied()) {
             return format!("write `{nearest}`");
         }
         let home =
             self.notes.known.iter().filter_map(|path| path.rsplit_once('.')).find(|(_, last)| *last == key);
-        match home {
-            Some((table, _)) => {
-                format!("move it to `{table}`, or take it out (the nearest known key here is `{nearest}`)")
-            }
-            None => format!("take it out (the nearest known key is `{nearest}`)"),
+        if let Some((table, _)) = home {
+            return format!("move it to `{table}`, or take it out");
+        }
+        let known: Vec<_> = beside.iter().map(|known| format!("`{known}`")).collect();
+        match known.as_slice() {
+            [] => "take it out".to_owned(),
+            known => format!("take it out (known here: {})", known.join(", ")),
         }
     }
 
     fn note(&mut self, path: &KeyPath, severity: Severity, Mistake { what, instead }: Mistake) {
-        let (file, (line, column)) = match self.variable_of(path) {
-            Some(variable) => (format!("environment:{variable}"), (0, 0)),
-            None => (self.tree.file().to_owned(), self.tree.place(path)),
-        };
+        let (file, (line, column)) = self.place(path);
         self.notes.problems.push(Problem { severity, file, line, column, what, instead });
     }
 
-    fn variable_of(&self, path: &KeyPath) -> Option<&str> {
+    fn place(&self, path: &KeyPath) -> Place {
+        match self.variable_of(path) {
+            Some(place) => place.clone(),
+            None => (self.tree.file().to_owned(), self.tree.place(path)),
+        }
+    }
+
+    fn variable_of(&self, path: &KeyPath) -> Option<&Place> {
         let overridden = self.notes.overridden.iter().find(|(overridden, _)| path.is_within(overridden));
-        overridden.map(|(_, variable)| variable.as_str())
+        overridden.map(|(_, place)| place)
     }
 }

@@ -1,11 +1,11 @@
 //! Passwords and tokens: a literal, `env:NAME` or `file:path`, never shown.
 //!
-//! A variable is looked up once, when the configuration is read, so that revealing a secret reads no global
-//! state; a file is read each time, so that a reload picks up a changed one.
+//! A variable is looked up and a file read once, when the configuration is read. So revealing a secret touches nothing,
+//! and two readings of one configuration differ when a value does: that is how a reload sees it.
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::place::Tree;
 use super::problem::Mistake;
@@ -30,7 +30,12 @@ pub enum SecretSource {
         value: Option<String>,
     },
     /// Stands in a file, whose last newline does not count.
-    File(PathBuf),
+    File {
+        /// The file, in the folder of the configuration unless its path is absolute.
+        path: PathBuf,
+        /// What stood in it when the configuration was read, or why that can't be known.
+        value: Result<String, String>,
+    },
 }
 
 /// Why a secret has no value.
@@ -61,19 +66,15 @@ impl Secret {
             SecretSource::Env { name, value } => {
                 value.clone().ok_or_else(|| SecretError::Unset(name.clone()))
             }
-            SecretSource::File(path) => {
-                let failed = |why: String| SecretError::File(path.display().to_string(), why);
-                let content = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-                let value = content.strip_suffix('\n').unwrap_or(&content);
-                let value = value.strip_suffix('\r').unwrap_or(value);
-                if value.is_empty() { Err(failed("it is empty".to_owned())) } else { Ok(value.to_owned()) }
+            SecretSource::File { path, value } => {
+                value.clone().map_err(|why| SecretError::File(path.display().to_string(), why))
             }
         }
     }
 
     pub(super) fn parse(key: &str, text: &str, tree: &Tree<'_>) -> Result<Self, Mistake> {
         let source = if let Some(name) = text.strip_prefix("env:") {
-            if name.is_empty() || name.contains(['=', '\0', ' ']) {
+            if name.is_empty() || name.contains(['=', '\0', ' ', '$']) {
                 return Err(Mistake::new(
                     format!("`{key}` names no environment variable"),
                     "write \"env:NAME\"",
@@ -85,7 +86,8 @@ impl Secret {
             if path.is_empty() {
                 return Err(Mistake::new(format!("`{key}` names no file"), "write \"file:path\""));
             }
-            SecretSource::File(tree.folder().join(path))
+            let path = tree.folder().join(path);
+            SecretSource::File { value: read(&path), path }
         } else if text.is_empty() {
             let instead = "write the value, \"env:NAME\" or \"file:path\", or take the key out";
             return Err(Mistake::new(format!("`{key}` is empty"), instead));
@@ -94,6 +96,14 @@ impl Secret {
         };
         Ok(Self { source })
     }
+}
+
+/// What stands in the file at `path`, without its last line end.
+fn read(path: &Path) -> Result<String, String> {
+    let content = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let value = content.strip_suffix('\n').unwrap_or(&content);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() { Err("it is empty".to_owned()) } else { Ok(value.to_owned()) }
 }
 
 impl fmt::Display for Secret {
@@ -113,7 +123,7 @@ impl fmt::Display for SecretSource {
         match self {
             Self::Literal(_) => f.write_str("***"),
             Self::Env { name, .. } => write!(f, "env:{name}"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::File { path, .. } => write!(f, "file:{}", path.display()),
         }
     }
 }
@@ -126,8 +136,6 @@ impl fmt::Debug for SecretSource {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -168,11 +176,11 @@ mod tests {
     #[test]
     fn a_secret_that_names_nothing_is_a_mistake() {
         let tree = tree("");
-        let what = ["", "env:", "env:A B", "file:"]
+        let what = ["", "env:", "env:A B", "env:$A", "file:"]
             .map(|text| Secret::parse("token", text, &tree).unwrap_err().what);
 
         let variable = "`token` names no environment variable";
-        assert_eq!(what, ["`token` is empty", variable, variable, "`token` names no file"]);
+        assert_eq!(what, ["`token` is empty", variable, variable, variable, "`token` names no file"]);
     }
 
     fn tree(text: &str) -> Tree<'static> {

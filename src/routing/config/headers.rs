@@ -156,10 +156,11 @@ fn check_template(value: &str) -> Result<(), Mistake> {
             }
             None if PLACEHOLDERS.contains(&placeholder) => {}
             None => {
-                let meant = nearest(placeholder, PLACEHOLDERS).unwrap_or_default();
-                let known = "known are {from}, {to}, {trunk}, {call_id} and {header:X-Foo}";
-                let what = format!("there is no placeholder {{{placeholder}}}");
-                return Err(Mistake::new(what, format!("write {{{meant}}} ({known})")));
+                let instead = match nearest(placeholder, PLACEHOLDERS) {
+                    Some(meant) => format!("write {{{meant}}}"),
+                    None => "write one of {from}, {to}, {trunk}, {call_id} and {header:X-Foo}".to_owned(),
+                };
+                return Err(Mistake::new(format!("there is no placeholder {{{placeholder}}}"), instead));
             }
         }
     }

@@ -82,7 +82,7 @@ pub fn unknown_peer(name: &str, kind: &str, names: &[&str]) -> Mistake {
         names.iter().filter(|name| !name.is_empty()).map(|name| format!("\"{name}\"")).collect();
     let instead = match nearest(name, names.iter().copied()) {
         _ if named.is_empty() => "add one, or take this out".to_owned(),
-        Some(nearest) if named.len() > 3 => format!("the nearest is \"{nearest}\""),
+        Some(nearest) if named.len() > 3 => format!("write \"{nearest}\""),
         _ => format!("write {}", any_of(&named)),
     };
     Mistake::new(format!("there is no {kind} with the name \"{name}\""), instead)

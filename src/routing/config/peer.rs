@@ -4,9 +4,12 @@
 //! port, because Retell's addresses are shared with other LiveKit customers and its Via has no rport; a trunk
 //! does neither.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
+use super::media::PeerMedia;
 use super::profile::{Preset, Profile, ProfileKeys};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
@@ -16,7 +19,8 @@ use crate::sip::uri::{Host, Scheme, Uri, UriError};
 pub struct PeerConfig {
     /// Unique among all peers; stands in rules, records and metrics.
     pub name: String,
-    /// Where calls to this peer go, tried in order; `sip:` with transport UDP or TCP, without a user part.
+    /// Where calls to this peer go, tried in order; `sip:` with transport UDP, TCP or TLS, or `sips:`, without a user
+    /// part.
     pub uris: Vec<Uri>,
     /// Ranges that its requests come from. Absent: Retell's ranges on a `[[retell]]`, none on a trunk. Empty:
     /// a peer that challenges is challenged from anywhere; one that doesn't is never recognised as a caller.
@@ -38,10 +42,23 @@ pub struct PeerConfig {
     pub force_rport: bool,
     /// Send requests over 1,300 bytes by TCP (RFC 3261 §18.1.1). Default `true`.
     pub tcp_for_large: bool,
+    /// Whom its certificate must belong to, when that is not the host in `uri`. Default none: that host.
+    pub tls_name: Option<Host>,
+    /// PEM file with the authorities that its certificate is verified by, or with that certificate itself. Default none:
+    /// `[tls].ca`.
+    pub tls_ca: Option<PathBuf>,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
     /// `[….profile]`: what becomes of what it does inside a call. Default: preset `"retell"` or `"standard"`.
     pub profile: Profile,
+    /// Keys `fill_ms` and `rtp`.
+    pub media: PeerMedia,
+    /// Calls at once, in both directions; 0 is no limit, which is the default.
+    pub max_calls: u32,
+    /// Calls toward it that begin in a second, evenly spread; 0 is no limit, which is the default.
+    pub calls_per_second: u32,
+    /// Seconds that a call waits for its turn at most; 0 is not at all. Default `5`.
+    pub queue_s: u32,
 }
 
 /// `called_number`: where the dialled number stands in an INVITE.
@@ -117,7 +134,6 @@ impl PeerConfig {
     fn read(table: &mut Reader<'_>, defaults: Defaults) -> Self {
         table.require("name", "add name = \"…\", which rules and records use");
         table.require("uri", "add uri = \"sip:…\", where calls to this peer go");
-        table.not_yet("fill_ms");
         Self {
             name: table.parsed("name", parse_name).unwrap_or_default(),
             uris: table.one_or_list("uri", parse_uri).unwrap_or_default(),
@@ -129,8 +145,23 @@ impl PeerConfig {
             trust_address: table.flag("trust_address", false),
             force_rport: table.flag("force_rport", defaults.force_rport),
             tcp_for_large: table.flag("tcp_for_large", true),
+            tls_name: table.parsed("tls_name", parse_tls_name),
+            tls_ca: table.file_beside("tls_ca"),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
             profile: table.section::<ProfileKeys>("profile").over(defaults.profile),
+            media: PeerMedia::read(table),
+            max_calls: table.whole("max_calls", 0, 0..=1_000_000),
+            calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
+            queue_s: table.seconds("queue_s", 5),
+        }
+    }
+
+    /// How messages call the peer at `here`: by its name, or by its place among its kind where it has none.
+    pub(super) fn label(&self, here: &KeyPath) -> String {
+        let kind = if here.last() == "retell" { "[[retell]]" } else { "trunk" };
+        match self.name.as_str() {
+            "" => format!("{kind} {}", here.ordinal().unwrap_or_default()),
+            name => format!("{kind} `{name}`"),
         }
     }
 
@@ -158,8 +189,8 @@ impl PeerConfig {
 impl TrunkConfig {
     pub(super) fn check(&self, here: &KeyPath, review: &mut Review<'_>) {
         if self.country.is_none() && !review.is_broken(&here.key("country")) {
-            let what =
-                format!("trunk `{}` has no `country`, so national numbers stay as they are", self.peer.name);
+            let trunk = self.peer.label(here);
+            let what = format!("{trunk} has no `country`, so national numbers stay as they are");
             let instead = "add the country whose numbers it sends, such as country = \"US\"";
             review.warning(here, Mistake::new(what, instead));
         }
@@ -220,17 +251,15 @@ fn parse_uri(text: &str) -> Result<Uri, Mistake> {
             Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
         }
         UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
-        UriError::Port => {
-            Mistake::new("`uri` has a port that is none", "write a number below 65536, or none for 5060")
-        }
+        UriError::Port => Mistake::new(
+            "`uri` has a port that is none",
+            "write a number below 65536, or none for the usual one",
+        ),
         error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
     })?;
     let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
     if uri.scheme == Scheme::Tel {
         return refuse("is a telephone number", &like());
-    }
-    if uri.scheme == Scheme::Sips {
-        return refuse("asks for TLS, which is not supported yet", "write sip: and ;transport=tcp");
     }
     if uri.user.is_some() || uri.password.is_some() {
         return refuse(
@@ -244,15 +273,23 @@ fn parse_uri(text: &str) -> Result<Uri, Mistake> {
     if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
         return refuse("holds an address that nobody can be reached at", "write the peer's address");
     }
-    match uri.transport().as_deref() {
-        None | Some("udp" | "tcp") => Ok(uri),
-        Some("tls") => {
-            refuse("asks for TLS, which is not supported yet", "write ;transport=tcp or ;transport=udp")
+    match (uri.scheme, uri.transport().as_deref()) {
+        (_, None | Some("tcp" | "tls")) | (Scheme::Sip, Some("udp")) => Ok(uri),
+        (Scheme::Sips, Some(other)) => {
+            refuse(&format!("asks for TLS and for transport \"{other}\""), "write sips: without ;transport=")
         }
-        Some(other) => {
-            refuse(&format!("asks for transport \"{other}\""), "write ;transport=tcp or ;transport=udp")
-        }
+        (_, Some(other)) => refuse(
+            &format!("asks for transport \"{other}\""),
+            "write ;transport=tcp, ;transport=tls or ;transport=udp",
+        ),
     }
+}
+
+fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
+    Host::parse(text.as_bytes()).map_err(|_| {
+        let what = format!("\"{text}\" is no host");
+        Mistake::new(what, "write the name in the peer's certificate, such as \"sip.carrier.example\"")
+    })
 }
 
 const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";

@@ -81,16 +81,16 @@ fn check_trust(peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
     if peer.challenge || keys.iter().any(|key| review.is_broken(&here.key(key))) {
         return;
     }
-    let name = &peer.name;
+    let name = peer.label(here);
     let (what, instead) = if peer.allow.is_empty() {
-        let what = format!("`{name}` has neither addresses in `allow` nor credentials to be challenged for");
+        let what = format!("{name} has neither addresses in `allow` nor credentials to be challenged for");
         (
             what,
             "add `username` and `password` (\"SIP trunk username\" in Retell's dashboard), or fill `allow`",
         )
     } else if !peer.trust_address {
         let what = format!(
-            "`{name}` would be recognised by address alone, and Retell's are shared with other customers"
+            "{name} would be recognised by address alone, and Retell's are shared with other customers"
         );
         (what, "add `username` and `password` (without challenge = false), or trust_address = true")
     } else {
@@ -108,7 +108,7 @@ fn check_reachable(peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
         return;
     }
     let what =
-        format!("`{}` has neither `allow` nor credentials, so its calls can't be recognised", peer.name);
+        format!("{} has neither `allow` nor credentials, so its calls can't be recognised", peer.label(here));
     review.mistake(here, Mistake::new(what, "add allow = [\"…\"] with the addresses its calls come from"));
 }
 
@@ -116,18 +116,18 @@ fn check_reachable(peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
 fn check_trunk_ranges(config: &Config, review: &mut Review<'_>) {
     let ranges = ranges(config.peers().skip(config.retell.len()), review);
     for (index, range) in ranges.iter().enumerate() {
-        for retell in &config.retell {
-            let Some(theirs) = retell.peer.allow.iter().find(|theirs| overlap(&range.range, theirs)) else {
+        for (path, retell) in config.peers().take(config.retell.len()) {
+            let Some(theirs) = retell.allow.iter().find(|theirs| overlap(&range.range, theirs)) else {
                 continue;
             };
-            let what = format!("{} overlaps {theirs} of [[retell]] `{}`", range.range, retell.peer.name);
+            let what = format!("{} overlaps {theirs} of {}", range.range, retell.label(&path));
             let instead =
                 "narrow one of them, so that a call from Retell is not taken for one from the trunk";
             review.mistake(&range.path, Mistake::new(what, instead));
         }
         let mut earlier = ranges.iter().take(index).filter(|earlier| earlier.range == range.range);
-        if let Some(earlier) = earlier.find(|earlier| earlier.peer.name != range.peer.name) {
-            let what = format!("trunk `{}` has the same range {}", earlier.peer.name, range.range);
+        if let Some(earlier) = earlier.find(|earlier| earlier.label != range.label) {
+            let what = format!("{} has the same range {}", earlier.label, range.range);
             let instead = "narrow one of them, or make sure that [[numbers]] tells their calls apart";
             review.warning(&range.path, Mistake::new(what, instead));
         }
@@ -139,11 +139,11 @@ fn check_retell_ranges(config: &Config, review: &mut Review<'_>) {
     let retell = config.peers().take(config.retell.len());
     let ranges = ranges(retell.filter(|(_, peer)| !peer.challenge && peer.trust_address), review);
     for (index, range) in ranges.iter().enumerate() {
-        let mut earlier = ranges.iter().take(index).filter(|earlier| earlier.peer.name != range.peer.name);
+        let mut earlier = ranges.iter().take(index).filter(|earlier| earlier.label != range.label);
         if let Some(earlier) = earlier.find(|earlier| overlap(&earlier.range, &range.range)) {
             let what = format!(
-                "{} overlaps {} of `{}`, which gets these calls",
-                range.range, earlier.range, earlier.peer.name
+                "{} overlaps {} of {}, which gets these calls",
+                range.range, earlier.range, earlier.label
             );
             review.warning(&range.path, Mistake::new(what, "narrow one of them, or give both credentials"));
         }
@@ -156,25 +156,27 @@ fn check_usernames(config: &Config, review: &mut Review<'_>) {
         config.peers().filter(|(_, peer)| peer.challenge && peer.username.is_some()).collect();
     for (index, (path, peer)) in challenged.iter().enumerate() {
         let same = |earlier: &PeerConfig| earlier.username == peer.username && share_source(earlier, peer);
-        if let Some((_, earlier)) = challenged.iter().take(index).find(|(_, earlier)| same(earlier)) {
-            let what = format!("`{}` has the same `username`, so it gets these calls", earlier.name);
+        if let Some((first, earlier)) = challenged.iter().take(index).find(|(_, earlier)| same(earlier)) {
+            let what = format!("{} has the same `username`, so it gets these calls", earlier.label(first));
             review
                 .warning(&path.key("username"), Mistake::new(what, "give each peer a user name of its own"));
         }
     }
 }
 
-struct Range<'a> {
-    peer: &'a PeerConfig,
+struct Range {
+    /// Of the peer that it belongs to; no two peers share one.
+    label: String,
     path: KeyPath,
     range: IpNet,
 }
 
-fn ranges<'a>(peers: impl Iterator<Item = (KeyPath, &'a PeerConfig)>, review: &Review<'_>) -> Vec<Range<'a>> {
+fn ranges<'a>(peers: impl Iterator<Item = (KeyPath, &'a PeerConfig)>, review: &Review<'_>) -> Vec<Range> {
     let mut ranges = Vec::new();
     for (path, peer) in peers {
         for (index, range) in peer.allow.iter().enumerate() {
-            ranges.push(Range { peer, path: review.element(&path.key("allow"), index), range: *range });
+            let at = review.element(&path.key("allow"), index);
+            ranges.push(Range { label: peer.label(&path), path: at, range: *range });
         }
     }
     ranges

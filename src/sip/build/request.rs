@@ -87,9 +87,7 @@ impl RequestBuilder {
     /// A header of ours. `Name::Other` is written by [`Self::header_raw`].
     #[must_use]
     pub fn header(mut self, name: Name, value: impl Display) -> Self {
-        if !matches!(name, Name::Other | Name::Via) {
-            self.writer.header(name, value);
-        }
+        self.writer.add(name, value);
         self
     }
 
@@ -97,9 +95,7 @@ impl RequestBuilder {
     /// longer than 8192 bytes.
     #[must_use]
     pub fn header_raw(mut self, name: &[u8], value: &[u8]) -> Self {
-        if Name::parse(name) != Name::Via {
-            self.writer.header_raw(name, value);
-        }
+        self.writer.add_raw(name, value);
         self
     }
 

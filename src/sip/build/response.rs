@@ -62,9 +62,7 @@ impl ResponseBuilder {
     /// A header of ours. `Name::Other` is written by [`Self::header_raw`].
     #[must_use]
     pub fn header(mut self, name: Name, value: impl Display) -> Self {
-        if !matches!(name, Name::Other | Name::Via) {
-            self.writer.header(name, value);
-        }
+        self.writer.add(name, value);
         self
     }
 
@@ -72,9 +70,7 @@ impl ResponseBuilder {
     /// longer than 8192 bytes.
     #[must_use]
     pub fn header_raw(mut self, name: &[u8], value: &[u8]) -> Self {
-        if Name::parse(name) != Name::Via {
-            self.writer.header_raw(name, value);
-        }
+        self.writer.add_raw(name, value);
         self
     }
 

@@ -36,6 +36,20 @@ impl Writer {
         self.bytes.extend(value.iter().map(|&byte| clean(byte)));
     }
 
+    /// A header that a builder was asked for: Via is its own, and an unknown name has no spelling.
+    pub(in crate::sip) fn add(&mut self, name: Name, value: impl fmt::Display) {
+        if !matches!(name, Name::Other | Name::Via) {
+            self.header(name, value);
+        }
+    }
+
+    /// The same by its spelling.
+    pub(in crate::sip) fn add_raw(&mut self, name: &[u8], value: &[u8]) {
+        if Name::parse(name) != Name::Via {
+            self.header_raw(name, value);
+        }
+    }
+
     /// A header of our own, unless it may stand once and already does.
     pub(in crate::sip) fn header(&mut self, name: Name, value: impl fmt::Display) {
         if self.claims(name) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::client::Client;
 use super::invite_client::InviteClient;
 use super::timed_map::{Timed, TimedMap};
-use super::{Action, ClientOutput, Owner};
+use super::{Action, ClientOutput};
 use crate::id::ClientTx;
 use crate::sip::build;
 use crate::sip::flow::Flow;
@@ -159,7 +159,7 @@ impl Clients {
             _ => Machine::Other(Client::start(reliable, now, &self.timers, &mut self.outputs)),
         };
         self.outputs.clear();
-        out.push(Action::Send { flow, bytes: request.clone(), by: key.owner() });
+        out.push(Action::Send { flow, bytes: request.clone(), of: key.of_request() });
         let wire = Some(Box::new(Wire { flow, request, ack: None, cancel_reason: None }));
         self.transactions.insert(key, Transaction { machine, method: method.label(), wire });
     }
@@ -211,15 +211,15 @@ impl Key {
     }
 
     /// A CANCEL that cannot be sent must not end its INVITE.
-    fn owner(self) -> Owner {
-        if self.cancel { Owner::Nobody } else { Owner::Client(self.tx) }
+    fn of_request(self) -> Option<ClientTx> {
+        (!self.cancel).then_some(self.tx)
     }
 }
 
 impl Transaction {
     fn send_request(&self, key: Key) -> Option<Action> {
         let wire = self.wire.as_deref()?;
-        Some(Action::Send { flow: wire.flow, bytes: wire.request.clone(), by: key.owner() })
+        Some(Action::Send { flow: wire.flow, bytes: wire.request.clone(), of: key.of_request() })
     }
 
     /// The ACK to `refusal`, which from the first on is kept in place of the INVITE.
@@ -229,7 +229,7 @@ impl Transaction {
             wire.ack = Some(build::ack_for_failure(&wire.request()?, refusal?));
             wire.request = Bytes::new();
         }
-        Some(Action::Send { flow: wire.flow, bytes: wire.ack.clone()?, by: Owner::Nobody })
+        Some(Action::Send { flow: wire.flow, bytes: wire.ack.clone()?, of: None })
     }
 
     fn cancel(&self) -> Option<(Bytes, Flow)> {

@@ -26,10 +26,9 @@ pub struct InviteServer {
 
 #[derive(Debug)]
 enum State {
-    /// `responded`: a 1xx was sent. `abandoned`: a send failed; the user may have gone without a final response.
+    /// `responded`: a 1xx was sent.
     Proceeding {
         responded: bool,
-        abandoned: Option<Instant>,
     },
     Accepted {
         until: Instant,
@@ -48,16 +47,16 @@ impl InviteServer {
     /// For an INVITE that has just arrived by a transport that is `reliable` or not.
     #[must_use]
     pub fn new(reliable: bool) -> Self {
-        Self { state: State::Proceeding { responded: false, abandoned: None }, reliable }
+        Self { state: State::Proceeding { responded: false }, reliable }
     }
 
     /// The INVITE came again.
     pub fn on_repeated(&mut self, out: &mut Vec<ServerOutput>) {
         match self.state {
-            State::Proceeding { responded: true, .. } | State::Completed { .. } => {
+            State::Proceeding { responded: true } | State::Completed { .. } => {
                 out.push(ServerOutput::SendResponse);
             }
-            State::Proceeding { responded: false, .. }
+            State::Proceeding { responded: false }
             | State::Accepted { .. }
             | State::Confirmed { .. }
             | State::Terminated => {}
@@ -81,7 +80,7 @@ impl InviteServer {
     /// The user responds with `code`. After a final response only a repeated 2xx is sent, and only after a 2xx.
     pub fn on_respond(&mut self, code: u16, now: Instant, timers: &Timers, out: &mut Vec<ServerOutput>) {
         match (&mut self.state, code) {
-            (State::Proceeding { responded, .. }, 100..=199) => {
+            (State::Proceeding { responded }, 100..=199) => {
                 *responded = true;
                 out.push(ServerOutput::SendResponse);
             }
@@ -108,19 +107,6 @@ impl InviteServer {
         }
     }
 
-    /// A response could not be sent. Before a final one the transaction then waits 64·T1 for it, no longer.
-    pub fn on_transport_failed(&mut self, now: Instant, timers: &Timers) {
-        match &mut self.state {
-            State::Proceeding { abandoned, .. } => {
-                abandoned.get_or_insert(now + timers.give_up());
-            }
-            State::Accepted { .. }
-            | State::Completed { .. }
-            | State::Confirmed { .. }
-            | State::Terminated => {}
-        }
-    }
-
     /// Retransmits, gives up or ends, as is due at `now`.
     pub fn on_deadline(&mut self, now: Instant, timers: &Timers, out: &mut Vec<ServerOutput>) {
         match &mut self.state {
@@ -132,11 +118,7 @@ impl InviteServer {
                 *resend = resend.again(timers.t2, now);
                 out.push(ServerOutput::SendResponse);
             }
-            State::Proceeding { abandoned: Some(until), .. }
-            | State::Accepted { until }
-            | State::Confirmed { until }
-                if *until <= now =>
-            {
+            State::Accepted { until } | State::Confirmed { until } if *until <= now => {
                 self.state = State::Terminated;
             }
             State::Proceeding { .. }
@@ -151,11 +133,10 @@ impl InviteServer {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Proceeding { abandoned, .. } => *abandoned,
             State::Completed { resend: Some(resend), give_up } => Some(resend.at.min(*give_up)),
             State::Completed { resend: None, give_up } => Some(*give_up),
             State::Accepted { until } | State::Confirmed { until } => Some(*until),
-            State::Terminated => None,
+            State::Proceeding { .. } | State::Terminated => None,
         }
     }
 
@@ -261,23 +242,6 @@ mod tests {
 
         assert_eq!(repeat(&mut tx), [ServerOutput::SendResponse]);
         assert_eq!(respond(&mut tx, 200, 100), []);
-    }
-
-    #[test]
-    fn a_failed_send_leaves_64_t1_for_a_final_response() {
-        let mut unanswered = InviteServer::new(UDP);
-        let mut answered = InviteServer::new(UDP);
-        for tx in [&mut unanswered, &mut answered] {
-            respond(tx, 100, 0);
-            tx.on_transport_failed(at_ms(100), &Timers::default());
-            tx.on_transport_failed(at_ms(900), &Timers::default());
-        }
-
-        respond(&mut answered, 503, 1_000);
-
-        assert_eq!(unanswered.next_deadline(), Some(at_ms(32_100)));
-        assert_eq!(run_to_end(&mut unanswered), []);
-        assert_eq!(run_to_end(&mut answered).last(), Some(&(Duration::from_secs(33), ServerOutput::NoAck)));
     }
 
     fn repeat(tx: &mut InviteServer) -> Vec<ServerOutput> {

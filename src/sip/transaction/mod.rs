@@ -61,8 +61,9 @@ pub enum Action {
         flow: Flow,
         /// The whole message.
         bytes: Bytes,
-        /// Whom to tell when it cannot be sent.
-        by: Owner,
+        /// Whose request it is, so that a failed send finds its transaction (see [`Table::on_transport_failed`]). `None` for
+        /// what nobody misses: a response, a CANCEL, the ACK to a failure.
+        of: Option<ClientTx>,
     },
     /// Deliver to the user of a client transaction: every 1xx, every 2xx to INVITE (repeats and forks too), and the
     /// first other final.
@@ -92,17 +93,6 @@ pub enum Action {
         /// What it was; never used again.
         tx: ServerTx,
     },
-}
-
-/// Whose message is sent, so that a failed send finds its transaction (see [`Table::on_transport_failed`]).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Owner {
-    /// The request of this transaction.
-    Client(ClientTx),
-    /// A response of this transaction.
-    Server(ServerTx),
-    /// Nobody minds: a CANCEL, or the ACK to a failure.
-    Nobody,
 }
 
 /// What an arriving request is.

@@ -62,11 +62,6 @@ impl Server {
         }
     }
 
-    /// Ends the transaction: a response could not be sent.
-    pub fn on_transport_failed(&mut self) {
-        self.state = State::Terminated;
-    }
-
     /// Ends the transaction if that is due at `now`.
     pub fn on_deadline(&mut self, now: Instant) {
         match self.state {

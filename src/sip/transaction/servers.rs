@@ -12,7 +12,7 @@ use super::invite_server::InviteServer;
 use super::keys::{Key, Keys};
 use super::server::Server;
 use super::timed_map::{Timed, TimedMap};
-use super::{Action, Incoming, Owner, ServerOutput};
+use super::{Action, Incoming, ServerOutput};
 use crate::id::ServerTx;
 use crate::sip::flow::Flow;
 use crate::sip::message::{Message, Method};
@@ -117,10 +117,6 @@ impl Servers {
         });
     }
 
-    pub(super) fn on_transport_failed(&mut self, tx: ServerTx, now: Instant, out: &mut Vec<Action>) {
-        self.step(tx, None, out, |machine, timers, _| machine.on_transport_failed(now, timers));
-    }
-
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.transactions.next_deadline()
     }
@@ -171,7 +167,7 @@ impl Servers {
             }
             for output in self.outputs.drain(..) {
                 match output {
-                    ServerOutput::SendResponse => out.push(transaction.send(tx, response.as_ref())),
+                    ServerOutput::SendResponse => out.push(transaction.send(response.as_ref())),
                     ServerOutput::NoAck => out.push(Action::NoAck { tx }),
                     ServerOutput::DeliverAck => delivered = true,
                 }
@@ -196,7 +192,7 @@ impl Servers {
 
 impl Transaction {
     /// Sends `response`, or the last one again. What is kept is a copy, because the original may be part of a larger buffer.
-    fn send(&mut self, tx: ServerTx, response: Option<&Bytes>) -> Action {
+    fn send(&mut self, response: Option<&Bytes>) -> Action {
         let bytes = match response {
             Some(response) if self.machine.repeats_response() => {
                 self.response = Bytes::copy_from_slice(response);
@@ -205,7 +201,7 @@ impl Transaction {
             Some(response) => response.clone(),
             None => self.response.clone(),
         };
-        Action::Send { flow: self.flow, bytes, by: Owner::Server(tx) }
+        Action::Send { flow: self.flow, bytes, of: None }
     }
 }
 
@@ -245,13 +241,6 @@ impl Machine {
         match self {
             Self::Invite(machine) => machine.on_respond(code, now, timers, outputs),
             Self::Other(machine) => machine.on_respond(code, now, timers, outputs),
-        }
-    }
-
-    fn on_transport_failed(&mut self, now: Instant, timers: &Timers) {
-        match self {
-            Self::Invite(machine) => machine.on_transport_failed(now, timers),
-            Self::Other(machine) => machine.on_transport_failed(),
         }
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::clients::Clients;
 use super::servers::Servers;
-use super::{Action, Incoming, Owner};
+use super::{Action, Incoming};
 use crate::id::{ClientTx, ServerTx};
 use crate::sip::flow::Flow;
 use crate::sip::message::{Message, Method};
@@ -116,16 +116,10 @@ impl Table {
         self.clients.on_response(tx, response, now, out)
     }
 
-    /// A message could not be sent. A client transaction ends at once, as does a server transaction of anything but an
-    /// INVITE; that of an INVITE goes on absorbing repeats (RFC 6026 §7.1), for at most 64·T1 without a final response.
-    ///
-    /// The driver itself tells the user; no action does.
-    pub fn on_transport_failed(&mut self, owner: Owner, now: Instant, out: &mut Vec<Action>) {
-        match owner {
-            Owner::Client(tx) => self.clients.on_transport_failed(tx, now, out),
-            Owner::Server(tx) => self.servers.on_transport_failed(tx, now, out),
-            Owner::Nobody => {}
-        }
+    /// The request of `tx` could not be sent: the transaction ends at once. The driver itself tells the user; no action
+    /// does.
+    pub fn on_transport_failed(&mut self, tx: ClientTx, now: Instant, out: &mut Vec<Action>) {
+        self.clients.on_transport_failed(tx, now, out);
     }
 
     /// When [`Self::on_deadline`] must be called; `None` is never.

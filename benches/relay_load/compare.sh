@@ -1,0 +1,132 @@
+#!/bin/sh
+# Measures trunkline's relay and rtpengine (userspace) in turn, with the same generator, on one core each.
+#
+#   benches/relay_load/compare.sh [ROUNDS]        needs root; leaves nothing behind
+#
+# Two network namespaces joined by veth: the generator on CPU 0 with the receive path of its side, the relay on CPU 1
+# with that of its own. Prints each run, then the medians and trunkline's ratio to rtpengine.
+set -eu
+
+rounds=${1:-3}
+here=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+
+missing=
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need ip iproute2
+need taskset util-linux
+need rtpengine rtpengine-daemon
+need python3 python3
+[ -z "$missing" ] || { echo "missing; as root: apt-get install$missing" >&2; exit 2; }
+[ "$(id -u)" = 0 ] || { echo "network namespaces need root" >&2; exit 2; }
+[ "$(nproc)" -ge 2 ] || { echo "two CPUs are needed: one for the relay, one for the generator" >&2; exit 2; }
+
+built() {
+    (cd "$here" && cargo bench --quiet --no-run --bench "$1" --message-format=json 2>/dev/null) |
+        python3 -c 'import json, sys
+for line in sys.stdin:
+    found = json.loads(line)
+    if found.get("executable") and found["target"]["name"] == sys.argv[1]: print(found["executable"])' "$1"
+}
+load=$(built relay_load)
+blast=$(built relay_blast)
+
+far=trunkline-far-$$
+near=trunkline-near-$$
+relay=
+cleanup() {
+    [ -z "$relay" ] || kill "$relay" 2>/dev/null || true
+    ip netns del "$far" 2>/dev/null || true
+    ip netns del "$near" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap cleanup EXIT INT TERM
+
+ip netns add "$far"
+ip netns add "$near"
+ip -n "$far" link add far type veth peer name near netns "$near"
+ip -n "$far" addr add 198.18.0.1/24 dev far
+ip -n "$near" addr add 198.18.0.2/24 dev near
+for side in "$far far" "$near near"; do
+    set -- $side
+    ip -n "$1" link set lo up
+    ip -n "$1" link set "$2" up
+done
+ip netns exec "$far" sh -c 'echo 1 > /sys/class/net/far/queues/rx-0/rps_cpus'
+ip netns exec "$near" sh -c 'echo 2 > /sys/class/net/near/queues/rx-0/rps_cpus'
+
+# Always in the background, where `exec` makes the job's id that of the relay itself.
+on_relay_cpu() { exec ip netns exec "$near" taskset -c 1 "$@"; }
+on_far_cpu() { ip netns exec "$far" taskset -c 0 "$@"; }
+wait_for() { n=0; until [ -s "$1" ]; do n=$((n + 1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done; }
+pss() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
+# What the kernel holds for sockets is no process's own: the machine's, compared with that before the calls.
+kernel() {
+    awk '$1 ~ /^(UDP|UDPv6|sock_inode_cache|eventpoll_epi|eventpoll_pwq|filp)$/ { kb += $2 * $4 / 1024 }
+         END { print int(kb) }' /proc/slabinfo
+}
+
+start_trunkline() {
+    mkfifo "$work/in"
+    on_relay_cpu "$load" --calls "$1" --listen 198.18.0.2 --peer 198.18.0.1:40000:45000 \
+        --pairs "$work/pairs" <"$work/in" 2>"$work/log" &
+    relay=$!
+    exec 9>"$work/in"
+    wait_for "$work/pairs"
+}
+start_rtpengine() {
+    on_relay_cpu rtpengine -f -E --table=-1 -i 198.18.0.2 -n 198.18.0.2:2223 -m 10000 -M 30000 \
+        --num-threads=1 --log-level=3 >"$work/log" 2>&1 &
+    relay=$!
+    sleep 1
+    on_far_cpu "$blast" ng --control 198.18.0.2:2223 --calls "$1" --local 198.18.0.1 --pairs "$work/pairs"
+}
+stop() {
+    exec 9>&- || true
+    kill "$relay" 2>/dev/null || true
+    wait "$relay" 2>/dev/null || true
+    relay=
+    rm -f "$work/pairs" "$work/in"
+}
+
+: >"$work/runs"
+run() { # relay, calls, mode
+    before=$(kernel)
+    "start_$1" "$2"
+    sleep 2
+    held=$(($(kernel) - before))
+    found=$(on_far_cpu "$blast" "$3" --pairs "$work/pairs" --local 198.18.0.1 --watch "$relay" \
+        --seconds "$([ "$3" = max ] && echo 0.8 || echo 4)" --label "$1 $3 $2")
+    echo "${found%\}},\"pss_kb\":$(pss "$relay"),\"kernel_kb\":$held}" | tee -a "$work/runs"
+    stop
+}
+
+for _ in $(seq "$rounds"); do
+    for calls in 500 1000; do
+        for name in trunkline rtpengine; do run $name $calls max; done
+    done
+    for name in trunkline rtpengine; do run $name 1000 paced; done
+done
+
+python3 - "$work/runs" <<'PYTHON'
+import json, statistics, sys
+
+runs = {}
+for line in open(sys.argv[1]):
+    run = json.loads(line)
+    runs.setdefault(run["label"], []).append(run)
+median = lambda label, key: statistics.median(run[key] for run in runs[label])
+
+def row(what, key, shape, *load):
+    ours, theirs = (median(f"{relay} {' '.join(load)}", key) for relay in ("trunkline", "rtpengine"))
+    print(f"{what:44}{shape.format(ours):>12}{shape.format(theirs):>12}{ours / theirs if theirs else 0:>9.2f}")
+
+print(f"\n{'medians':44}{'trunkline':>12}{'rtpengine':>12}{'ratio':>9}")
+for calls in ("500", "1000"):
+    row(f"packets/s at < 0.1 % loss, {calls} calls", "pps", "{:.0f}", "max", calls)
+    row(f"CPU us/packet at that rate, process, {calls}", "process_us", "{:.2f}", "max", calls)
+    row(f"CPU us/packet at that rate, core, {calls}", "core_us", "{:.2f}", "max", calls)
+row("p99 latency us, 1000 calls at 50/s each way", "p99_us", "{:.0f}", "paced", "1000")
+row("PSS kB, 1000 calls", "pss_kb", "{:.0f}", "paced", "1000")
+row("kernel memory of sockets kB, 1000 calls", "kernel_kb", "{:.0f}", "paced", "1000")
+PYTHON

@@ -1,0 +1,34 @@
+//! The keys of a peer about its audio: where it is sent, and what while nobody speaks.
+
+use crate::config::reader::Reader;
+
+/// How media goes to and from one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerMedia {
+    /// Milliseconds without a packet for this peer after which it is sent silence; 0 is never. Default `100`.
+    pub fill_ms: u32,
+    /// Where it is sent RTP. Default `"latch"`.
+    pub rtp: Aim,
+}
+
+/// `rtp`: where a peer is sent RTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// `"latch"`: where its own packets come from, once they are known to be its own.
+    Latch,
+    /// `"sdp"`: where its session description says, and only what comes from there is taken.
+    Sdp,
+}
+
+impl PeerMedia {
+    pub(super) fn read(table: &mut Reader<'_>) -> Self {
+        let aims = [("latch", Aim::Latch), ("sdp", Aim::Sdp)];
+        Self { fill_ms: table.whole("fill_ms", 100, 0..=60_000), rtp: table.choice("rtp", &aims, Aim::Latch) }
+    }
+}
+
+impl Default for PeerMedia {
+    fn default() -> Self {
+        Self { fill_ms: 100, rtp: Aim::Latch }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a far end hears: the law, the frames and the pauses of a stream, over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use rtp_rs::RtpReader;
+use trunkline::media::{LegMedia, LegStats, Side};
+use trunkline::rtp::g711::Law;
+
+#[path = "support/far_end.rs"]
+mod far_end;
+
+use far_end::{CALL, Call, sequence_of};
+
+#[test]
+fn a_tone_stays_clean_from_one_law_to_the_other_and_back() {
+    let mut call = Call::connected("127.0.14.1", |side, media| match side {
+        Side::Caller => LegMedia { law: Law::Mu, audio_payload_type: 0, ..media },
+        Side::Callee => LegMedia { law: Law::A, audio_payload_type: 8, ..media },
+    });
+
+    for (side, from, to) in [(Side::Caller, Law::Mu, Law::A), (Side::Callee, Law::A, Law::Mu)] {
+        let mut heard = Vec::new();
+        for frame in 0..50 {
+            let payload: Vec<u8> = (0..160).map(|n| from.encode(tone(frame * 160 + n))).collect();
+            let relay = call.relay(side);
+            call.peer(side).send(relay, from.payload_type(), &payload);
+            let packet = call.peer(far_end::other(side)).receive(1).remove(0);
+            let reader = RtpReader::new(&packet).unwrap();
+            assert_eq!(reader.payload_type(), to.payload_type());
+            heard.extend(reader.payload().iter().map(|&octet| to.decode(octet)));
+        }
+
+        let snr = snr_db(&heard);
+        assert!(snr > 33.0, "{snr:.1} dB from {from:?} to {to:?}");
+    }
+}
+
+#[test]
+fn header_extensions_and_contributing_sources_end_at_the_leg_they_came_from() {
+    let call = Call::connected("127.0.14.2", |_, media| media);
+    let mut packet = call.caller.packet(0, b"voice");
+    packet[0] |= 0x11;
+    packet.splice(12..12, [0, 0, 0, 9, 0xBE, 0xDE, 0, 1, 0x10, 0x7F, 0, 0]);
+
+    call.caller.socket.send_to(&packet, call.relay(Side::Caller)).unwrap();
+    let heard = call.callee.receive(1).remove(0);
+
+    assert_eq!((heard[0], heard.len(), &heard[12..]), (0x80, 17, &b"voice"[..]));
+}
+
+#[test]
+fn from_the_answer_on_a_leg_is_sent_silence_while_nobody_speaks_to_it() {
+    let mut call = Call::connected("127.0.14.3", |side, media| match side {
+        Side::Caller => LegMedia { fill_ms: 100, ..media },
+        Side::Callee => LegMedia { law: Law::A, audio_payload_type: 8, fill_ms: 100, ..media },
+    });
+    assert!(call.caller.receive(1).is_empty());
+
+    call.engine.answered(CALL);
+    let (to_caller, to_callee) = (call.caller.receive(20), call.callee.receive(20));
+
+    for (packets, payload_type, silence) in [(to_caller, 0, 0xFF), (to_callee, 8, 0xD5)] {
+        assert_eq!(packets.len(), 20);
+        assert!(packets.windows(2).all(|pair| follows(&pair[0], &pair[1])));
+        for packet in &packets {
+            let reader = RtpReader::new(packet).unwrap();
+            assert_eq!((reader.payload_type(), reader.payload()), (payload_type, &[silence; 160][..]));
+        }
+    }
+    let filled = |stats: &[LegStats; 2]| stats.iter().all(|leg| leg.packets_filled >= 20);
+    assert!(filled(&call.stats_when(filled)));
+}
+
+#[test]
+fn a_leg_whose_pauses_are_not_to_be_filled_or_that_receives_nothing_is_sent_nothing() {
+    let mut call = Call::connected("127.0.14.5", |side, media| match side {
+        Side::Caller => media,
+        Side::Callee => LegMedia { fill_ms: 100, receives: false, ..media },
+    });
+    call.engine.answered(CALL);
+
+    assert!(call.caller.receive(1).is_empty() && call.callee.receive(1).is_empty());
+    call.engine.set_leg(CALL, Side::Callee, LegMedia { fill_ms: 100, ..call.media(Side::Callee) });
+    assert_eq!(call.callee.receive(5).len(), 5);
+    call.engine.release(CALL);
+    let left = call.callee.receive(50);
+    assert!(left.len() < 50, "it went on after the call");
+}
+
+fn follows(first: &[u8], second: &[u8]) -> bool {
+    sequence_of(second) == sequence_of(first).wrapping_add(1) && advance(first, second) == 160
+}
+
+fn advance(first: &[u8], second: &[u8]) -> u32 {
+    let timestamp = |packet| RtpReader::new(packet).unwrap().timestamp();
+    timestamp(second).wrapping_sub(timestamp(first))
+}
+
+/// 1 kHz at -13 dBov, sampled at `n`; not in step with the sampling, so that all values occur.
+fn tone(n: usize) -> i16 {
+    (AMPLITUDE * (2.0 * std::f64::consts::PI * FREQUENCY * n as f64 / 8_000.0).sin()) as i16
+}
+
+/// What is left of `heard` without the tone in it, against the tone.
+fn snr_db(heard: &[i16]) -> f64 {
+    let step = 2.0 * std::f64::consts::PI * FREQUENCY / 8_000.0;
+    let project = |wave: &dyn Fn(f64) -> f64| {
+        let terms = heard.iter().enumerate().map(|(n, &sample)| f64::from(sample) * wave(step * n as f64));
+        2.0 * terms.sum::<f64>() / heard.len() as f64
+    };
+    let (sine, cosine) = (project(&f64::sin), project(&f64::cos));
+    let rest: f64 = heard
+        .iter()
+        .enumerate()
+        .map(|(n, &sample)| {
+            let (sin, cos) = (step * n as f64).sin_cos();
+            (f64::from(sample) - sine * sin - cosine * cos).powi(2)
+        })
+        .sum();
+    let signal = (sine.powi(2) + cosine.powi(2)) / 2.0 * heard.len() as f64;
+    10.0 * (signal / rest).log10()
+}
+
+const FREQUENCY: f64 = 1_004.0;
+/// A sine of full scale is at -3 dBov.
+const AMPLITUDE: f64 = 32_767.0 * 0.316;
