@@ -20,8 +20,6 @@ use trunkline::media::{Config, Engine, LegMedia, Side};
 use trunkline::rtp::continuity::Position;
 use trunkline::rtp::dtmf::{Detector, Event, EventRelay};
 use trunkline::rtp::g711::Law;
-use trunkline::rtp::g711::Law;
-use trunkline::rtp::payload::PayloadTypes;
 use trunkline::rtp::payload::PayloadTypes;
 use trunkline::rtp::ringback::Ringback;
 use trunkline::rtp::rtcp::{Cname, MAX_BYTES, NtpClock, Session, View};

@@ -66,7 +66,7 @@ impl Call {
             return;
         }
         let early = self.on_early_media(index, code, response, cx);
-        if code == 180 && self.caller.alerted {
+        if (code == 180 && self.caller.alerted) || self.is_caller_answered() {
             return;
         }
         self.caller.alerted |= code == 180;
@@ -83,7 +83,9 @@ impl Call {
         cx: &mut Cx<'_>,
     ) -> Result<Bytes, NegotiationError> {
         let sdp = self.describe_to_caller(agreed.codec.codec)?;
-        self.relay_as_agreed(LegId::CALLER, cx);
+        if !self.is_caller_answered() {
+            self.relay_as_agreed(LegId::CALLER, cx);
+        }
         self.relay_as(self.attempts[index].leg, agreed, cx);
         Ok(sdp)
     }
@@ -123,7 +125,7 @@ impl Call {
         let Some((dialog, early)) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
             let error = "no dialog can be formed with it";
-            return self.fail(Failure::bad_answer(&callee, error, self.direction), cx);
+            return self.callee_failed(Failure::bad_answer(&callee, error, self.direction), cx);
         };
         let to = attempt.destination(&dialog);
         let ack = attempt.ack(&dialog, cx);
@@ -143,11 +145,15 @@ impl Call {
         });
         if let Err(error) = connected {
             self.close_callee(index, Vec::new(), cx);
-            return self.fail(Failure::bad_answer(&callee, &error, self.direction), cx);
+            return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
         }
         self.state = State::Answered { attempt: index };
         self.start_timer_of_callee(leg, response, cx);
         self.start_keepalive(leg, cx);
+        if self.is_caller_answered() {
+            cx.out.push(Action::Answered);
+            return cx.out.push(Action::Show(self.view()));
+        }
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
         self.tell_answer_after_prack(headers, cx);
     }
@@ -208,7 +214,7 @@ impl Call {
         if !alerted && failure.moves_on {
             self.give_up_target(index, Some(failure), cx);
         } else {
-            self.fail(failure, cx);
+            self.callee_failed(failure, cx);
         }
     }
 
@@ -235,7 +241,7 @@ impl Call {
         let alerted = attempt.progress == Progress::Pending { alerted: true };
         attempt.progress = Progress::Closed;
         if alerted {
-            self.fail(failure, cx);
+            self.callee_failed(failure, cx);
         } else {
             let failure = self.failure.take().unwrap_or(failure);
             self.give_up_target(index, Some(failure), cx);

@@ -30,7 +30,7 @@ pub(crate) fn retell(name: &str) -> RetellConfig {
         profile: Profile::of(Preset::Retell),
         ..peer(name, &["192.0.2.0/24"])
     };
-    RetellConfig { peer, allow_emergency: false }
+    RetellConfig { peer, allow_emergency: false, agent_silence_s: 10, fallback: Vec::new() }
 }
 
 pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
@@ -47,6 +47,7 @@ pub(crate) fn number(number: &str, retell: Option<&str>, trunk: Option<&str>) ->
         number: number.to_owned(),
         retell: retell.map(str::to_owned),
         trunk: trunk.map(str::to_owned),
+        fallback: None,
     }
 }
 

@@ -31,8 +31,7 @@ use crate::sip::reason::Reason;
 
 use super::contract::Cx;
 use super::party::Asked;
-use super::record::EndedBy;
-use super::{Call, State, reason};
+use super::{Call, State};
 
 /// What one leg remembers.
 #[derive(Debug, Default)]
@@ -107,15 +106,17 @@ impl Call {
         cx.routes.peer(self.peer(leg).unwrap_or(self.plan.callee)).profile
     }
 
-    /// Ends the call because nobody is there at `leg` any more; `text` goes with the BYEs (RFC 3326).
+    /// Nobody is there at `leg` any more: whoever is next takes the place of an agent, else the call ends, and `text` goes
+    /// with the BYEs.
     pub(super) fn end_dead_leg(&mut self, leg: LegId, text: &str, why: &str, cx: &mut Cx<'_>) {
-        let State::Answered { attempt } = self.state else { return };
         let name = self.peer(leg).map_or("the peer", |peer| &cx.routes.peer(peer).name);
         let sentence = format!("{name} {why}");
-        let told = reason::lines(&[Reason::sip(408, text)]);
-        self.close_caller(told.clone(), cx);
-        self.close_callee(attempt, told, cx);
-        self.finish(EndedBy::Trunkline, 200, sentence, cx);
+        match self.state {
+            State::Answered { attempt } if leg != LegId::CALLER && !self.fallbacks.is_empty() => {
+                self.agent_lost(attempt, &sentence, cx);
+            }
+            _ => self.end_answered_with(&sentence, Reason::sip(408, text), cx),
+        }
     }
 
     fn answered_leg(&self) -> Option<LegId> {

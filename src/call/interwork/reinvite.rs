@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{allow, supported};
+use crate::call::Call;
 use crate::call::admit::{Refused, session_in};
 use crate::call::attempt::DTMF_PAYLOAD_TYPE;
 use crate::call::caller::{Progress, SDP};
@@ -17,7 +18,6 @@ use crate::call::contract::{Action, Cx, Destination};
 use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
 use crate::call::party::{Asked, Outcome};
-use crate::call::{Call, State as CallState};
 use crate::id::{ClientTx, Ids, LegId, ServerTx};
 use crate::sdp::codec::Codec;
 use crate::sip::build::{Draft, ResponseBuilder};
@@ -74,7 +74,6 @@ impl Call {
         if waits_for_ack || (leg == LegId::CALLER && first_is_open) {
             return too_early(request, tx, flow, cx);
         }
-        let CallState::Answered { .. } = self.state else { return respond(request, tx, flow, 491, &[], cx) };
         let Some(party) = self.party(leg) else { return respond(request, tx, flow, 491, &[], cx) };
         if party.work.is_asking(Method::Invite) || party.exchange.awaits_answer() {
             return respond(request, tx, flow, 491, &[], cx);
