@@ -17,6 +17,7 @@ mod link;
 mod mailbox;
 mod ports;
 mod reason;
+mod reports;
 mod socket;
 mod strangers;
 mod stream;
@@ -31,6 +32,7 @@ pub use engine::{Engine, PacketTotals};
 pub use limits::{Capacity, FileLimit, raise_file_limit};
 
 pub use crate::rtp::leg::{LegMedia, Reserved, Rtcp, Side};
+pub use crate::rtp::leg_stats::LegStats;
 
 use crate::id::CallId;
 
@@ -59,23 +61,6 @@ pub enum ReserveError {
         /// Where its signalling comes from.
         peer: IpAddr,
     },
-}
-
-/// One leg's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LegStats {
-    /// Relayed to this peer.
-    pub packets_sent: u64,
-    /// RTP packets that came from this peer, each once.
-    pub packets_received: u64,
-    /// Packets of this peer that never came (RFC 3550 A.3).
-    pub packets_lost: u64,
-    /// Interarrival jitter of this peer's packets in milliseconds (RFC 3550 A.8).
-    pub jitter_ms: f64,
-    /// Packets that came from elsewhere and were dropped.
-    pub strangers: u64,
-    /// Packets of silence that this peer was sent while the other one said nothing.
-    pub packets_filled: u64,
 }
 
 /// Why the engine does not start.
