@@ -16,6 +16,7 @@ use super::reports::{Port, Reports};
 use super::{LegMedia, OneWay, Side};
 use crate::id::CallId;
 use crate::rtp::filler::Filler;
+use crate::rtp::g711::Law;
 use crate::rtp::payload::PayloadTypes;
 
 /// A call with its two sides, the caller's first.
@@ -37,6 +38,8 @@ pub(crate) struct Half {
     pub(crate) link: Link,
     signalled: Option<Signalled>,
     fill_ms: u32,
+    /// The law of the tones that are listened for.
+    tones: Option<Law>,
     held: bool,
     /// From when on its silence counts, if that is after the answer.
     watched_since: Option<Instant>,
@@ -54,6 +57,7 @@ impl Half {
             link: Link::Open,
             signalled: None,
             fill_ms: 0,
+            tones: None,
             held: false,
             watched_since: None,
             reported: false,
@@ -160,6 +164,11 @@ impl Stream {
         }
         half.signalled = Some(signalled);
         half.reports.describe(media);
+        let tones = media.inband_dtmf.then_some(law);
+        if half.tones != tones {
+            half.tones = tones;
+            half.leg.listen_for_tones(tones);
+        }
         if !sends {
             half.leg.reception.on_hold();
         }
@@ -211,8 +220,8 @@ impl Stream {
     pub(crate) fn make(&mut self, side: Side, now: Instant, out: &mut impl Outbox) -> Option<Instant> {
         let answered = self.answered.is_some();
         let leg = &mut self.side(side).leg;
-        leg.fill(answered, now, out);
-        leg.filler.next_deadline()
+        leg.make(answered, now, out);
+        leg.next_deadline(now)
     }
 
     /// Whether nothing came from `side` for `limit`; true once.
