@@ -105,6 +105,16 @@ struct Course {
     withheld: bool,
     targets: Vec<String>,
     headers: Vec<HeaderLine>,
+    fallbacks: Vec<FallbackLine>,
+}
+
+/// Where the call goes when that fails.
+#[derive(Serialize)]
+struct FallbackLine {
+    peer: String,
+    from: String,
+    to: String,
+    targets: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -239,7 +249,10 @@ impl Explanation {
         }
         let verdict = match (&self.course, self.status, &self.reason) {
             (Some(course), _, _) => {
-                format!("The call goes to {}, from {}", course.targets.join(", then "), course.from)
+                let targets = course.targets.join(", then ");
+                let fallbacks: Vec<_> = course.fallbacks.iter().flat_map(|next| &next.targets).collect();
+                let fallbacks = fallbacks.iter().map(|target| format!(", and if that fails to {target}"));
+                format!("The call goes to {targets}, from {}{}", course.from, fallbacks.collect::<String>())
             }
             (None, Some(status), Some(reason)) => format!("The call is refused: {status} {reason}"),
             (None, _, reason) => format!("There is no call: {}", reason.as_deref().unwrap_or_default()),
@@ -267,6 +280,18 @@ impl Course {
                 .into_iter()
                 .map(|(name, value)| HeaderLine { name: text(name), value: text(value) })
                 .collect(),
+            fallbacks: plan.fallbacks.iter().map(|plan| FallbackLine::of(routes, plan)).collect(),
+        }
+    }
+}
+
+impl FallbackLine {
+    fn of(routes: &Routes, plan: &Plan) -> Self {
+        Self {
+            peer: routes.peer(plan.callee).name.clone(),
+            from: plan.from.clone(),
+            to: plan.to.clone(),
+            targets: plan.targets.iter().map(ToString::to_string).collect(),
         }
     }
 }

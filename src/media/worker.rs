@@ -443,7 +443,7 @@ impl Worker {
         let (id, side) = (due / 2, if due.is_multiple_of(2) { Side::Caller } else { Side::Callee });
         let (now, limit) = (self.anchor.now, self.setup.silence_timeout);
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
-        let silent = limit.is_some_and(|limit| stream.falls_silent(side, limit, now));
+        let silent = stream.falls_silent(side, limit, now);
         let missed = stream.falls_one_way(side, now);
         let call = stream.call;
         let leg = &mut stream.side(side).leg;

@@ -30,7 +30,7 @@ use crate::sip::message::Message;
 /// State that routing keeps between calls: whose turn it is among each trunk's `caller_ids`.
 ///
 /// Kept by the trunk's name, so that a reload goes on where it was; a list that became shorter starts again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rotation {
     next: HashMap<String, usize>,
 }

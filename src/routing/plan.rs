@@ -7,6 +7,7 @@
 use super::caller::{Caller, Given, original_clid};
 use super::config::CalledNumber;
 use super::emergency::is_emergency;
+use super::fallback::Falling;
 use super::steps::{Step, Trace};
 use super::{Kind, Peer, Rotation, Routes, parties};
 use crate::id::PeerId;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub targets: Vec<Uri>,
     /// Whether neither number changed (Identity may pass).
     pub numbers_unchanged: bool,
+    /// What is tried one after the other when Retell cannot take the call.
+    pub fallbacks: Vec<Plan>,
 }
 
 impl Plan {
@@ -95,12 +98,20 @@ impl Refusal {
 }
 
 /// The dialled number, as it came and as it goes on.
-struct Dialled {
+#[derive(Clone)]
+pub(super) struct Dialled {
     /// As dialled, or the extension's number, before it was read.
-    wanted: String,
+    pub(super) wanted: String,
     /// As sent.
-    number: String,
+    pub(super) number: String,
     unchanged: bool,
+}
+
+impl Dialled {
+    /// A number that nobody dialled.
+    pub(super) fn instead(number: String) -> Self {
+        Self { wanted: number.clone(), number, unchanged: false }
+    }
 }
 
 impl Routes {
@@ -118,18 +129,26 @@ impl Routes {
     ) -> Result<Plan, Refusal> {
         let mut trace = Trace::into(steps);
         match self.peer(caller).kind {
-            Kind::Trunk => self.plan_to_retell(self.peer(caller), invite, &mut trace),
+            Kind::Trunk => self.plan_to_retell(self.peer(caller), invite, rotation, &mut trace),
             Kind::Retell => self.plan_to_trunk(self.peer(caller), invite, rotation, &mut trace),
         }
     }
 
-    fn plan_to_retell(&self, trunk: &Peer, invite: &Message, trace: &mut Trace<'_>) -> Result<Plan, Refusal> {
+    fn plan_to_retell(
+        &self,
+        trunk: &Peer,
+        invite: &Message,
+        rotation: &Rotation,
+        trace: &mut Trace<'_>,
+    ) -> Result<Plan, Refusal> {
         let uri = parties::dialled(invite, trunk.called_number)?;
         let dialled = self.read_dialled(&uri, trunk, trunk, trace)?;
         let given = Given::read(invite, parties::calling(invite)?, None, trunk.country, trace);
         let retell = self.retell_for(&dialled, trace)?;
-        let shown = given.toward_retell(trace);
-        course(trunk, retell, retell, dialled, shown, trace)
+        let shown = given.clone().toward_retell(trace);
+        let plan = course(trunk, retell, retell, dialled.clone(), shown, trace)?;
+        let call = Falling { trunk, retell, dialled: &dialled, given: &given, rotation };
+        Ok(Plan { fallbacks: self.fallbacks(&call, trace), ..plan })
     }
 
     fn plan_to_trunk(
@@ -252,7 +271,8 @@ fn refuse_emergency(
     Err(Refusal::Emergency { number: dialled.wanted.clone() })
 }
 
-fn course(
+/// The course to `callee`, without any fallback.
+pub(super) fn course(
     trunk: &Peer,
     retell: &Peer,
     callee: &Peer,
@@ -280,6 +300,7 @@ fn course(
         withheld: shown.withheld,
         diverting: shown.diverting,
         targets,
+        fallbacks: Vec::new(),
     })
 }
 

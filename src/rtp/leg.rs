@@ -43,6 +43,8 @@ pub struct LegMedia {
     pub ptime_ms: u8,
     /// It is sent silence when it was sent nothing for so many milliseconds; 0 is never.
     pub fill_ms: u32,
+    /// Once it was heard, seconds without a packet after which it is dead, whatever the common time-out; 0 is never.
+    pub dead_after_s: u32,
     /// Digits that it plays as tones are taken for telephone events.
     pub inband_dtmf: bool,
 }
@@ -76,6 +78,7 @@ impl LegMedia {
             receives: true,
             ptime_ms: 20,
             fill_ms: 0,
+            dead_after_s: 0,
             inband_dtmf: false,
         }
     }
