@@ -85,11 +85,11 @@ impl Pressed {
         }
     }
 
-    /// Audio came; the tone in it, if there is one.
+    /// Audio came; the tone in it, if there is one. The tones of a peer that sends events say the same once more.
     ///
     /// Hot path: no allocation but for a digit that is over.
     pub(super) fn on_audio(&mut self, sequence: u16, payload: &[u8]) -> Option<Tone> {
-        let ear = self.ear.as_mut()?;
+        let ear = self.ear.as_mut().filter(|_| self.event.is_none())?;
         let is_new = ear.newest.is_none_or(|newest| sequence_distance(newest, sequence) > 0);
         if !is_new {
             return ear.began.map(|_| Tone { over: None });

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::digits::{Keypad, Press, Pressed};
 use super::latch::Latch;
 use super::reason::Reason;
+use super::recut::Recut;
 use super::strangers::Strangers;
 use crate::rtp::continuity::{Continuity, Mapped, Position};
 use crate::rtp::dtmf::{Event, EventPacket, EventRelay};
@@ -15,7 +16,7 @@ use crate::rtp::filler::Filler;
 use crate::rtp::g711::{Law, Transcoder};
 use crate::rtp::packet::{self, Header, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
-use crate::rtp::repacketise::{Cut, Frame, Repacketiser, Shape};
+use crate::rtp::repacketise::{Cut, Frame, Shape};
 use crate::rtp::stats::Reception;
 use crate::rtp::{CLOCK_RATE, FRAME_TICKS};
 
@@ -45,7 +46,7 @@ pub struct Leg {
     /// Digits that are pressed for its peer.
     keypad: Keypad,
     /// Cuts what it is sent, from the first packet on that was not of the length it wants.
-    recut: Option<Box<Repacketiser>>,
+    recut: Option<Box<Recut>>,
 }
 
 /// The peer at the end of a leg.
@@ -128,6 +129,7 @@ impl Leg {
                 return Err(reason);
             }
         };
+        self.put_waiting(None, now, out);
         if kind == Kind::Event {
             return self.take_event(incoming, payload_type, now, out).map(Taken::InPlace);
         }
@@ -200,7 +202,7 @@ impl Leg {
         match &self.recut {
             Some(recut) if recut.shape() == shape => {}
             None if octets == shape.ticks() || octets == 0 || !octets.is_multiple_of(WHOLE_OCTETS) => {}
-            Some(_) | None => self.recut = Some(Box::new(Repacketiser::new(shape))),
+            Some(_) | None => self.recut = Some(Box::new(Recut::new(shape))),
         }
     }
 
@@ -214,17 +216,25 @@ impl Leg {
     ) -> Result<(), Reason> {
         let Some(recut) = &mut self.recut else { return Ok(()) };
         let (position, marker) = (incoming.position, incoming.packet.marker());
-        let mut cut = recut.push(position, marker, incoming.packet.payload())?;
-        let (mut sent, mut late) = (0, false);
-        while let Some(frame) = cut.next_frame() {
-            let ticks = put_frame(&frame, &mut self.outbound, payload_type, now, out);
-            sent += ticks;
-            late |= ticks == 0;
+        let (outbound, mut late) = (&mut self.outbound, false);
+        let ticks = recut.push(position, marker, incoming.packet.payload(), now, |frame| {
+            late |= !put_frame(frame, outbound, payload_type, now, out);
+        })?;
+        if late {
+            return Err(Reason::Late);
         }
-        if sent > 0 {
-            self.filler.on_packet(sent, now);
+        if ticks > 0 {
+            self.filler.on_packet(ticks, now);
         }
-        if late && sent == 0 { Err(Reason::Late) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// Sends the frames that wait and are due `by` then, or, with `None`, all.
+    fn put_waiting(&mut self, by: Option<Instant>, now: Instant, out: &mut impl Outbox) {
+        let (Some(recut), Some(peer)) = (&mut self.recut, &self.peer) else { return };
+        while let Some(frame) = recut.take(by) {
+            put_frame(&frame, &mut self.outbound, peer.payload_types.audio, now, out);
+        }
     }
 
     /// Where a packet that is not cut stands among those that are.
@@ -275,9 +285,13 @@ impl Leg {
     /// Makes what is due at `now`: digits, their ends, and, if the call is `answered`, silence.
     pub fn make(&mut self, answered: bool, now: Instant, out: &mut impl Outbox) {
         let peer = self.reachable().ok().map(|peer| (peer.law, peer.payload_types));
+        self.put_waiting(peer.map(|_| now), now, out);
         match peer.and_then(|(_, payload_types)| payload_types.event) {
             Some(payload_type) => self.make_events(payload_type, now, out),
-            None => self.keypad.clear(),
+            None => {
+                self.keypad.clear();
+                self.events = EventRelay::default();
+            }
         }
         match peer.filter(|_| answered) {
             Some((law, payload_types)) => self.fill(law, payload_types.audio, now, out),
@@ -288,8 +302,12 @@ impl Leg {
     /// When [`Self::make`] will have something to make; `None` is never.
     #[must_use]
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let deadlines =
-            [self.filler.next_deadline(), self.events.next_deadline(), self.keypad.next_deadline(now)];
+        let deadlines = [
+            self.filler.next_deadline(),
+            self.events.next_deadline(),
+            self.keypad.next_deadline(now),
+            self.recut.as_ref().and_then(|recut| recut.next_deadline()),
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -336,7 +354,7 @@ fn put_event(
     });
 }
 
-/// Sends `frame`; returns how many ticks of audio that was, 0 if it came too late.
+/// Sends `frame`; false if it came too late.
 ///
 /// Hot path: no allocation.
 fn put_frame(
@@ -345,15 +363,14 @@ fn put_frame(
     payload_type: u8,
     now: Instant,
     out: &mut impl Outbox,
-) -> u32 {
+) -> bool {
     let Mapped::Send { position, resumed } = outbound.map(frame.position, Kind::Audio, now + frame.after)
     else {
-        return 0;
+        return false;
     };
     let header = Header { payload_type, marker: resumed || frame.marker, position };
     let octets = frame.payload.len();
-    out.put(|bytes| packet::write(bytes, header, octets, |payload| payload.copy_from_slice(frame.payload)));
-    octets as u32
+    out.put(|bytes| packet::write(bytes, header, octets, |payload| payload.copy_from_slice(frame.payload)))
 }
 
 /// Packets are whole multiples of 5 ms.

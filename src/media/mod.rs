@@ -18,6 +18,7 @@ mod link;
 mod mailbox;
 mod ports;
 mod reason;
+mod recut;
 mod reports;
 mod socket;
 mod strangers;

@@ -403,7 +403,7 @@ impl Worker {
             };
             match verdict {
                 Verdict::Send(length) => self.batch.keep(place, length),
-                Verdict::Recut => {}
+                Verdict::Recut => sooner = true,
                 Verdict::Drop(reason) => {
                     sooner |= reason == Reason::ComfortNoise;
                     self.totals.add_dropped(reason, 1);
