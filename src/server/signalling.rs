@@ -143,6 +143,7 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+                crate::media::Event::Digit { call, side, .. } => tracing::debug!(%call, ?side, "digit"),
                 crate::media::Event::Failed { call } => {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }
