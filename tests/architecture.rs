@@ -49,14 +49,16 @@ const IMPURE: &str = "Instant::now SystemTime UdpSocket TcpStream TcpListener To
 
 /// Where a crate is at home: rooms, or modules of one.
 const HOMES: &[(&str, &str)] = &[
+    ("aes", "rtp::srtp"),
     ("arc_swap", "server"),
     ("axum", "api"),
+    ("base64", "sdp::crypto"),
     ("clap", "cli main"),
     ("dashmap", "api server"),
     ("dotenvy", "config"),
     ("getrandom", "clock"),
     ("hickory_resolver", "transport::resolve"),
-    ("hmac", "sip::auth"),
+    ("hmac", "sip::auth rtp::srtp"),
     ("hyper", "api"),
     ("hyper_util", "api"),
     ("indicatif", "cli"),
@@ -75,6 +77,7 @@ const HOMES: &[(&str, &str)] = &[
     ("sdp_rs", "sdp::build"),
     ("sdp_types", "sim"),
     ("serde_json", "api store cli"),
+    ("sha1", "rtp::srtp"),
     ("sha2", "sip::auth"),
     ("smallvec", "sip"),
     ("socket2", "transport media"),
@@ -86,6 +89,7 @@ const HOMES: &[(&str, &str)] = &[
     ("toml_edit", "config"),
     ("tracing_subscriber", "server"),
     ("x509_parser", "transport::tls"),
+    ("zeroize", "id rtp::srtp sdp::crypto"),
 ];
 
 /// Crates that every room may use.

@@ -11,6 +11,7 @@ mod phone;
 #[path = "support/process.rs"]
 mod process;
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 
 use certificates::{Authority, Issued};
@@ -117,6 +118,36 @@ fn a_peer_without_the_certificate_that_is_required_is_named_in_the_log() {
     site.eventually_logs("no agreement on TLS");
     let count = "trunkline_sip_rejected_total{reason=\"handshake\"}";
     assert_eq!(site.bridge.metric(count), 1.0);
+}
+
+#[test]
+fn a_stranger_is_not_even_shown_the_certificate() {
+    let site = Site::serve(";transport=tls", "sip");
+    let net = site.bridge.net;
+    let mut stream = line::connect(net.stranger(), tls_of(net));
+
+    let mut got = Vec::new();
+    let _ = stream.write_all(b"\x16\x03\x01\x00\x05");
+    let _ = stream.read_to_end(&mut got);
+
+    assert_eq!(got, b"");
+    site.eventually_logs(&format!("source={}:", net.stranger()));
+    assert_eq!(site.bridge.metric("trunkline_sip_rejected_total{reason=\"stranger\"}"), 1.0);
+    assert_eq!(site.bridge.metric("trunkline_sip_rejected_total{reason=\"handshake\"}"), 0.0);
+}
+
+#[test]
+fn a_target_outside_of_allow_may_open_a_connection_of_its_own_for_its_call() {
+    let net = Net::new();
+    let elsewhere = format!("allow = [\"{}\"]", net.ip(200));
+    let config =
+        config(net, ";transport=tls", "sip").replace(&format!("allow = [\"{}\"]", net.trunk()), &elsewhere);
+    let site = Site::serve_with(net, Authority::new("Test"), &config);
+    let mut call = site.call(&site.retell, &site.trunk, &site.trunk_socket, "sip");
+
+    call.to = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+
+    call.is_ended_by_callee(&site.trunk);
 }
 
 /// A bridge with nothing but TLS, and its two peers.

@@ -195,8 +195,11 @@ pub enum Action {
     },
     /// Relay this side so from here on.
     SetLeg(Side, LegMedia),
-    /// Forget what is known of a side: another target is tried.
-    ClearLeg(Side),
+    /// Forget what is known of the callee's side: another target is tried.
+    ClearCallee {
+        /// Place in the record's legs of whoever's media it was, whose figures are kept for it.
+        leg: Option<usize>,
+    },
     /// The call was answered: silence time-outs run from here.
     Answered,
     /// A side holds, or no longer: no silence time-out for it meanwhile.

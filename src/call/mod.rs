@@ -21,6 +21,7 @@ mod cancel;
 mod contract;
 mod failover;
 mod failure;
+mod fallback;
 mod finish;
 mod goodbye;
 mod hints;
@@ -62,6 +63,8 @@ pub struct Call {
     caller: Caller,
     attempts: Vec<Attempt>,
     plan: Plan,
+    /// What is tried when the plan in force fails.
+    fallbacks: VecDeque<Plan>,
     targets: VecDeque<Uri>,
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
@@ -79,9 +82,11 @@ pub struct Call {
     reoffers: interwork::reinvite::Reoffers,
 }
 
-/// The configured names of the two peers, for records and views.
+/// What records and views call the two peers and the two parties, whoever takes the call in the end.
 #[derive(Clone, Debug)]
 struct Names {
+    from: String,
+    to: String,
     trunk: String,
     retell: String,
 }
@@ -234,14 +239,15 @@ impl Call {
             id: self.id,
             direction: self.direction,
             state: match self.state {
+                State::Over => "ending",
+                _ if self.is_caller_answered() => "answered",
                 State::Resolving => "trying",
                 State::Calling { .. } if self.caller.alerted => "ringing",
                 State::Calling { .. } => "trying",
                 State::Answered { .. } => "answered",
-                State::Over => "ending",
             },
-            from: self.plan.from.clone(),
-            to: self.plan.to.clone(),
+            from: self.names.from.clone(),
+            to: self.names.to.clone(),
             trunk: self.names.trunk.clone(),
             retell: self.names.retell.clone(),
             started_ms: self.started_ms,
@@ -251,11 +257,13 @@ impl Call {
 
     /// A call from an admitted INVITE whose `offer` was checked.
     fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
-        let Offered { invite, tx, flow, peer, sent_by, plan } = offered;
+        let Offered { invite, tx, flow, peer, sent_by, mut plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
         let dialog = Dialog::uas(&invite, &tag)?;
         let direction = if plan.callee == plan.retell { Direction::ToRetell } else { Direction::ToTrunk };
         let names = Names {
+            from: plan.from.clone(),
+            to: plan.to.clone(),
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
@@ -285,6 +293,7 @@ impl Call {
             state: State::Resolving,
             caller,
             attempts: Vec::new(),
+            fallbacks: std::mem::take(&mut plan.fallbacks).into(),
             targets: plan.targets.iter().cloned().collect(),
             target: None,
             hops: VecDeque::new(),

@@ -128,6 +128,8 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
             ..peer("retell", uri(retell).with_param("transport", Some("tcp")), RETELL)
         },
         allow_emergency: false,
+        agent_silence_s: 10,
+        fallback: Vec::new(),
     }];
     config.routing.trunks = vec![TrunkConfig {
         peer: peer("carrier", uri(ends.carrier_address()), CARRIER),

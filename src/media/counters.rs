@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use super::LegStats;
 use super::leg::Leg;
 use super::reason::Reason;
+use super::socket::Sent;
 use crate::rtp::CLOCK_RATE;
 
 /// What one leg sent and was sent.
@@ -69,12 +70,14 @@ impl LegCounters {
 }
 
 impl Totals {
-    pub(crate) fn add_relayed(&self, packets: usize) {
-        add(&self.relayed, packets);
+    pub(crate) fn add_relayed(&self, sent: Sent) {
+        add(&self.relayed, sent.sent);
+        self.add_dropped(Reason::SendFailed, sent.failed);
     }
 
-    pub(crate) fn add_made(&self, packets: usize) {
-        add(&self.made, packets);
+    pub(crate) fn add_made(&self, sent: Sent) {
+        add(&self.made, sent.sent);
+        self.add_dropped(Reason::SendFailed, sent.failed);
     }
 
     pub(crate) fn add_dropped(&self, reason: Reason, packets: usize) {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use super::ports::{Occupation, Pair, Ports, Rest};
 use super::reason::Reason;
 use super::socket::cpus;
 use super::stream::{Half, Stream};
-use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Rtcp, Side};
+use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Rtcp, Side, StartError};
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
@@ -69,8 +69,11 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The operating system's, out of descriptors, threads or randomness.
-    pub fn start(config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> io::Result<Self> {
+    /// An address that can't be listened on, no room for a single call, or the operating system's.
+    pub fn start(config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> Result<Self, StartError> {
+        for &address in &config.listen {
+            UdpSocket::bind((address, 0)).map_err(|error| StartError::Listen { address, error })?;
+        }
         let silence_timeout = Some(config.silence_timeout_s)
             .filter(|&seconds| seconds > 0)
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
@@ -83,9 +86,14 @@ impl Engine {
         let setup = Setup { silence_timeout, events };
         let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
         let addresses = Addresses::new(config);
+        let ports = Ports::new(addresses.listen(), config.ports, threads);
+        let capacity = Capacity::of(ports.pairs());
+        if capacity.calls() == 0 {
+            return Err(StartError::NoRoom(capacity));
+        }
         Ok(Self {
             workers: (0..threads).map(start).collect::<io::Result<_>>()?,
-            ports: Ports::new(addresses.listen(), config.ports, threads),
+            ports,
             addresses,
             calls: HashMap::new(),
             rng: StdRng::from_seed(clock::seed().map_err(io::Error::other)?),

@@ -23,6 +23,7 @@ mod stream;
 mod wheel;
 mod worker;
 
+use std::io;
 use std::net::IpAddr;
 
 pub use config::Config;
@@ -77,6 +78,28 @@ pub struct LegStats {
     pub packets_filled: u64,
 }
 
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No socket can be opened at an address of `[media].listen`.
+    #[error(
+        "`listen`: no socket can be opened at {address} ({error}); write an address of this machine, or \"0.0.0.0\", \
+         and the public one into `advertise`"
+    )]
+    Listen {
+        /// The address.
+        address: IpAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// There is no room for a single call.
+    #[error("{0}")]
+    NoRoom(Capacity),
+    /// The operating system gives no descriptors, threads or randomness.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
 /// Out of the media threads into signalling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -86,6 +109,11 @@ pub enum Event {
         call: CallId,
         /// Who is silent.
         side: Side,
+    },
+    /// The thread that relayed it panicked: it carries nothing any more.
+    Failed {
+        /// Whose media it was.
+        call: CallId,
     },
     /// No audio came from `side` for 5 s while the other side was heard; each side once.
     OneWay {

@@ -35,6 +35,8 @@ pub(crate) struct Half {
     pub(crate) link: Link,
     signalled: Option<Signalled>,
     fill_ms: u32,
+    /// How long it may be silent once it was heard, if not as long as others.
+    dead_after: Option<Duration>,
     held: bool,
     /// From when on its silence counts, if that is after the answer.
     watched_since: Option<Instant>,
@@ -51,6 +53,7 @@ impl Half {
             link: Link::Open,
             signalled: None,
             fill_ms: 0,
+            dead_after: None,
             held: false,
             watched_since: None,
             reported: false,
@@ -112,25 +115,31 @@ impl Stream {
     pub(crate) fn describe(&mut self, side: Side, signalled: Signalled, media: &LegMedia, at: Instant) {
         let answered = self.answered;
         let half = self.side(side);
-        let payload_types = PayloadTypes { audio: media.audio_payload_type, event: media.dtmf_payload_type };
-        let LegMedia { sends, receives, law, fill_ms, .. } = *media;
+        let payload_types = PayloadTypes {
+            audio: media.audio_payload_type,
+            event: media.dtmf_payload_type,
+            our_event: media.our_dtmf_payload_type,
+        };
+        let LegMedia { sends, receives, law, ptime_ms, fill_ms, dead_after_s, .. } = *media;
         let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
         if resumed || half.signalled != Some(signalled) {
             half.watched_since = Some(at);
         }
         half.signalled = Some(signalled);
+        half.dead_after = (dead_after_s > 0).then(|| Duration::from_secs(dead_after_s.into()));
         if half.fill_ms != fill_ms {
             (half.fill_ms, half.leg.filler) = (fill_ms, Filler::new(fill_ms));
         }
         if let Some(peer) = &mut half.leg.peer {
             peer.latch.on_description(signalled, at);
-            (peer.payload_types, peer.law, peer.sends, peer.receives) = (payload_types, law, sends, receives);
+            (peer.payload_types, peer.law, peer.ptime_ms) = (payload_types, law, ptime_ms);
+            (peer.sends, peer.receives) = (sends, receives);
         } else {
             let mut latch = Latch::new(signalled);
             if answered.is_some() {
                 latch.on_answer(at);
             }
-            half.leg.peer = Some(Peer { latch, payload_types, law, sends, receives });
+            half.leg.peer = Some(Peer { latch, payload_types, law, ptime_ms, sends, receives });
         }
     }
 
@@ -163,10 +172,12 @@ impl Stream {
         leg.filler.next_deadline()
     }
 
-    /// Whether nothing came from `side` for `limit`; true once.
-    pub(crate) fn falls_silent(&mut self, side: Side, limit: Duration, now: Instant) -> bool {
+    /// Whether nothing came from `side` for `common`, or for its own time once it was heard; true once.
+    pub(crate) fn falls_silent(&mut self, side: Side, common: Option<Duration>, now: Instant) -> bool {
         let Some(answered) = self.answered else { return false };
         let half = self.side(side);
+        let own = half.dead_after.filter(|_| half.leg.heard.is_some());
+        let Some(limit) = own.or(common) else { return false };
         let silent = !half.reported
             && half.silent_for(answered, half.leg.heard, now).is_some_and(|since| since >= limit);
         half.reported |= silent;
@@ -218,6 +229,20 @@ mod tests {
 
         assert_eq!(silent(&mut stream, at(start, 89)), [Side::Callee]);
         assert_eq!(silent(&mut stream, at(start, 90)), [Side::Caller]);
+    }
+
+    #[test]
+    fn a_side_with_a_time_of_its_own_is_dead_after_it_once_it_was_heard() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        let remote = "198.51.100.7:4000".parse().unwrap();
+        let media = LegMedia { dead_after_s: 10, ..LegMedia::new(remote, 0) };
+        stream.describe(Side::Callee, Signalled::new(remote, true), &media, start);
+
+        assert_eq!(silent(&mut stream, at(start, 30)), [], "it was not heard yet");
+        stream.side(Side::Callee).leg.heard = Some(at(start, 40));
+        assert_eq!(silent(&mut stream, at(start, 49)), []);
+        assert_eq!(silent(&mut stream, at(start, 50)), [Side::Callee]);
     }
 
     #[test]
@@ -305,7 +330,7 @@ mod tests {
     fn silent(stream: &mut Stream, now: Instant) -> Vec<Side> {
         [Side::Caller, Side::Callee]
             .into_iter()
-            .filter(|&side| stream.falls_silent(side, LIMIT, now))
+            .filter(|&side| stream.falls_silent(side, Some(LIMIT), now))
             .collect()
     }
 

@@ -85,13 +85,17 @@ impl Routes {
             };
         }
         if let Some(peer) = self.challengers(source).next() {
-            trace.note("peer", || {
-                let rule = match peer.range_of(source) {
-                    Some(range) => format!("{source} is in allow {range} of {}, which challenges", peer.name),
-                    None => format!("{} challenges callers from anywhere", peer.name),
-                };
-                ("whoever authenticates".to_owned(), rule)
-            });
+            trace
+                .note("peer", || {
+                    let rule = match peer.range_of(source) {
+                        Some(range) => {
+                            format!("{source} is in allow {range} of {}, which challenges", peer.name)
+                        }
+                        None => format!("{} challenges callers from anywhere", peer.name),
+                    };
+                    ("whoever authenticates".to_owned(), rule)
+                })
+                .by(|| peer.key("allow"));
             return Recognition::Challenge;
         }
         let by_address = |peer: &&Peer| peer.kind == Kind::Retell && peer.trust_address && !peer.challenge;
@@ -99,9 +103,14 @@ impl Routes {
             self.peers.iter().filter(by_address).find_map(|peer| Some((peer, peer.range_of(source)?)));
         match trusted {
             Some((peer, range)) => {
-                trace.note("peer", || {
-                    (peer.name.clone(), format!("{source} is in its allow {range}, and trust_address = true"))
-                });
+                trace
+                    .note("peer", || {
+                        (
+                            peer.name.clone(),
+                            format!("{source} is in its allow {range}, and trust_address = true"),
+                        )
+                    })
+                    .by(|| peer.key("allow"));
                 Recognition::Peer(peer.id)
             }
             None => {
@@ -140,6 +149,12 @@ impl Routes {
         })
     }
 
+    /// Whether anybody at `source` can be a peer: it is in some `allow`, or may show credentials.
+    #[must_use]
+    pub fn may_hold_a_peer(&self, source: IpAddr) -> bool {
+        self.knows(source) || self.challengers(source.to_canonical()).next().is_some()
+    }
+
     /// Whether `source` may send requests for calls of `peer`.
     #[must_use]
     pub fn allows(&self, peer: PeerId, source: IpAddr) -> bool {
@@ -160,26 +175,35 @@ impl Routes {
         let (range, first) = candidates.next()?;
         if candidates.all(|(_, other)| other == first) {
             let peer = self.peer(first);
-            trace.note("peer", || (peer.name.clone(), format!("{source} is in its allow {range}")));
+            trace
+                .note("peer", || (peer.name.clone(), format!("{source} is in its allow {range}")))
+                .by(|| peer.key("allow"));
             return Some(peer);
         }
         let wanted = self.extensions.get(dialled).map_or(dialled, String::as_str);
         for (_, id) in tied {
             let peer = self.peer(id);
             if let Some(entry) = trunk_of(&self.numbers, wanted, peer.country, id) {
-                trace.note("peer", || {
-                    (
-                        peer.name.clone(),
-                        format!("{source} is in allow of several trunks; [[numbers]] \"{entry}\""),
-                    )
-                });
+                trace
+                    .note("peer", || {
+                        (
+                            peer.name.clone(),
+                            format!("{source} is in allow of several trunks; [[numbers]] \"{entry}\""),
+                        )
+                    })
+                    .by(|| format!("numbers[{entry}].trunk"));
                 return Some(peer);
             }
         }
         let peer = self.peer(first);
-        trace.note("peer", || {
-            (peer.name.clone(), format!("{source} is in allow {range} of several trunks; this is the first"))
-        });
+        trace
+            .note("peer", || {
+                (
+                    peer.name.clone(),
+                    format!("{source} is in allow {range} of several trunks; this is the first"),
+                )
+            })
+            .by(|| peer.key("allow"));
         Some(peer)
     }
 }

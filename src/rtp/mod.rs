@@ -4,13 +4,17 @@
 //! times are arguments.
 
 pub mod continuity;
+pub mod dtmf;
 pub mod filler;
 pub mod g711;
 pub mod leg;
+pub mod mos;
 pub mod packet;
 pub mod payload;
 pub mod repacketise;
+pub mod ringback;
 pub mod rtcp;
+pub mod srtp;
 pub mod stats;
 mod window;
 

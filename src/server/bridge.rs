@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
+use crate::media::LegStats;
 use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
 use crate::rtp::leg::Side;
@@ -78,6 +79,8 @@ pub(super) struct Entry {
     /// The tables that were in force when it began: a reload does not touch it.
     pub(super) routes: Arc<Routes>,
     pub(super) span: tracing::Span,
+    /// Media figures of callees that were given up, by their place in the record's legs.
+    pub(super) figures: Vec<(usize, LegStats)>,
     /// The entry in [`Deadlines`] that counts.
     pub(super) scheduled: Option<Instant>,
 }

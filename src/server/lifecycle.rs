@@ -41,7 +41,7 @@ pub enum RunError {
     },
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
-    Media(io::Error),
+    Media(crate::media::StartError),
     /// The HTTP server cannot be started.
     #[error(transparent)]
     Http(#[from] crate::api::StartError),

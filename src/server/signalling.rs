@@ -124,6 +124,7 @@ impl Server {
                 }
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
+            Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
             Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
@@ -140,6 +141,9 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+                crate::media::Event::Failed { call } => {
+                    self.bridge.hang_up(call, "the media thread of the call failed", 500);
+                }
                 crate::media::Event::OneWay { call, side, cause } => {
                     tracing::warn!(%call, ?side, likely = cause.likely(), "one-way audio: nothing from this side for 5 s");
                 }

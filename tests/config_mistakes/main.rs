@@ -44,6 +44,18 @@ fn a_syntax_error_is_one_problem_with_its_place_and_without_the_text() {
 }
 
 #[test]
+fn text_without_quotes_or_with_curly_ones_is_told_apart() {
+    let instead = |text: &str| problems(text)[0].rsplit_once("; ").unwrap().1.to_owned();
+
+    assert_eq!(instead("[sip]\nlisten = udp\n"), "write text in quotes, such as name = \"carrier\"");
+    assert_eq!(
+        instead("[log]\nlevel = \u{201c}info\u{201d}\n"),
+        "write straight quotes, \", in place of the curly ones"
+    );
+    assert_eq!(instead("[sip]\nlisten\n"), "see https://toml.io for how TOML is written");
+}
+
+#[test]
 fn a_key_that_stands_twice_is_named_with_both_places() {
     let twice = "keep one of them, with what both hold";
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
+use super::fallback::{FallbackConfig, parse_fallback};
 use super::media::PeerMedia;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
@@ -76,6 +77,10 @@ pub struct RetellConfig {
     pub peer: PeerConfig,
     /// Whether agents may call emergency numbers. Default `false`.
     pub allow_emergency: bool,
+    /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never. Default `10`.
+    pub agent_silence_s: u32,
+    /// Where calls to it go, one after the other, when it cannot take them. Default none.
+    pub fallback: Vec<FallbackConfig>,
 }
 
 /// One `[[trunks]]`.
@@ -105,6 +110,8 @@ impl Section for RetellConfig {
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
+            agent_silence_s: table.seconds("agent_silence_s", 10),
+            fallback: table.one_or_list("fallback", parse_fallback).unwrap_or_default(),
         }
     }
 }
@@ -229,7 +236,7 @@ fn parse_range(text: &str) -> Result<IpNet, Mistake> {
 }
 
 /// Where calls to a peer go. What stands before an `@` is never repeated in a mistake: it may be a password.
-fn parse_uri(text: &str) -> Result<Uri, Mistake> {
+pub(super) fn parse_uri(text: &str) -> Result<Uri, Mistake> {
     let like = || format!("write it like \"{EXAMPLE_URI}\"");
     let uri = Uri::parse(text.as_bytes()).map_err(|error| match error {
         UriError::NoScheme | UriError::UnknownScheme(_)
