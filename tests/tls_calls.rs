@@ -12,7 +12,8 @@ mod phone;
 mod process;
 
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
 use certificates::{Authority, Issued};
 use line::{Line, Socketed};
@@ -61,14 +62,9 @@ fn sips_is_answered_by_sips_and_called_by_sips() {
 
 #[test]
 fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
-    let authority = Authority::new("Test");
     let net = Net::new();
     let impostor = net.ip(9);
-    let targets =
-        format!("uri = [\"sip:{impostor}:5061;transport=tls\", \"sip:{}:5061;transport=tls\"]", net.retell());
-    let config = config(net, ";transport=tls", "sip");
-    let config = config.replace(&format!("uri = \"sip:{}:5061;transport=tls\"", net.retell()), &targets);
-    let site = Site::serve_with(net, authority, &config);
+    let site = Site::serve_with(net, Authority::new("Test"), &config_before(net, impostor));
     let socket = Socketed::bind(impostor, &Authority::new("Other").issue(&[&impostor.to_string()]));
 
     let mut line = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
@@ -83,6 +79,23 @@ fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
     let told =
         |line: &&String| line.contains("invalid peer certificate") && line.contains(&impostor.to_string());
     assert_eq!(log.iter().filter(told).count(), 1, "{log:#?}");
+}
+
+#[test]
+fn a_target_that_stalls_in_the_handshake_is_passed_over_after_4_s() {
+    let net = Net::new();
+    let stalling = TcpListener::bind((net.ip(9), 5061)).unwrap();
+    let site = Site::serve_with(net, Authority::new("Test"), &config_before(net, net.ip(9)));
+
+    let mut line = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+    line.send(over_tls(&site.trunk.invite("+14155550100", "")));
+    let begun = Instant::now();
+    let _stalled = stalling.accept().unwrap();
+    let mut callee = site.retell_socket.accept();
+    callee.expect("INVITE ");
+
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&took), "{took:?}");
 }
 
 #[test]
@@ -248,6 +261,13 @@ fn config(net: Net, rest: &str, scheme: &str) -> String {
          [[trunks]]\nname = \"carrier\"\nuri = \"{scheme}:{trunk}{port}{rest}\"\nallow = [\"{trunk}\"]\n\
          tls_name = \"trunk.example\"\ncountry = \"US\"\n"
     )
+}
+
+/// With a target in front of Retell's.
+fn config_before(net: Net, first: Ipv4Addr) -> String {
+    let retell = format!("\"sip:{}:5061;transport=tls\"", net.retell());
+    let targets = format!("[\"sip:{first}:5061;transport=tls\", {retell}]");
+    config(net, ";transport=tls", "sip").replace(&format!("uri = {retell}"), &format!("uri = {targets}"))
 }
 
 fn tls_of(net: Net) -> SocketAddr {
