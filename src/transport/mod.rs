@@ -35,7 +35,7 @@ pub use self::config::Config;
 use self::link::Outgoing;
 use self::pool::Pool;
 use self::tcp::{Dial, Ended};
-use self::tls::{Domains, Named, Tls};
+use self::tls::{Domains, Handshakes, Named, Tls};
 use crate::sip::flow::{ConnectionId, Domain, Flow, ListenerId, Transport};
 use crate::sip::uri::Host;
 
@@ -103,6 +103,8 @@ pub struct Transports {
     pool: Pool,
     /// Until it is there, whoever connects to a TLS listener is turned away.
     tls: Option<Tls>,
+    /// There if any listener is for TLS.
+    handshakes: Option<Handshakes>,
     /// Whose TLS connections are taken.
     admits: Admits,
     domains: Domains,
@@ -150,6 +152,7 @@ impl Transports {
             udp,
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
+            handshakes: config.listens(Transport::Tls).then(Handshakes::start).transpose()?,
             admits: Box::new(|_| true),
             domains: Domains::default(),
             reports,
@@ -301,10 +304,10 @@ impl Transports {
     ) {
         let Some(listen) = self.addresses.of(listener) else { return };
         let transport = listen.transport;
-        let tls = match (transport, &self.tls) {
-            (Transport::Tls, None) => return,
-            (Transport::Tls, Some(tls)) => Some(tls.server()),
-            (Transport::Udp | Transport::Tcp, _) => None,
+        let tls = match (transport, &self.handshakes, &self.tls) {
+            (Transport::Udp | Transport::Tcp, ..) => None,
+            (Transport::Tls, Some(handshakes), Some(tls)) => Some((handshakes.clone(), tls.server())),
+            (Transport::Tls, ..) => return,
         };
         if tls.is_some() && !(self.admits)(remote.ip()) && !self.pool.has_dialled(remote) {
             return events.push(Event::TurnedAway { remote });
@@ -351,8 +354,9 @@ impl Transports {
         let tls = match named {
             None => None,
             Some(Named { name, ca }) => {
+                let handshakes = self.handshakes.clone().ok_or(NO_LISTENER)?;
                 let config = self.tls.as_ref().and_then(|tls| tls.client(ca.as_ref())).ok_or(NO_TLS)?;
-                Some((config, name.clone()))
+                Some((handshakes, config, name.clone()))
             }
         };
         Ok(Dial { source, tls })

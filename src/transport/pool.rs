@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::ServerConfig;
 
 use super::link::{Link, Outgoing};
-use super::tcp::{self, Dial, Ended, Run};
+use super::tcp::{self, Dial, Ended, Run, Welcome};
 use super::tls::Named;
 use super::{Event, Report, Task};
 use crate::sip::flow::{ConnectionId, Flow, Transport};
@@ -62,7 +61,7 @@ impl Pool {
         &mut self,
         flow: Flow,
         stream: TcpStream,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Welcome>,
         events: &mut Vec<Event>,
     ) {
         let from = source(flow.remote);
