@@ -124,6 +124,7 @@ impl Server {
                 }
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
+            Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
             Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
