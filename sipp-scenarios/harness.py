@@ -47,7 +47,7 @@ def require_tools(*tools):
         if not shutil.which(tool):
             sys.exit(f"{tool} is not installed: apt-get install {PACKAGES[tool]}, or run tests/run, which does that")
     if "TRUNKLINE" not in os.environ:
-        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--locked", "--release", "--quiet"], cwd=ROOT, check=True)
 
 
 _children = set()

@@ -65,7 +65,7 @@ impl Call {
         }
         attempt.open_early(response);
         let early = self.take_early_media(index, code, response, cx);
-        if code == 180 && self.caller.alerted {
+        if (code == 180 && self.caller.alerted) || self.is_caller_answered() {
             return;
         }
         if code == 180 || code == 183 {
@@ -99,13 +99,17 @@ impl Call {
         negotiate::same_family(&accepted.audio, reserved.callee.ip()).map_err(|error| error.to_string())?;
         let offer = audio(&caller.offer).ok_or("the caller's offer has no audio")?;
         let codec = negotiate::matching(offer, accepted.codec).map_err(|error| error.to_string())?;
+        let peer = cx.routes.peer(self.plan.callee);
+        let callee = leg_media(&accepted.audio, accepted.codec, accepted.dtmf, peer);
+        if self.answered_ms.is_some() {
+            cx.out.push(Action::SetLeg(Side::Callee, callee));
+            return Ok(Bytes::new());
+        }
         let local = caller.local.as_mut().ok_or("no media ports")?;
         let sdp = local.answer(&caller.offer, codec, offer.dtmf, negotiate::mirrored(offer.direction));
         caller.agreed = Some((codec, offer.dtmf));
         let here = leg_media(offer, codec, offer.dtmf, cx.routes.peer(caller.peer));
         cx.out.push(Action::SetLeg(Side::Caller, here));
-        let callee = cx.routes.peer(self.plan.callee);
-        let callee = leg_media(&accepted.audio, accepted.codec, accepted.dtmf, callee);
         cx.out.push(Action::SetLeg(Side::Callee, callee));
         Ok(sdp)
     }
@@ -145,7 +149,7 @@ impl Call {
         let Some(dialog) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
             let error = "no dialog can be formed with it";
-            return self.fail(Failure::bad_answer(&callee, error, self.direction), cx);
+            return self.callee_failed(Failure::bad_answer(&callee, error, self.direction), cx);
         };
         let to = attempt.destination(&dialog);
         let ack = attempt.ack(&dialog, cx);
@@ -161,10 +165,14 @@ impl Call {
             Ok(sdp) => sdp,
             Err(error) => {
                 self.close_callee(index, Vec::new(), cx);
-                return self.fail(Failure::bad_answer(&callee, &error, self.direction), cx);
+                return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
             }
         };
         self.state = State::Answered { attempt: index };
+        if self.is_caller_answered() {
+            cx.out.push(Action::Answered);
+            return cx.out.push(Action::Show(self.view()));
+        }
         self.answered_ms = Some(cx.unix_ms);
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
         self.caller.answer(&headers, &sdp, cx);
@@ -210,12 +218,16 @@ impl Call {
         if !current {
             return;
         }
+        let retry_after_s = response.retry_after();
         let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
+        if code == 503 && failure.moves_on {
+            attempt.rest(retry_after_s, cx);
+        }
         self.note_hints(std::mem::take(&mut failure.hints));
         if !alerted && failure.moves_on {
             self.give_up_target(index, Some(failure), cx);
         } else {
-            self.fail(failure, cx);
+            self.callee_failed(failure, cx);
         }
     }
 
@@ -236,10 +248,11 @@ impl Call {
             Lost::Transport => (503, Failure::transport(callee, attempt.hop.remote)),
         };
         attempt.code = code;
+        attempt.rest(None, cx);
         let alerted = attempt.progress == Progress::Pending { alerted: true };
         attempt.progress = Progress::Closed;
         if alerted {
-            self.fail(failure, cx);
+            self.callee_failed(failure, cx);
         } else {
             let failure = self.failure.take().unwrap_or(failure);
             self.give_up_target(index, Some(failure), cx);

@@ -13,7 +13,7 @@ use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
-use crate::sip::flow::{Flow, Transport};
+use crate::sip::flow::{Domain, Flow, Transport};
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
@@ -45,6 +45,8 @@ pub struct Hop {
     pub remote: SocketAddr,
     /// By which transport.
     pub transport: Transport,
+    /// By TLS, who has to be there.
+    pub domain: Option<Domain>,
     /// Our own `host:port` toward it, for Via and Contact.
     pub sent_by: String,
 }
@@ -69,8 +71,13 @@ pub enum Destination {
 pub enum Input {
     /// The answer to [`Action::Admit`]; after [`Verdict::Queued`] another one follows.
     Admission(Verdict),
-    /// The answer to [`Action::Resolve`]; empty when the target has no address we can reach.
-    Targets(Vec<Hop>),
+    /// The answer to [`Action::Resolve`]; both empty when the target has no address we can reach.
+    Targets {
+        /// To be tried in this order.
+        hops: Vec<Hop>,
+        /// Those that failed lately, perhaps in another call: tried when nothing else is left.
+        resting: Vec<Hop>,
+    },
     /// The answer to [`Action::ReserveMedia`]; the error is a sentence for the record.
     Media(Result<Reserved, String>),
     /// A response to one of our requests.
@@ -141,6 +148,13 @@ pub enum Action {
     Admit(PeerId),
     /// Look a target up; answered by [`Input::Targets`].
     Resolve(Uri),
+    /// Let other calls try this address last for a while: it failed.
+    Rest {
+        /// Which.
+        hop: Hop,
+        /// How long it asked for.
+        retry_after_s: Option<u32>,
+    },
     /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].
     ReserveMedia {
         /// The caller's address: decides family and interface.
@@ -181,8 +195,11 @@ pub enum Action {
     },
     /// Relay this side so from here on.
     SetLeg(Side, LegMedia),
-    /// Forget what is known of a side: another target is tried.
-    ClearLeg(Side),
+    /// Forget what is known of the callee's side: another target is tried.
+    ClearCallee {
+        /// Place in the record's legs of whoever's media it was, whose figures are kept for it.
+        leg: Option<usize>,
+    },
     /// The call was answered: silence time-outs run from here.
     Answered,
     /// A side holds, or no longer: no silence time-out for it meanwhile.

@@ -4,10 +4,11 @@
 //! else, because a callee that declined must not be rung through a second gateway. The abandoned INVITE is cancelled
 //! and watched until its transaction ends.
 
+use std::net::IpAddr;
+
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
 use crate::routing::limits::Verdict;
-use crate::rtp::leg::Side;
 use crate::sdp::build::Local;
 use crate::sdp::negotiate;
 use crate::sip::reason::Reason;
@@ -27,11 +28,12 @@ impl Call {
         }
         match verdict {
             Verdict::Admitted => self.next_target(cx),
+            Verdict::Queued if self.is_caller_answered() => {}
             Verdict::Queued => {
                 let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
                 self.caller.progress(182, &headers, None, cx);
             }
-            Verdict::Refused(full) => self.fail(Failure::full(&full), cx),
+            Verdict::Refused(full) => self.callee_failed(Failure::full(&full), cx),
         }
     }
 
@@ -46,17 +48,26 @@ impl Call {
                 self.target = Some(target);
                 self.state = State::Resolving;
             }
-            None => {
-                let failure = self.failure.take().unwrap_or_else(Failure::unreachable);
-                self.fail(failure, cx);
-            }
+            None => self.next_resting(cx),
         }
     }
 
+    /// Tries what failed lately, since nothing else is left: it may be well again, and nobody else will say so.
+    fn next_resting(&mut self, cx: &mut Cx<'_>) {
+        if let Some((target, hop)) = self.resting.pop_front() {
+            self.target = Some(target);
+            return self.reach(hop, cx);
+        }
+        let failure = self.failure.take().unwrap_or_else(Failure::unreachable);
+        self.callee_failed(failure, cx);
+    }
+
     /// Takes the addresses of the target asked for last.
-    pub(super) fn on_targets(&mut self, hops: Vec<Hop>, cx: &mut Cx<'_>) {
+    pub(super) fn on_targets(&mut self, hops: Vec<Hop>, resting: Vec<Hop>, cx: &mut Cx<'_>) {
         if self.state == State::Resolving {
             self.hops = hops.into_iter().take(MAX_ADDRESSES).collect();
+            let resting = resting.into_iter().take(MAX_ADDRESSES);
+            self.resting.extend(resting.filter_map(|hop| Some((self.target.clone()?, hop))));
             self.next_target(cx);
         }
     }
@@ -64,12 +75,22 @@ impl Call {
     /// Tries one address; media ports come first, since the INVITE names them.
     fn reach(&mut self, hop: Hop, cx: &mut Cx<'_>) {
         let callee = hop.remote.ip();
+        if self.caller.agreed.is_some() {
+            return self.reach_by_known_ports(hop, cx);
+        }
         if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
             return self.invite(hop, cx);
         }
         self.state = State::Resolving;
         cx.out.push(Action::ReserveMedia { caller: self.caller.media_address(), callee });
         self.hops.push_front(hop);
+    }
+
+    /// The caller was told its ports, so they stay; a callee of the other address family cannot use its own.
+    fn reach_by_known_ports(&mut self, hop: Hop, cx: &mut Cx<'_>) {
+        let is_v4 = |ip: IpAddr| ip.to_canonical().is_ipv4();
+        let fits = self.reserved.is_some_and(|(_, known)| is_v4(known.callee.ip()) == is_v4(hop.remote.ip()));
+        if fits { self.invite(hop, cx) } else { self.next_target(cx) }
     }
 
     /// Takes the ports that [`Self::reach`] asked for.
@@ -101,6 +122,7 @@ impl Call {
             Kind::Retell => negotiate::codecs_for_retell(offer),
             Kind::Trunk => negotiate::codecs_for_trunk(offer),
         };
+        let codecs = self.still_possible(codecs);
         let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
         local.offer(&codecs, Some(DTMF_PAYLOAD_TYPE));
         let tag = cx.ids.tag(self.id, leg);
@@ -166,13 +188,21 @@ impl Call {
         if failure.is_some() {
             self.failure = failure;
         }
-        cx.out.push(Action::ClearLeg(Side::Callee));
+        self.clear_callee(cx);
         self.next_target(cx);
+    }
+
+    /// The relay forgets who was last heard on the callee's side.
+    pub(super) fn clear_callee(&self, cx: &mut Cx<'_>) {
+        cx.out.push(Action::ClearCallee { leg: self.last_heard() });
     }
 
     /// Whether nobody is left to be tried after the current attempt.
     pub(super) fn is_last_target(&self) -> bool {
-        self.hops.is_empty() && self.targets.is_empty()
+        self.hops.is_empty()
+            && self.targets.is_empty()
+            && self.resting.is_empty()
+            && self.fallbacks.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.

@@ -1,7 +1,7 @@
 //! The end of a call: its record, written once, and what remains after it.
 
 use crate::rtp::leg::Side;
-use crate::sip::cause::{NORMAL_CLEARING, TEMPORARY_FAILURE, TIMER_EXPIRY};
+use crate::sip::cause::{Cause, NORMAL_CLEARING, TEMPORARY_FAILURE, TIMER_EXPIRY};
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 
@@ -15,6 +15,11 @@ impl Call {
     pub(super) fn fail(&mut self, failure: Failure, cx: &mut Cx<'_>) {
         if self.state == State::Over {
             return;
+        }
+        if self.is_caller_answered() {
+            let cause = Cause::of_status(failure.code).map_or(TEMPORARY_FAILURE, |cause| cause.value);
+            self.close_caller(reason::lines(&[Reason::q850(cause)]), cx);
+            return self.finish(failure.ended_by, 200, failure.reason, cx);
         }
         let mut headers = match &failure.response {
             Some(response) => self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx),
@@ -34,8 +39,11 @@ impl Call {
             Side::Caller => self.caller.peer,
             Side::Callee => self.attempts[attempt].peer,
         };
-        let reason = format!("no audio came from {} for the silence time-out", cx.routes.peer(peer).name);
-        self.end_answered(&reason, cx);
+        let reason = format!("no audio came from {} any more", cx.routes.peer(peer).name);
+        match side {
+            Side::Caller => self.end_answered(&reason, cx),
+            Side::Callee => self.agent_lost(attempt, &reason, cx),
+        }
     }
 
     /// Ends an answered call because something did not come in time, with BYE to whichever leg is still up.
@@ -45,12 +53,19 @@ impl Call {
 
     /// The same for any Q.850 `cause`.
     fn end_answered_as(&mut self, reason: &str, cause: u16, cx: &mut Cx<'_>) {
-        if let State::Answered { attempt } = self.state {
-            let told = reason::lines(&[Reason::q850(cause)]);
-            self.close_caller(told.clone(), cx);
-            self.close_callee(attempt, told, cx);
-            self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
+        if !self.is_caller_answered() {
+            return;
         }
+        let told = Reason::q850(cause);
+        match self.state {
+            State::Over => return,
+            State::Answered { attempt } => {
+                self.close_callee(attempt, reason::lines(std::slice::from_ref(&told)), cx)
+            }
+            State::Resolving | State::Calling { .. } => self.release_attempt(told.clone(), cx),
+        }
+        self.close_caller(reason::lines(&[told]), cx);
+        self.finish(EndedBy::Trunkline, 200, reason.to_owned(), cx);
     }
 
     /// Ends the call in the books because of a `bye`: with what it says, where that is not the normal end.
@@ -72,16 +87,16 @@ impl Call {
 
     /// Ends the call from our side.
     pub(super) fn hang_up(&mut self, reason: &'static str, code: u16, cx: &mut Cx<'_>) {
+        if self.is_caller_answered() {
+            let cause = if code == 503 { TEMPORARY_FAILURE } else { NORMAL_CLEARING };
+            return self.end_answered_as(reason, cause, cx);
+        }
         match self.state {
-            State::Over => {}
+            State::Over | State::Answered { .. } => {}
             State::Resolving => self.fail(Failure::ordered(code, reason), cx),
             State::Calling { attempt, .. } => {
                 self.abandon(attempt, None, cx);
                 self.fail(Failure::ordered(code, reason), cx);
-            }
-            State::Answered { .. } => {
-                let cause = if code == 503 { TEMPORARY_FAILURE } else { NORMAL_CLEARING };
-                self.end_answered_as(reason, cause, cx);
             }
         }
     }
@@ -99,8 +114,8 @@ impl Call {
         let record = Record {
             id: self.id,
             direction: self.direction,
-            from: self.plan.from.clone(),
-            to: self.plan.to.clone(),
+            from: self.names.from.clone(),
+            to: self.names.to.clone(),
             trunk: self.names.trunk.clone(),
             retell: self.names.retell.clone(),
             started_ms: self.started_ms,
@@ -112,15 +127,20 @@ impl Call {
             hints: std::mem::take(&mut self.hints),
             legs: self.legs(cx),
         };
-        let heard = answered.or_else(|| self.attempts.iter().rposition(|attempt| attempt.accepted.is_some()));
-        cx.out
-            .push(Action::Finish { record: Box::new(record), callee_leg: heard.map(|attempt| attempt + 1) });
+        let callee_leg = answered.map(|attempt| attempt + 1).or_else(|| self.last_heard());
+        cx.out.push(Action::Finish { record: Box::new(record), callee_leg });
+    }
+
+    /// Place in the record's legs of the last attempt that had media.
+    pub(super) fn last_heard(&self) -> Option<usize> {
+        self.attempts.iter().rposition(|attempt| attempt.accepted.is_some()).map(|attempt| attempt + 1)
     }
 
     fn legs(&self, cx: &Cx<'_>) -> Vec<LegRecord> {
         let caller = LegRecord {
             call_id: self.caller.dialog.call_id().to_owned(),
             peer: cx.routes.peer(self.caller.peer).name.clone(),
+            to: self.names.to.clone(),
             remote: self.caller.source.to_string(),
             sip_code: self.caller.code,
             codec: self.caller.agreed.map(|(payload, _)| payload.codec.name().to_owned()),
@@ -129,6 +149,7 @@ impl Call {
         let attempts = self.attempts.iter().map(|attempt| LegRecord {
             call_id: attempt.identity.call_id.clone(),
             peer: cx.routes.peer(attempt.peer).name.clone(),
+            to: attempt.target.user.clone().unwrap_or_default(),
             remote: attempt.hop.remote.to_string(),
             sip_code: attempt.code,
             codec: attempt.accepted.as_ref().map(|accepted| accepted.codec.codec.name().to_owned()),

@@ -118,7 +118,10 @@ impl Call {
             );
         }
         self.caller.progress = Progress::Closed;
-        let State::Answered { attempt } = self.state else { return };
+        let State::Answered { attempt } = self.state else {
+            self.release_attempt(reason::of_cancel(bye), cx);
+            return self.hung_up(EndedBy::Caller, "the caller hung up", bye, cx);
+        };
         let callee = &self.attempts[attempt];
         let mut headers = self.headers_toward(callee.peer, &callee.hop.sent_by, Some(bye), cx);
         headers.extend(reason::of_bye(bye, cx.routes.peer(callee.peer).kind));

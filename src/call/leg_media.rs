@@ -24,6 +24,7 @@ pub(super) fn leg_media(audio: &Audio, codec: Payload, dtmf: Option<u8>, peer: &
             Kind::Trunk => ptime_ms(audio),
         },
         fill_ms: peer.media.fill_ms,
+        dead_after_s: peer.agent_silence_s,
         ..LegMedia::new(audio.rtp, codec.payload_type)
     }
 }

@@ -21,6 +21,7 @@ mod cancel;
 mod contract;
 mod failover;
 mod failure;
+mod fallback;
 mod finish;
 mod goodbye;
 mod hints;
@@ -49,7 +50,7 @@ use crate::sip::uri::Uri;
 
 use attempt::Attempt;
 use callee::Lost;
-use caller::Caller;
+use caller::{Caller, contact, scheme_for};
 use failure::Failure;
 use record::{Direction, View};
 
@@ -62,10 +63,14 @@ pub struct Call {
     caller: Caller,
     attempts: Vec<Attempt>,
     plan: Plan,
+    /// What is tried when the plan in force fails.
+    fallbacks: VecDeque<Plan>,
     targets: VecDeque<Uri>,
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
     hops: VecDeque<Hop>,
+    /// Addresses that failed lately, with their targets: tried last.
+    resting: VecDeque<(Uri, Hop)>,
     reserved: Option<(std::net::IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
@@ -77,9 +82,11 @@ pub struct Call {
     reoffers: interwork::reinvite::Reoffers,
 }
 
-/// The configured names of the two peers, for records and views.
+/// What records and views call the two peers and the two parties, whoever takes the call in the end.
 #[derive(Clone, Debug)]
 struct Names {
+    from: String,
+    to: String,
     trunk: String,
     retell: String,
 }
@@ -123,7 +130,7 @@ impl Call {
     pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
         match input {
             Input::Admission(verdict) => self.on_admission(verdict, cx),
-            Input::Targets(hops) => self.on_targets(hops, cx),
+            Input::Targets { hops, resting } => self.on_targets(hops, resting, cx),
             Input::Media(media) => self.on_media(media, cx),
             Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
             Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
@@ -150,6 +157,12 @@ impl Call {
     #[must_use]
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// The configured peer that is called.
+    #[must_use]
+    pub fn callee(&self) -> PeerId {
+        self.plan.callee
     }
 
     /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
@@ -226,14 +239,15 @@ impl Call {
             id: self.id,
             direction: self.direction,
             state: match self.state {
+                State::Over => "ending",
+                _ if self.is_caller_answered() => "answered",
                 State::Resolving => "trying",
                 State::Calling { .. } if self.caller.alerted => "ringing",
                 State::Calling { .. } => "trying",
                 State::Answered { .. } => "answered",
-                State::Over => "ending",
             },
-            from: self.plan.from.clone(),
-            to: self.plan.to.clone(),
+            from: self.names.from.clone(),
+            to: self.names.to.clone(),
             trunk: self.names.trunk.clone(),
             retell: self.names.retell.clone(),
             started_ms: self.started_ms,
@@ -243,19 +257,22 @@ impl Call {
 
     /// A call from an admitted INVITE whose `offer` was checked.
     fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
-        let Offered { invite, tx, flow, peer, sent_by, plan } = offered;
+        let Offered { invite, tx, flow, peer, sent_by, mut plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
         let dialog = Dialog::uas(&invite, &tag)?;
         let direction = if plan.callee == plan.retell { Direction::ToRetell } else { Direction::ToTrunk };
         let names = Names {
+            from: plan.from.clone(),
+            to: plan.to.clone(),
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
+        let contact = contact(&sent_by, flow.transport, scheme_for(&invite));
         let caller = Caller {
             peer,
             invite,
             tx,
-            transport: flow.transport,
+            contact,
             flow,
             source: flow.remote,
             dialog,
@@ -276,9 +293,11 @@ impl Call {
             state: State::Resolving,
             caller,
             attempts: Vec::new(),
+            fallbacks: std::mem::take(&mut plan.fallbacks).into(),
             targets: plan.targets.iter().cloned().collect(),
             target: None,
             hops: VecDeque::new(),
+            resting: VecDeque::new(),
             reserved: None,
             failure: None,
             hints: Vec::new(),

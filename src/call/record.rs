@@ -82,6 +82,8 @@ pub struct LegRecord {
     pub packets_lost: u64,
     /// Interarrival jitter (RFC 3550 A.8), in milliseconds.
     pub jitter_ms: f64,
+    /// The number called: the caller's as we read it, an attempt's as sent.
+    pub to: String,
 }
 
 /// A live call as `/v1/calls` shows it.

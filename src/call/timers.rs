@@ -24,9 +24,8 @@ impl Call {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let (silent, answer_by) = match self.state {
-            State::Resolving => (None, self.answer_by),
             State::Calling { silent_until, .. } => (silent_until, self.answer_by),
-            State::Answered { .. } | State::Over => (None, None),
+            State::Resolving | State::Answered { .. } | State::Over => (None, None),
         };
         let repeat = match &self.caller.progress {
             Progress::Answered { repeat, .. } => Some(repeat.next_deadline()),
@@ -49,21 +48,20 @@ impl Call {
         }
         let silent = &mut self.attempts[attempt];
         silent.code = 408;
+        silent.rest(None, cx);
         let failure = Failure::silent(&cx.routes.peer(silent.peer).name, silent.hop.remote);
         let failure = self.failure.take().unwrap_or(failure);
         self.give_up_target(attempt, Some(failure), cx);
     }
 
     fn on_no_answer(&mut self, cx: &mut Cx<'_>) {
-        let waiting = matches!(self.state, State::Resolving | State::Calling { .. });
-        if !waiting || self.answer_by.is_none_or(|by| cx.now < by) {
+        let State::Calling { attempt, .. } = self.state else { return };
+        if self.answer_by.is_none_or(|by| cx.now < by) {
             return;
         }
-        if let State::Calling { attempt, .. } = self.state {
-            self.attempts[attempt].code = 480;
-            self.abandon(attempt, Some(Reason::sip(480, "NO_ANSWER")), cx);
-        }
-        self.fail(Failure::not_answered(&cx.routes.peer(self.plan.callee).name), cx);
+        self.attempts[attempt].code = 480;
+        self.abandon(attempt, Some(Reason::sip(480, "NO_ANSWER")), cx);
+        self.callee_failed(Failure::not_answered(&cx.routes.peer(self.plan.callee).name), cx);
     }
 
     fn on_unacknowledged(&mut self, cx: &mut Cx<'_>) {

@@ -128,6 +128,8 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
             ..peer("retell", uri(retell).with_param("transport", Some("tcp")), RETELL)
         },
         allow_emergency: false,
+        agent_silence_s: 10,
+        fallback: Vec::new(),
     }];
     config.routing.trunks = vec![TrunkConfig {
         peer: peer("carrier", uri(ends.carrier_address()), CARRIER),
@@ -154,6 +156,8 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
     }
 }

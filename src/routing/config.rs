@@ -5,6 +5,7 @@
 //! never one that is trusted.
 
 mod caller;
+mod fallback;
 mod headers;
 mod media;
 mod numbers;
@@ -14,6 +15,7 @@ mod recognition;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
+pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia};
 pub use numbers::{NumberConfig, unknown_peer};
@@ -69,6 +71,7 @@ impl Config {
             trunk.check(&root.key("trunks").index(index), review);
         }
         numbers::check(self, &root.key("numbers"), review);
+        fallback::check(self, review);
         self.headers.check(self, &root.key("headers"), review);
     }
 

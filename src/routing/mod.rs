@@ -7,6 +7,7 @@
 mod caller;
 pub mod config;
 mod emergency;
+mod fallback;
 mod header_values;
 mod headers;
 pub mod limits;
@@ -21,12 +22,13 @@ mod template;
 mod uri_headers;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::reader::{Secret, SecretError};
 use crate::id::PeerId;
 use crate::sip::auth::Credentials;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 
 pub use caller::Rotation;
 pub use headers::Line;
@@ -65,10 +67,16 @@ pub struct Peer {
     pub challenge: bool,
     /// How long it may ring; None: for ever.
     pub answer_timeout: Option<Duration>,
+    /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never, as of a trunk.
+    pub agent_silence_s: u32,
     /// Responses go to the source port, asked for or not (RFC 3581).
     pub force_rport: bool,
     /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
+    /// Whom its certificate must belong to, when that is not the host it is reached at.
+    pub tls_name: Option<Host>,
+    /// The file of authorities that its certificate is verified by.
+    pub tls_ca: Option<PathBuf>,
     /// How media goes to and from it.
     pub media: config::PeerMedia,
     /// How many calls it may have.
@@ -83,6 +91,8 @@ pub struct Peer {
     country: normalise::Country,
     /// The callers a trunk shows.
     caller: caller::CallerPolicy,
+    /// Where calls to a `[[retell]]` go when it cannot take them.
+    fallback: Vec<fallback::Fallback>,
 }
 
 /// The compiled tables; immutable, replaced whole on reload.
@@ -94,6 +104,17 @@ pub struct Routes {
     numbers: numbers::Numbers,
     extensions: HashMap<String, String>,
     header_rules: headers::HeaderRules,
+}
+
+impl Peer {
+    /// How steps call its `key`.
+    fn key(&self, key: &str) -> String {
+        let section = match self.kind {
+            Kind::Trunk => "trunks",
+            Kind::Retell => "retell",
+        };
+        format!("{section}[{}].{key}", self.name)
+    }
 }
 
 /// A configuration that cannot be compiled: a secret that is needed and not there.
@@ -122,10 +143,17 @@ impl Routes {
     pub fn compile(config: &config::Config, reveal: Reveal<'_>) -> Result<Self, CompileError> {
         let retell = config.retell.iter().map(Source::Retell);
         let sources = retell.chain(config.trunks.iter().map(Source::Trunk));
-        let peers: Vec<_> = sources
+        let mut peers: Vec<_> = sources
             .zip(0..)
             .map(|(source, id)| source.compile(PeerId(id), reveal))
             .collect::<Result<_, _>>()?;
+        let retell_named = |name: &str| {
+            let place = config.retell.iter().position(|retell| retell.peer.name == name)?;
+            u16::try_from(place).ok().map(PeerId)
+        };
+        for (peer, retell) in peers.iter_mut().zip(&config.retell) {
+            peer.fallback = fallback::Fallback::compile(&retell.fallback, retell_named);
+        }
         let named = |kind| {
             let peers = &peers;
             move |name: &str| {
@@ -192,8 +220,14 @@ impl Source<'_> {
             credentials,
             answer_timeout: (config.answer_timeout_s > 0)
                 .then(|| Duration::from_secs(config.answer_timeout_s.into())),
+            agent_silence_s: match self {
+                Self::Retell(retell) => retell.agent_silence_s,
+                Self::Trunk(_) => 0,
+            },
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
+            tls_name: config.tls_name.clone(),
+            tls_ca: config.tls_ca.clone(),
             media: config.media,
             limit: limits::Limit {
                 calls: (config.max_calls > 0).then_some(config.max_calls),
@@ -205,6 +239,7 @@ impl Source<'_> {
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),
             country: self.country(),
             caller: self.caller(),
+            fallback: Vec::new(),
         })
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::config::NumberConfig;
+use super::fallback::Fallback;
 use super::normalise::strip_separators;
 use crate::id::PeerId;
 
@@ -24,6 +25,7 @@ struct Entry {
     written: String,
     retell: Option<PeerId>,
     trunk: Option<PeerId>,
+    fallback: Option<Vec<Fallback>>,
 }
 
 /// A peer and the entry that gave it.
@@ -48,6 +50,7 @@ impl Numbers {
                 written: config.number.clone(),
                 retell: config.retell.as_deref().and_then(&retell),
                 trunk: config.trunk.as_deref().and_then(&trunk),
+                fallback: config.fallback.as_deref().map(|list| Fallback::compile(list, &retell)),
             };
             match config.number.strip_suffix('*') {
                 Some(prefix) => numbers.prefixes.push((plain(prefix), entry)),
@@ -68,6 +71,11 @@ impl Numbers {
     /// The trunk that calls bearing `number` leave by.
     pub(super) fn trunk(&self, number: &str) -> Option<Found<'_>> {
         self.matching(number).find_map(|entry| Some(Found { peer: entry.trunk?, entry: &entry.written }))
+    }
+
+    /// Where calls to `number` go when Retell cannot take them, and the entry that says so.
+    pub(super) fn fallback(&self, number: &str) -> Option<(&[Fallback], &str)> {
+        self.matching(number).find_map(|entry| Some((entry.fallback.as_deref()?, &*entry.written)))
     }
 
     /// Whether `number` is one of ours.
@@ -127,6 +135,7 @@ mod tests {
                 number: number.to_owned(),
                 retell: retell.map(str::to_owned),
                 trunk: trunk.map(str::to_owned),
+                fallback: None,
             })
             .collect();
         let peer = |name: &str| {

@@ -31,8 +31,10 @@ pub struct LegMedia {
     pub audio_payload_type: u8,
     /// The law of its audio.
     pub law: Law,
-    /// The payload type of its telephone events (RFC 4733), if it takes them.
+    /// The payload type that its session description gives telephone events (RFC 4733), if it takes them.
     pub dtmf_payload_type: Option<u8>,
+    /// The one that ours gives them: it may send under either.
+    pub our_dtmf_payload_type: Option<u8>,
     /// Whether the peer sends; what it sends all the same is dropped when not.
     pub sends: bool,
     /// Whether the peer wants to receive.
@@ -41,6 +43,8 @@ pub struct LegMedia {
     pub ptime_ms: u8,
     /// It is sent silence when it was sent nothing for so many milliseconds; 0 is never.
     pub fill_ms: u32,
+    /// Once it was heard, seconds without a packet after which it is dead, whatever the common time-out; 0 is never.
+    pub dead_after_s: u32,
     /// Digits that it plays as tones are taken for telephone events.
     pub inband_dtmf: bool,
 }
@@ -69,10 +73,12 @@ impl LegMedia {
             audio_payload_type,
             law: Law::of_payload_type(audio_payload_type).unwrap_or(Law::Mu),
             dtmf_payload_type: None,
+            our_dtmf_payload_type: None,
             sends: true,
             receives: true,
             ptime_ms: 20,
             fill_ms: 0,
+            dead_after_s: 0,
             inband_dtmf: false,
         }
     }

@@ -245,7 +245,8 @@ impl<W: World> Bridge<W> {
         };
         self.invites.insert(tx, id);
         self.set_active(self.active + 1);
-        self.calls.insert(id, Entry { call: Box::new(call), routes, span, scheduled: None });
+        self.calls
+            .insert(id, Entry { call: Box::new(call), routes, span, figures: Vec::new(), scheduled: None });
         self.working = true;
         self.carry_out(id, &mut out);
         self.working = false;
@@ -268,6 +269,7 @@ impl<W: World> Bridge<W> {
             peer: peer.name.clone(),
             remote: flow.remote.to_string(),
             sip_code: refused.status(),
+            to: dialled(invite),
             ..LegRecord::default()
         };
         let record = Record {

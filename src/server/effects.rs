@@ -12,6 +12,7 @@ use crate::call::{Action, Cx, Input};
 use crate::id::{CallId, ClientTx};
 use crate::media::LegStats;
 use crate::routing::limits::Verdict;
+use crate::rtp::leg::Side;
 use crate::sip::flow::Flow;
 use crate::sip::message::Method;
 use crate::sip::transaction::Action as TableAction;
@@ -89,7 +90,11 @@ impl<W: World> Bridge<W> {
                 );
                 self.inbox.push_back((id, Input::Admission(verdict)));
             }
-            Action::Resolve(uri) => self.look_up(uri, Waiting::for_targets(id)),
+            Action::Resolve(uri) => {
+                let waiting = Waiting::for_targets(id, &uri);
+                self.look_up(uri, waiting);
+            }
+            Action::Rest { hop, retry_after_s } => self.rest(&hop, retry_after_s),
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
                 if reserved.is_err() {
@@ -98,14 +103,17 @@ impl<W: World> Bridge<W> {
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
             Action::Request { tx, peer, draft, to, .. } => self.send_request(id, tx, peer, draft, to),
-            Action::Ack { tx, draft, to, .. } => self.send_ack(tx, draft, to),
+            Action::Ack { tx, peer, draft, to } => self.send_ack(id, tx, peer, draft, to),
             Action::Cancel { tx, reason } => {
                 let reason = reason.map(|reason| reason.to_string());
                 self.table.cancel(tx, reason.as_deref(), self.now, &mut self.table_out);
                 self.carry_out_table(None);
             }
             Action::SetLeg(side, media) => self.world.set_leg(id, side, media),
-            Action::ClearLeg(side) => self.world.clear_leg(id, side),
+            Action::ClearCallee { leg } => {
+                self.keep_figures(id, leg);
+                self.world.clear_leg(id, Side::Callee);
+            }
             Action::Answered => self.world.answered(id),
             Action::SetHeld(side, held) => self.world.set_held(id, side, held),
             Action::CountMedia => {
@@ -119,6 +127,15 @@ impl<W: World> Bridge<W> {
         }
     }
 
+    /// Keeps the figures of the callee that is given up; only the first time, for they are 0 from then on.
+    fn keep_figures(&mut self, id: CallId, leg: Option<usize>) {
+        let (Some(leg), Some([_, callee])) = (leg, self.world.stats(id)) else { return };
+        let Some(entry) = self.calls.get_mut(&id) else { return };
+        if entry.figures.iter().all(|(known, _)| *known != leg) {
+            entry.figures.push((leg, callee));
+        }
+    }
+
     fn finish(&mut self, id: CallId, mut record: Record, callee_leg: Option<usize>) {
         if let Some([caller, callee]) = self.world.stats(id) {
             if let Some(leg) = record.legs.first_mut() {
@@ -126,6 +143,11 @@ impl<W: World> Bridge<W> {
             }
             if let Some(leg) = callee_leg.and_then(|leg| record.legs.get_mut(leg)) {
                 fill(leg, &callee);
+            }
+        }
+        for (leg, stats) in self.calls.get(&id).map_or(&[][..], |entry| &entry.figures) {
+            if let Some(leg) = record.legs.get_mut(*leg) {
+                fill(leg, stats);
             }
         }
         self.call_limits.leave(id);

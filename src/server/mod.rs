@@ -11,12 +11,14 @@
 
 mod admission;
 mod bridge;
+mod certificate;
 mod complaints;
 pub mod config;
 pub mod counters;
 mod deadlines;
 mod dispatch;
 mod effects;
+mod lapsing;
 mod lifecycle;
 mod live;
 mod log_writer;

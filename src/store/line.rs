@@ -45,6 +45,7 @@ struct Leg<'a> {
     packets_received: u64,
     packets_lost: u64,
     jitter_ms: f64,
+    to: &'a str,
 }
 
 impl<'a> From<&'a Record> for Line<'a> {
@@ -82,6 +83,7 @@ impl<'a> From<&'a LegRecord> for Leg<'a> {
             packets_sent: leg.packets_sent,
             packets_received: leg.packets_received,
             packets_lost: leg.packets_lost,
+            to: &leg.to,
             jitter_ms: (leg.jitter_ms * 100.0).round() / 100.0,
         }
     }
@@ -104,6 +106,7 @@ mod tests {
             packets_received: 249,
             packets_lost: 1,
             jitter_ms: 0.123_456,
+            to: "+14155550101".to_owned(),
         };
 
         let line = written(&Record { legs: vec![leg], ..answered_call() });
@@ -114,7 +117,7 @@ mod tests {
             r#""answered":"1970-01-01T00:00:03.500Z","ended":"1970-01-01T00:00:08.750Z","duration_ms":5250,"#,
             r#""ended_by":"callee","sip_code":200,"reason":"The callee hung up.","legs":[{"call_id":"a84b4c76e66710","#,
             r#""peer":"carrier","remote":"198.51.100.7:5060","sip_code":200,"codec":"PCMU","packets_sent":250,"#,
-            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12}],"hints":["Q.850 cause 41: temporary failure"]}"#,
+            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12,"to":"+14155550101"}],"hints":["Q.850 cause 41: temporary failure"]}"#,
             "\n"
         );
         assert_eq!(line, expected);

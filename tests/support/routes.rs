@@ -29,7 +29,7 @@ pub(crate) fn retell(name: &str) -> RetellConfig {
         password: Some(Secret { source: SecretSource::Literal("secret".to_owned()) }),
         ..peer(name, &["192.0.2.0/24"])
     };
-    RetellConfig { peer, allow_emergency: false }
+    RetellConfig { peer, allow_emergency: false, agent_silence_s: 10, fallback: Vec::new() }
 }
 
 pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
@@ -46,6 +46,7 @@ pub(crate) fn number(number: &str, retell: Option<&str>, trunk: Option<&str>) ->
         number: number.to_owned(),
         retell: retell.map(str::to_owned),
         trunk: trunk.map(str::to_owned),
+        fallback: None,
     }
 }
 
@@ -116,6 +117,8 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
     }
 }

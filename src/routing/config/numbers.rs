@@ -5,6 +5,7 @@
 
 use super::Config;
 use super::caller::{is_international, parse_user_part};
+use super::fallback::{FallbackConfig, parse_fallback};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section, any_of, nearest};
 
 /// One `[[numbers]]`.
@@ -16,6 +17,8 @@ pub struct NumberConfig {
     pub retell: Option<String>,
     /// Name of the trunk where calls from Retell that bear it as caller leave. Default: the first.
     pub trunk: Option<String>,
+    /// Where calls to it go when Retell cannot take them; `None` is what its `[[retell]]` says. Default `None`.
+    pub fallback: Option<Vec<FallbackConfig>>,
 }
 
 impl Section for NumberConfig {
@@ -25,6 +28,7 @@ impl Section for NumberConfig {
             number: table.parsed("number", parse_pattern).unwrap_or_default(),
             retell: table.text("retell"),
             trunk: table.text("trunk"),
+            fallback: table.one_or_list("fallback", parse_fallback),
         }
     }
 }

@@ -1,0 +1,70 @@
+//! Retell cannot take the call, or lost it: the next place in `fallback` gets it, else the caller is told.
+//!
+//! To the caller it stays one call. Before the answer it hears 180 once, however many are tried. After the answer its leg
+//! and its media stay as they are, and whoever is called next is offered exactly the codec that the caller was promised, on
+//! ports that it knows: no re-INVITE is needed.
+
+use crate::routing::Kind;
+use crate::rtp::leg::Side;
+use crate::sdp::codec::Payload;
+use crate::sip::cause::TIMER_EXPIRY;
+use crate::sip::reason::Reason;
+
+use super::caller::Progress;
+use super::contract::{Action, Cx};
+use super::failure::Failure;
+use super::{Call, State, reason};
+
+impl Call {
+    /// The callee in force cannot take the call: the next one gets it, or it ends.
+    pub(super) fn callee_failed(&mut self, failure: Failure, cx: &mut Cx<'_>) {
+        let Some(next) = self.fallbacks.pop_front() else { return self.fail(failure, cx) };
+        let name = cx.routes.peer(next.callee).name.clone();
+        self.note_hints([format!("{}, so the call went on to {} ({name})", failure.reason, next.to)]);
+        self.targets = next.targets.iter().cloned().collect();
+        self.hops.clear();
+        self.resting.clear();
+        self.target = None;
+        self.failure = None;
+        self.answer_by = None;
+        self.plan = next;
+        self.state = State::Resolving;
+        self.clear_callee(cx);
+        self.ring_caller(cx);
+        cx.out.push(Action::Admit(self.plan.callee));
+    }
+
+    /// The agent that answered is dead: whoever is next takes its place, or both legs end.
+    pub(super) fn agent_lost(&mut self, attempt: usize, reason: &str, cx: &mut Cx<'_>) {
+        let is_agent = cx.routes.peer(self.attempts[attempt].peer).kind == Kind::Retell;
+        if !is_agent || self.fallbacks.is_empty() {
+            return self.end_answered(reason, cx);
+        }
+        self.close_callee(attempt, reason::lines(&[Reason::q850(TIMER_EXPIRY)]), cx);
+        cx.out.push(Action::SetHeld(Side::Callee, false));
+        self.callee_failed(Failure::ours(503, reason), cx);
+    }
+
+    /// Whether the caller has our 200.
+    pub(super) fn is_caller_answered(&self) -> bool {
+        self.answered_ms.is_some()
+    }
+
+    /// What the callee may be offered of `codecs`: once the caller was promised one, in an 18x or the 200, that one.
+    pub(super) fn still_possible(&self, codecs: Vec<Payload>) -> Vec<Payload> {
+        let Some((promised, _)) = self.caller.agreed else { return codecs };
+        let same: Vec<_> = codecs.into_iter().filter(|payload| payload.codec == promised.codec).collect();
+        if same.is_empty() { vec![promised] } else { same }
+    }
+
+    /// A caller that was not told yet hears ringing.
+    fn ring_caller(&mut self, cx: &mut Cx<'_>) {
+        if !matches!(self.caller.progress, Progress::Pending) || self.caller.alerted {
+            return;
+        }
+        self.caller.alerted = true;
+        let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
+        self.caller.progress(180, &headers, None, cx);
+        cx.out.push(Action::Show(self.view()));
+    }
+}
