@@ -142,3 +142,20 @@ pub fn offer_of(message: &Message) -> Result<Session, Refused> {
     }
     Ok(Session::parse(&body)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_415_names_what_would_have_been_taken() {
+        let told =
+            |refused: Refused| refused.hint("bridge.example").map(|(name, value)| (name.as_str(), value));
+
+        let [kind, encoding] =
+            [Refused::ContentType("text/plain".into()), Refused::ContentEncoding].map(told);
+
+        assert_eq!(kind, Some(("Accept", "application/sdp".into())));
+        assert_eq!(encoding, Some(("Accept-Encoding", "identity".into())));
+    }
+}
