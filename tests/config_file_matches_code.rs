@@ -53,6 +53,7 @@ fn every_default_stands_in_a_live_line() {
             "trunks.caller_id",
             "trunks.caller_ids",
             "trunks.password",
+            "trunks.registrar",
             "trunks.tls_ca",
             "trunks.tls_name",
             "trunks.username",

@@ -12,6 +12,7 @@ mod numbers;
 mod peer;
 mod profile;
 mod recognition;
+mod registration;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 
@@ -22,6 +23,7 @@ pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 pub use profile::{Preset, Profile, Treatment};
+pub use registration::RegisterConfig;
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]

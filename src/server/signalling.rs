@@ -122,6 +122,7 @@ impl Server {
                 if broken {
                     self.bridge.on_stream_broken(remote);
                 }
+                self.bridge.on_registrar_stream_closed(remote);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
             Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
@@ -136,6 +137,9 @@ impl Server {
             }
             Command::Media { call, reply } => {
                 let _ = reply.send(self.bridge.media_of(call));
+            }
+            Command::Trunks { reply } => {
+                let _ = reply.send(self.bridge.trunks());
             }
         }
     }

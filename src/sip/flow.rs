@@ -79,3 +79,16 @@ pub struct Flow {
     /// By TLS, who must be there when a connection is opened; `None` is whoever the address itself belongs to.
     pub domain: Option<Domain>,
 }
+
+/// One address to try for a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Where the request goes.
+    pub remote: SocketAddr,
+    /// By which transport.
+    pub transport: Transport,
+    /// By TLS, who has to be there.
+    pub domain: Option<Domain>,
+    /// Our own `host:port` toward it, for Via and Contact.
+    pub sent_by: String,
+}
