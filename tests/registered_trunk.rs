@@ -79,6 +79,20 @@ fn the_number_behind_the_contact_is_the_called_party_then_to_then_the_account() 
 }
 
 #[test]
+fn the_contact_stands_in_no_record() {
+    let (mut network, contact) = registered(&config(Way::ToRetell));
+    let stranger = network.add(ByHand::new(STRANGER));
+    let user = contact.strip_prefix("sip:").unwrap().split('@').next().unwrap().to_owned();
+    let refused = Request { uri: contact, max_forwards: "0".into(), ..Request::invite(STRANGER) };
+
+    let told = ask(&mut network, stranger, &refused.to_string());
+
+    assert_eq!(status(&told[0]), Some(483), "{told:#?}");
+    let record = format!("{:?}", network.bridge.world.records);
+    assert!(record.contains("+14155550100") && !record.contains(&user), "{record}");
+}
+
+#[test]
 fn options_to_the_contact_are_answered_and_register_is_still_refused() {
     let (mut network, contact) = registered(&config(Way::ToRetell));
     let stranger = network.add(ByHand::new(STRANGER));

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::Peer;
 use super::config::CalledNumber;
 use super::normalise::strip_separators;
 use super::plan::Refusal;
@@ -35,6 +36,15 @@ pub(super) fn dialled(
     let behind = [CalledNumber::PCalledPartyId, CalledNumber::To].map(|place| written(invite, place));
     let number = behind.into_iter().flatten().find(|uri| !is_contact(uri) && number_in(uri).is_some());
     Ok(number.or_else(|| registered.map(|account| account.address.clone())).unwrap_or(uri))
+}
+
+impl Peer {
+    /// The number that `invite` from it dials, as it came; empty when it has none.
+    #[must_use]
+    pub fn number_dialled(&self, invite: &Message) -> String {
+        let uri = dialled(invite, self.called_number, self.registration.as_ref()).ok();
+        uri.and_then(|uri| number_in(&uri).map(Cow::into_owned)).unwrap_or_default()
+    }
 }
 
 fn is_contact_of(account: &Account, uri: &Uri) -> bool {

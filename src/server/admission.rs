@@ -276,14 +276,14 @@ impl<W: World> Bridge<W> {
             peer: peer.name.clone(),
             remote: flow.remote.to_string(),
             sip_code: refused.status(),
-            to: dialled(invite),
+            to: peer.number_dialled(invite),
             ..LegRecord::default()
         };
         let record = Record {
             id: self.ids.call(),
             direction,
             from,
-            to: dialled(invite),
+            to: peer.number_dialled(invite),
             trunk,
             retell,
             started_ms: now,

@@ -38,8 +38,8 @@ impl RegisterConfig {
 
     pub(super) fn check(&self, peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
         let register = here.key("register");
-        let is_broken =
-            ["register", "username", "password"].iter().any(|key| review.is_broken(&here.key(key)));
+        let keys = ["register", "registrar", "username", "password"];
+        let is_broken = keys.iter().any(|key| review.is_broken(&here.key(key)));
         if is_broken {
             return;
         }
@@ -52,11 +52,9 @@ impl RegisterConfig {
             let instead = "name at least one, or take the key out: it is `uri` then";
             review.mistake(&here.key("registrar"), Mistake::new(what, instead));
         }
-        for key in ["registrar", "register_expires_s"] {
-            if !self.register && review.is_set(&here.key(key)) {
-                let what = format!("`{key}` has no effect without register = true");
-                review.warning(&here.key(key), Mistake::new(what, "add register = true, or take it out"));
-            }
+        if !self.register && review.is_set(&here.key("registrar")) {
+            let what = "`registrar` has no effect without register = true";
+            review.warning(&here.key("registrar"), Mistake::new(what, "add register = true, or take it out"));
         }
     }
 

@@ -19,13 +19,15 @@ pub struct Route {
 }
 
 /// Seconds that the binding of `contact_user` was granted: in its Contact, else in Expires, else what was `asked` for
-/// (RFC 3261 §10.2.4). A Contact that was rewritten beyond recognition counts as the first one listed.
+/// (RFC 3261 §10.2.4). Where ours was rewritten beyond recognition, the shortest of those listed counts.
 pub(super) fn granted(response: &Message, contact_user: &str, asked: u32) -> u32 {
     let listed: Vec<_> =
         response.elements(Name::Contact).filter_map(|value| NameAddr::parse(&value).ok()).collect();
-    let ours = listed.iter().find(|contact| contact.uri.user.as_deref() == Some(contact_user));
-    let contact = ours.or(listed.first());
-    let of_contact = contact.and_then(|contact| contact.param("expires").flatten()?.parse().ok());
+    let expires = |contact: &NameAddr| contact.param("expires").flatten()?.parse().ok();
+    let of_contact = match listed.iter().find(|contact| contact.uri.user.as_deref() == Some(contact_user)) {
+        Some(ours) => expires(ours),
+        None => listed.iter().filter_map(expires).min(),
+    };
     of_contact.or_else(|| response.expires().ok().flatten()).unwrap_or(asked)
 }
 

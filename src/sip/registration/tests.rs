@@ -145,7 +145,7 @@ fn a_binding_is_renewed_when_about_two_thirds_of_its_time_have_passed() {
 fn what_was_granted_is_read_from_our_own_contact_then_from_expires() {
     for (headers, expected) in [
         ("Contact: <sip:other@h>;expires=9999, <sip:token@9.9.9.9:1024>;expires=100\r\nExpires: 7\r\n", 100),
-        ("Contact: <sip:rewritten@h>;expires=200\r\nExpires: 7\r\n", 200),
+        ("Contact: <sip:a@h>;expires=900, <sip:rewritten@h>;expires=200\r\nExpires: 7\r\n", 200),
         ("Contact: <sip:token@h>\r\nExpires: 300\r\n", 300),
         ("Expires: 400\r\n", 400),
         ("Contact: <sip:token@h>;expires=soon\r\n", 3_600),
