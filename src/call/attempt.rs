@@ -183,6 +183,12 @@ impl Attempt {
         with_authorization(dialog.ack(self.identity.cseq), authorization).no_body()
     }
 
+    /// OPTIONS inside the dialog of whoever answered, and where it goes.
+    pub(super) fn options(&mut self) -> Option<(RequestBuilder, Destination)> {
+        let to = self.destination(self.dialog.as_ref()?);
+        Some((self.dialog.as_mut()?.request(Method::Options), to))
+    }
+
     /// Where a request inside `dialog` goes.
     pub(super) fn destination(&self, dialog: &Dialog) -> Destination {
         match self.flow {

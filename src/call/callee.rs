@@ -12,16 +12,24 @@ use crate::sdp::session::Direction as Flowing;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 
 use super::attempt::{Attempt, MAX_FORKS, Progress};
 use super::contract::{Action, Cx};
 use super::failure::Failure;
 use super::leg_media::leg_media;
-use super::{Call, State, audio};
+use super::probe::Probed;
+use super::{Call, State, audio, reason};
 
 impl Call {
     pub(super) fn on_response(&mut self, tx: ClientTx, response: Message, flow: Flow, cx: &mut Cx<'_>) {
         let Some(code) = response.status() else { return };
+        if let Some(probed) = Probed::by(&response)
+            && let Some(leg) = self.probes.take(tx)
+        {
+            self.moved(leg, flow);
+            return self.on_probed(leg, probed, cx);
+        }
         let Some(index) = self.attempts.iter().position(|attempt| attempt.open.contains(&tx)) else {
             if code >= 200 {
                 self.caller.on_response(tx, &response, flow, cx);
@@ -164,11 +172,13 @@ impl Call {
         let sdp = match connected {
             Ok(sdp) => sdp,
             Err(error) => {
-                self.close_callee(index, Vec::new(), cx);
+                let unusable = Reason::sip(488, "Not Acceptable Here");
+                self.close_callee(index, reason::lines(&[unusable]), cx);
                 return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
             }
         };
         self.state = State::Answered { attempt: index };
+        self.watch_legs(index, cx);
         if self.is_caller_answered() {
             cx.out.push(Action::Answered);
             return cx.out.push(Action::Show(self.view()));
@@ -198,7 +208,7 @@ impl Call {
         let ack_tx = cx.ids.client_tx();
         cx.out.push(Action::Ack { tx: ack_tx, peer: attempt.peer, draft: ack.clone(), to: to.clone() });
         attempt.forks.push((dialog.remote_tag().to_owned(), ack_tx, ack, to));
-        attempt.bye(dialog, Vec::new(), cx);
+        attempt.bye(dialog, reason::lines(&[Reason::normal()]), cx);
     }
 
     fn on_refusal(&mut self, index: usize, code: u16, response: Message, cx: &mut Cx<'_>) {
@@ -227,7 +237,15 @@ impl Call {
         }
     }
 
-    pub(super) fn on_client_failed(&mut self, tx: ClientTx, lost: Lost, cx: &mut Cx<'_>) {
+    /// One of our requests got no answer.
+    pub(super) fn on_lost(&mut self, tx: ClientTx, lost: Lost, cx: &mut Cx<'_>) {
+        match self.probes.take(tx) {
+            Some(leg) => self.on_probed(leg, Probed::Lost(lost), cx),
+            None => self.on_client_failed(tx, lost, cx),
+        }
+    }
+
+    fn on_client_failed(&mut self, tx: ClientTx, lost: Lost, cx: &mut Cx<'_>) {
         let current = match self.state {
             State::Calling { attempt, .. } => Some(attempt),
             State::Resolving | State::Answered { .. } | State::Over => None,

@@ -39,6 +39,7 @@ impl Call {
         if !is_agent || self.fallbacks.is_empty() {
             return self.end_answered(reason, cx);
         }
+        self.probes.drop(self.attempts[attempt].leg);
         self.close_callee(attempt, reason::lines(&[Reason::q850(TIMER_EXPIRY)]), cx);
         cx.out.push(Action::SetHeld(Side::Callee, false));
         self.callee_failed(Failure::ours(503, reason), cx);

@@ -111,6 +111,7 @@ impl Call {
         self.state = State::Over;
         self.answer_by = None;
         self.reoffers.clear();
+        self.probes.clear();
         let record = Record {
             id: self.id,
             direction: self.direction,

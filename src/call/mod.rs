@@ -3,9 +3,12 @@
 //! ```text
 //!            targets          2xx             BYE, CANCEL, time-out …
 //! Resolving ────────► Calling ────► Answered ─────────────────────────► Over ──► gone
-//!     ▲                  │                                               ▲
-//!     └── next target ───┴──────────── refused, cancelled ───────────────┘
+//!     ▲                  │             │                                  ▲
+//!     ├── next target ───┴─────────────┼─ refused, cancelled ─────────────┘
+//!     └── fallback ── dead agent ──────┘
 //! ```
+//!
+//! These are the callee's states. The caller's own are in [`caller`]: once answered it stays so while another callee is tried.
 //!
 //! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call needs to
 //! know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A call that is
@@ -28,6 +31,7 @@ mod hints;
 mod in_dialog;
 pub mod interwork;
 mod leg_media;
+mod probe;
 mod reason;
 pub mod record;
 mod timers;
@@ -44,6 +48,7 @@ use crate::routing::Plan;
 use crate::rtp::leg::Reserved;
 use crate::sdp::session::{Audio, Session};
 use crate::sip::dialog::Dialog;
+use crate::sip::flow::ConnectionId;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
@@ -78,6 +83,7 @@ pub struct Call {
     answered_ms: Option<i64>,
     names: Names,
     reoffers: interwork::reinvite::Reoffers,
+    probes: probe::Probes,
 }
 
 /// What records and views call the two peers and the two parties, whoever takes the call in the end.
@@ -131,8 +137,8 @@ impl Call {
             Input::Targets(hops) => self.on_targets(hops, cx),
             Input::Media(media) => self.on_media(media, cx),
             Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
-            Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
-            Input::TransportFailed(tx) => self.on_client_failed(tx, Lost::Transport, cx),
+            Input::TimedOut(tx) => self.on_lost(tx, Lost::TimedOut, cx),
+            Input::TransportFailed(tx) => self.on_lost(tx, Lost::Transport, cx),
             Input::ClientGone(tx) => self.forget(tx),
             Input::Cancelled(cancel) => self.on_cancelled(&cancel, cx),
             Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
@@ -140,6 +146,7 @@ impl Call {
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::StreamLost(connection) => self.on_stream_lost(connection, cx),
             Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
@@ -198,6 +205,14 @@ impl Call {
         } else {
             self.attempt(leg).map(|attempt| attempt.peer)
         }
+    }
+
+    /// Whether a leg of the answered call speaks by `connection`.
+    #[must_use]
+    pub fn speaks_by(&self, connection: ConnectionId) -> bool {
+        let State::Answered { attempt } = self.state else { return false };
+        let flows = [Some(self.caller.flow), self.attempts[attempt].flow];
+        flows.into_iter().flatten().any(|flow| flow.connection == Some(connection))
     }
 
     /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).
@@ -297,6 +312,7 @@ impl Call {
             names,
             plan,
             reoffers: interwork::reinvite::Reoffers::default(),
+            probes: probe::Probes::default(),
         })
     }
 

@@ -6,6 +6,7 @@
 //! | answer time-out of the callee's peer | INVITE sent | 200 |
 //! | repeat of our 200 | 200 sent | ACK, or 64·T1 |
 //! | repeat of our 200 to a re-INVITE | 200 sent | ACK, or 64·T1 |
+//! | OPTIONS to a peer with `options_s` | 200 sent or received | end of its leg |
 
 use std::time::Instant;
 
@@ -31,7 +32,8 @@ impl Call {
             Progress::Answered { repeat, .. } => Some(repeat.next_deadline()),
             Progress::Pending | Progress::Confirmed | Progress::Closed => None,
         };
-        [silent, answer_by, repeat, self.reoffers.next_deadline()].into_iter().flatten().min()
+        let probes = self.probes.next_deadline();
+        [silent, answer_by, repeat, self.reoffers.next_deadline(), probes].into_iter().flatten().min()
     }
 
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
@@ -39,6 +41,7 @@ impl Call {
         self.on_no_answer(cx);
         self.on_unacknowledged(cx);
         self.on_reoffer_deadline(cx);
+        self.on_probe_deadline(cx);
     }
 
     fn on_silent_target(&mut self, cx: &mut Cx<'_>) {

@@ -153,6 +153,7 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         password: None,
         challenge: false,
         answer_timeout_s: 60,
+        options_s: 0,
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,

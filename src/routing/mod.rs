@@ -66,6 +66,8 @@ pub struct Peer {
     pub challenge: bool,
     /// How long it may ring; None: for ever.
     pub answer_timeout: Option<Duration>,
+    /// How often OPTIONS goes to it inside a call; None: never.
+    pub options: Option<Duration>,
     /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never, as of a trunk.
     pub agent_silence_s: u32,
     /// Responses go to the source port, asked for or not (RFC 3581).
@@ -204,6 +206,7 @@ impl Source<'_> {
             credentials,
             answer_timeout: (config.answer_timeout_s > 0)
                 .then(|| Duration::from_secs(config.answer_timeout_s.into())),
+            options: (config.options_s > 0).then(|| Duration::from_secs(config.options_s.into())),
             agent_silence_s: match self {
                 Self::Retell(retell) => retell.agent_silence_s,
                 Self::Trunk(_) => 0,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::call::Input;
 use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
-use crate::sip::flow::{Flow, Transport};
+use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::{response_destination, response_listener};
@@ -163,6 +163,14 @@ impl<W: World> Bridge<W> {
         }
         self.metrics.counters.rejected(Rejection::Framing);
         self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+    }
+
+    /// A stream ended, in whatever way: the answered calls that use it ask whether their peer is still there.
+    pub fn on_stream_ended(&mut self, connection: ConnectionId) {
+        let speaking = self.calls.iter().filter(|(_, entry)| entry.call.speaks_by(connection));
+        let lost: Vec<_> = speaking.map(|(&call, _)| (call, Input::StreamLost(connection))).collect();
+        self.inbox.extend(lost);
+        self.work();
     }
 
     /// A stream to `remote` broke: an INVITE that went by it and was not answered yet is lost.

@@ -115,7 +115,12 @@ pub(crate) struct ByHandCall {
 impl ByHandCall {
     /// Answered and acknowledged.
     pub(crate) fn answered(way: Way) -> Self {
-        let mut call = Self::unacknowledged(way);
+        Self::answered_under(way, &way.config())
+    }
+
+    /// The same under a configuration of the test's own.
+    pub(crate) fn answered_under(way: Way, config: &Config) -> Self {
+        let mut call = Self::unacknowledged_under(way, config);
         let ack = call.sides[CALLER].ack();
         call.say(CALLER, &ack);
         call
@@ -123,7 +128,11 @@ impl ByHandCall {
 
     /// The caller has our 200, but did not acknowledge it yet.
     pub(crate) fn unacknowledged(way: Way) -> Self {
-        let (mut network, invite) = Self::invited(way);
+        Self::unacknowledged_under(way, &way.config())
+    }
+
+    fn unacknowledged_under(way: Way, config: &Config) -> Self {
+        let (mut network, invite) = Self::invited_under(way, config);
         let received = network.received(CALLEE, "INVITE ")[0].to_owned();
         let (here, there) = way.ends();
         let contact = format!("Contact: <sip:hand@{there}>\r\n");
@@ -138,8 +147,12 @@ impl ByHandCall {
 
     /// The callee has our INVITE; the caller's is given back.
     pub(crate) fn invited(way: Way) -> (Network, String) {
+        Self::invited_under(way, &way.config())
+    }
+
+    fn invited_under(way: Way, config: &Config) -> (Network, String) {
         let (here, there) = way.ends();
-        let mut network = Network::new(way.routes(), 1, Weather::FAIR);
+        let mut network = Network::new(routes::compile(config), 1, Weather::FAIR);
         network.add(ByHand::new(here));
         network.add(ByHand::new(there));
         let invite = Request::invite(here).to_string();

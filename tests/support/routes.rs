@@ -114,6 +114,7 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         password: None,
         challenge: false,
         answer_timeout_s: 90,
+        options_s: 0,
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,

@@ -31,6 +31,9 @@ pub struct PeerConfig {
     /// Seconds from the INVITE until a call to it is given up unanswered (480); 0 is never. Default `90` for a
     /// `[[retell]]`, `180` for a trunk.
     pub answer_timeout_s: u32,
+    /// Seconds between OPTIONS inside a call to it; 481 or no answer ends its leg. 0 is never. Default `120` for a
+    /// `[[retell]]`, else `0`.
+    pub options_s: u32,
     /// Recognise a `[[retell]]` that does not challenge by its address alone. A trunk is recognised by
     /// `allow` either way. Default `false`.
     pub trust_address: bool,
@@ -92,13 +95,14 @@ pub struct TrunkConfig {
 struct Defaults {
     allow: Vec<IpNet>,
     answer_timeout_s: u32,
+    options_s: u32,
     force_rport: bool,
 }
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true };
+        let defaults = Defaults { allow, answer_timeout_s: 90, options_s: 120, force_rport: true };
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
@@ -110,7 +114,8 @@ impl Section for RetellConfig {
 
 impl Section for TrunkConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let defaults = Defaults { allow: Vec::new(), answer_timeout_s: 180, force_rport: false };
+        let defaults =
+            Defaults { allow: Vec::new(), answer_timeout_s: 180, options_s: 0, force_rport: false };
         Self {
             peer: PeerConfig::read(table, defaults),
             country: table.parsed("country", parse_country),
@@ -132,6 +137,7 @@ impl PeerConfig {
             password: table.secret("password"),
             challenge: table.flag("challenge", false),
             answer_timeout_s: table.seconds("answer_timeout_s", defaults.answer_timeout_s),
+            options_s: table.seconds("options_s", defaults.options_s),
             trust_address: table.flag("trust_address", false),
             force_rport: table.flag("force_rport", defaults.force_rport),
             tcp_for_large: table.flag("tcp_for_large", true),
