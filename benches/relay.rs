@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
-use trunkline::media::forward::{Leg, Peer, Verdict, forward};
+use trunkline::media::forward::{Leg, Outbox, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::rtp::continuity::Position;
 use trunkline::rtp::g711::Law;
@@ -43,17 +43,27 @@ fn path(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, template: &[u8], l
             datagram.copy_from_slice(template);
             datagram[2..4].copy_from_slice(&sequence.to_be_bytes());
             datagram[4..8].copy_from_slice(&timestamp.to_be_bytes());
-            let verdict = forward(black_box(&mut datagram), source, now, &mut caller, &mut callee);
+            let verdict =
+                forward(black_box(&mut datagram), source, now, &mut caller, &mut callee, &mut Never);
             assert_eq!(verdict, Verdict::Send(template.len()));
         });
     });
 }
 
+/// For packets that all fit the buffers they came in.
+struct Never;
+
+impl Outbox for Never {
+    fn put(&mut self, _write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        false
+    }
+}
+
 fn leg(address: SocketAddr, law: Law) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let latch = Latch::new(Signalled::new(address, true));
-    let payload_types = PayloadTypes { audio: 0, event: Some(EVENT) };
-    leg.peer = Some(Peer { latch, payload_types, law, sends: true, receives: true });
+    let payload_types = PayloadTypes { audio: 0, event: Some(EVENT), our_event: None };
+    leg.peer = Some(Peer { latch, payload_types, law, ptime_ms: 20, sends: true, receives: true });
     leg
 }
 

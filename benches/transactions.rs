@@ -162,6 +162,7 @@ const FLOW: Flow = Flow {
     listener: ListenerId(0),
     remote: SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 5060),
     connection: None,
+    domain: None,
 };
 
 /// Calls of the table's methods in one [`Bed::run`].

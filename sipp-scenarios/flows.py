@@ -1,152 +1,13 @@
-"""The flows: for each folder, which cases there are and what must be seen besides both SIPp being content.
+"""The flows that SIPp plays on both sides: what must be seen besides both being content.
 
-A case is a flow in one direction over one transport. `to_retell`: the caller plays a trunk and the callee Retell; `to_trunk`:
-the other way round. Every case ends with the checks of `Case.finish`.
+A flow is declared for its folder with the directions and transports it runs in; every case ends with the checks of `Case.finish`.
 """
 
-import shutil
-import time
-
-import raw
-from harness import CALLEE_PORT, CALLER_PORT, DIALLED, HERE, ONE_CALL, SIP_PORT, TARGET, Bridge, Network, Sipp, check
-
-TO_RETELL, TO_TRUNK = "to_retell", "to_trunk"
-DIRECTIONS, TRANSPORTS = (TO_RETELL, TO_TRUNK), ("udp", "tcp")
-CALLER = "+14155550150"
-
-_FLOWS = []
-
-
-def flow(folder, directions=DIRECTIONS, transports=TRANSPORTS, seconds=2, name=None):
-    """Declares the function as a flow of `folder`; `seconds` is what it takes about, the longest being started first."""
-    def declare(function):
-        _FLOWS.append((folder, name or folder, directions, transports, seconds, function))
-        return function
-    return declare
-
-
-def cases():
-    number = 0
-    for folder, name, directions, transports, seconds, function in _FLOWS:
-        for direction in directions:
-            for transport in transports:
-                number += 1
-                yield Case(number, folder, f"{name} {direction} {transport}", direction, transport, seconds, function)
-
-
-class Case:
-    def __init__(self, number, flow, name, direction, transport, seconds, function):
-        self.flow, self.name, self.direction, self.transport = flow, name, direction, transport
-        self.seconds, self.function, self.network = seconds, function, Network(number)
-        self.folder = TARGET / "sipp-scenarios" / name.replace(" ", "-")
-        self.bridge, self.agents = None, []
-
-    def run(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        try:
-            self.function(self)
-        finally:
-            for agent in self.agents:
-                if agent.process.poll() is None:
-                    agent.process.kill()
-            if self.bridge and self.bridge.process.poll() is None:
-                self.bridge.process.kill()
-
-    def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more=""):
-        """The bridge; `targets` are the callee's addresses, `retell` and `trunk` further keys of these peers."""
-        net = self.network
-        uris = [f'"sip:{address}:{CALLEE_PORT};transport={self.transport}"' for address in targets or [net.callee]]
-        callee = f"[{', '.join(uris)}]" if len(uris) > 1 else uris[0]
-        caller = f'"sip:{net.caller}:{CALLER_PORT};transport={self.transport}"'
-        callees = f'["{net.callee}/32", "{net.second}/32"]'
-        callers = f'["{net.caller}/32"]'
-        to_retell = self.direction == TO_RETELL
-        self.bridge = Bridge(self.folder, f"""
-[sip]
-listen = ["udp:{net.bridge}:{SIP_PORT}", "tcp:{net.bridge}:{SIP_PORT}"]
-
-[media]
-listen = ["{net.bridge}"]
-ports = [20000, 20039]
-
-[http]
-listen = "{net.bridge}:8080"
-
-[records]
-file = "calls.jsonl"
-
-[[retell]]
-name = "retell"
-uri = {callee if to_retell else caller}
-allow = {callees if to_retell else callers}
-{retell}
-
-[[trunks]]
-name = "carrier"
-uri = {caller if to_retell else callee}
-allow = {callers if to_retell else callees}
-{trunk}
-
-{more}
-""", net.bridge)
-
-    def caller(self, role="uac", *options):
-        return self._agent(role, self.network.caller, CALLER_PORT, options, self.network.bridge)
-
-    def callee(self, role="uas", *options, address=None):
-        return self._agent(role, address or self.network.callee, CALLEE_PORT, options)
-
-    def _agent(self, role, address, port, options, remote=None):
-        agent = Sipp(self.folder, role, HERE / self.flow / f"{role}.xml", address, port, self.transport, remote, options)
-        self.agents.append(agent)
-        if remote is None:
-            time.sleep(0.3)
-        return agent
-
-    def call(self, caller="uac", callee="uas", caller_options=(), callee_options=()):
-        """Lets both play their scenarios to the end."""
-        callee = self.callee(callee, *callee_options)
-        caller = self.caller(caller, *caller_options)
-        caller.finish()
-        callee.finish()
-        return caller, callee
-
-    def finish(self, sip_code=200, ended_by="caller", answered=True, legs=2, calls=1):
-        """Nothing is left of the calls, nothing of the caller reached the callee, and the last record is right."""
-        self._nothing_is_left(calls)
-        self._nothing_leaked()
-        result = "answered" if answered else {"caller": "cancelled", "callee": "refused", "trunkline": "failed"}[ended_by]
-        ended = self.bridge.metric("calls_total", direction=self.direction, result=result)
-        check(ended == calls, f"calls_total counts {ended:.0f} {result} calls {self.direction}, not {calls}")
-        self.bridge.stop()
-        records = self.bridge.records()
-        check(len(records) == calls, f"{len(records)} call records, not {calls}: {records}")
-        if not calls:
-            return None
-        record = records[-1]
-        seen = (record["direction"], record["sip_code"], record["ended_by"], record["answered"] is not None, len(record["legs"]))
-        wanted = (self.direction, sip_code, ended_by, answered, legs)
-        check(seen == wanted, f"the record says {seen}, not {wanted}: {record}")
-        return record
-
-    def _nothing_is_left(self, calls):
-        deadline = time.monotonic() + 5
-        while self.bridge.metric("calls_active") or self.bridge.metric("media_streams_active"):
-            check(time.monotonic() < deadline, f"a call or stream is left: {self.bridge.get('/v1/calls')}")
-            time.sleep(0.05)
-        total = self.bridge.metric("calls_total")
-        check(total == calls, f"calls_total counts {total:.0f} calls, not {calls}")
-
-    def _nothing_leaked(self):
-        """A callee sees the bridge's addresses and identifiers, never the caller's."""
-        callers = [agent for agent in self.agents if agent.name.startswith("uac")]
-        identifiers = {message.one("Call-ID") for agent in callers for message in agent.messages()}
-        for agent in self.agents:
-            for message in agent.messages() if agent.name.startswith("uas") else []:
-                check(self.network.caller not in message.text, f"the caller's address is in {message.text}")
-                check(message.one("Call-ID") not in identifiers, f"the caller's Call-ID is in {message.text}")
-
+import agent
+import digest
+import strangers
+from case import CALLER, TO_RETELL, TO_TRUNK, flow
+from harness import DIALLED, ONE_CALL, SIP_PORT, check
 
 # Flows, in the order of the README.
 
@@ -299,12 +160,13 @@ def digest_uri(case):
 def digest_replayed(case):
     case.start(retell=RETELL_CREDENTIALS)
     uas = case.callee()
-    with raw.Caller(case.network) as caller:
-        challenge = caller.invite("first").expect(401)
+    with agent.Caller(case.network) as caller:
+        challenge = caller.invite().refused(401)
         credentials = caller.authorization(challenge, "retell-outbound", "s3cret-of-retell")
-        answer = caller.invite("second", cseq=2, credentials=credentials).expect(200)
-        caller.end(answer, cseq=2)
-        again = caller.invite("replayed", call_id="another", credentials=credentials).expect(401)
+        presented = f"Authorization: {credentials}\r\n"
+        caller.invite(cseq=2, extra=presented).answered(cseq=2)
+        caller.hang_up(cseq=3)
+        again = caller.invite("another", extra=presented).refused(401)
     uas.finish()
     check("stale=true" in again.one("WWW-Authenticate").lower(), f"not stale: {again.one('WWW-Authenticate')}")
     case.finish()
@@ -315,7 +177,7 @@ def proxy_auth_to_retell(case):
     case.start(retell=RETELL_CREDENTIALS)
     uac, uas = case.call()
     credentials = authenticates_once(uac, uas, "Proxy-Authorization")
-    wanted = raw.digest(credentials, "s3cret-of-retell", "INVITE")
+    wanted = digest.response(credentials, "s3cret-of-retell", "INVITE")
     check(f'response="{wanted}"' in credentials, f"not the digest {wanted}: {credentials}")
     case.finish()
 
@@ -450,12 +312,12 @@ def reinvite(case):
 @flow("stranger", [TO_RETELL], seconds=3)
 def stranger(case):
     case.start()
-    silent = raw.stranger_over_udp if case.transport == "udp" else raw.stranger_over_tcp
+    silent = strangers.stranger_over_udp if case.transport == "udp" else strangers.stranger_over_tcp
     silent(case.network)
     check(case.bridge.metric("sip_rejected_total", reason="stranger") >= 1, "strangers were not counted")
     check(not any(case.bridge.metrics().get(name) for name in case.bridge.metrics() if "sip_responses_total" in name),
           "a response was sent")
-    check(raw.options(case.network, case.transport).status("OPTIONS") == 200, "a recognised peer got no 200 to OPTIONS")
+    check(strangers.options(case.network, case.transport).status("OPTIONS") == 200, "a recognised peer got no 200 to OPTIONS")
     case.finish(calls=0)
 
 

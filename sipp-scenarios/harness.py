@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 # TRUNKLINE names another build to run, which is then taken as it is.
-BINARY = Path(os.environ.get("TRUNKLINE", TARGET / "release" / "trunkline"))
+BINARY = Path(os.environ.get("TRUNKLINE", TARGET / "release" / "trunkline")).resolve()
 
 SIP_PORT, HTTP_PORT, CALLER_PORT, CALLEE_PORT = 5060, 8080, 5070, 5080
 
@@ -38,12 +38,16 @@ def check(condition, what):
         raise Failure(what)
 
 
-def require_tools():
-    """Ends the run when SIPp is missing; builds the bridge."""
-    if not shutil.which("sipp"):
-        sys.exit("sipp is not installed: apt-get install sip-tester, or run tests/run, which does that")
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core"}
+
+
+def require_tools(*tools):
+    """Ends the run when one of them is missing; builds the bridge."""
+    for tool in tools:
+        if not shutil.which(tool):
+            sys.exit(f"{tool} is not installed: apt-get install {PACKAGES[tool]}, or run tests/run, which does that")
     if "TRUNKLINE" not in os.environ:
-        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--locked", "--release", "--quiet"], cwd=ROOT, check=True)
 
 
 _children = set()

@@ -4,6 +4,8 @@
 //! call (tags) or the transaction (branches), so that a message finds its owner without a table of strings; the
 //! random part behind is what makes a tag unguessable, so an owner must still compare the whole tag.
 
+pub mod srtp;
+
 use std::fmt;
 
 use rand::rngs::StdRng;

@@ -49,14 +49,16 @@ const IMPURE: &str = "Instant::now SystemTime UdpSocket TcpStream TcpListener To
 
 /// Where a crate is at home: rooms, or modules of one.
 const HOMES: &[(&str, &str)] = &[
+    ("aes", "rtp::srtp"),
     ("arc_swap", "server"),
     ("axum", "api"),
+    ("base64", "sdp::crypto"),
     ("clap", "cli main"),
     ("dashmap", "api server"),
     ("dotenvy", "config"),
     ("getrandom", "clock"),
     ("hickory_resolver", "transport::resolve"),
-    ("hmac", "sip::auth"),
+    ("hmac", "sip::auth rtp::srtp"),
     ("hyper", "api"),
     ("hyper_util", "api"),
     ("indicatif", "cli"),
@@ -71,9 +73,11 @@ const HOMES: &[(&str, &str)] = &[
     ("rlibphonenumber", "routing"),
     ("rsip", "sip::interop sim"),
     ("rtp_rs", "rtp media sim"),
+    ("rustls_native_certs", "transport::tls"),
     ("sdp_rs", "sdp::build"),
     ("sdp_types", "sim"),
     ("serde_json", "api store cli"),
+    ("sha1", "rtp::srtp"),
     ("sha2", "sip::auth"),
     ("smallvec", "sip"),
     ("socket2", "transport media"),
@@ -81,8 +85,11 @@ const HOMES: &[(&str, &str)] = &[
     ("subtle", "sip::auth api"),
     ("time", "call"),
     ("tokio", "transport api server cli sim"),
+    ("tokio_rustls", "transport"),
     ("toml_edit", "config"),
     ("tracing_subscriber", "server"),
+    ("x509_parser", "transport::tls"),
+    ("zeroize", "id rtp::srtp sdp::crypto"),
 ];
 
 /// Crates that every room may use.

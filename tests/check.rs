@@ -74,6 +74,9 @@ fn what_this_machine_lacks_is_told_by_check_and_refused_by_serve() {
         assert_eq!(code, 0, "nothing is wrong with the file: {printed}");
         assert!(printed.starts_with(named) && printed.ends_with(verdict), "{printed}");
         assert_eq!(served.status.code(), Some(1), "{config}");
+        let said = String::from_utf8(served.stderr).unwrap();
+        assert!(said.starts_with(&named.replace("warning: ", "")), "{said}");
+        assert!(said.ends_with("config.toml can't be served here as things stand\n"), "{said}");
     }
 }
 
@@ -93,7 +96,8 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
 
 #[test]
 fn the_log_of_a_warning_says_so_once() {
-    let sip = "[sip]\nlisten = [\"udp:203.0.113.77:5060\"]\n";
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let sip = format!("[sip]\nlisten = [\"udp:{}\"]\n", taken.local_addr().unwrap());
     let folder = folder("config.toml", &format!("{sip}{}", GOOD.replace("country = \"US\"\n", "")));
 
     let served = trunkline(folder.path()).timeout(SOON).arg("serve").output().unwrap();

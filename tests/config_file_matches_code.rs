@@ -43,10 +43,18 @@ fn every_default_stands_in_a_live_line() {
             "numbers.trunk",
             "records.file",
             "retell.fallback",
+            "retell.tls_ca",
+            "retell.tls_name",
             "sip.advertise",
+            "tls.ca",
+            "tls.certificate",
+            "tls.client_ca",
+            "tls.key",
             "trunks.caller_id",
             "trunks.caller_ids",
             "trunks.password",
+            "trunks.tls_ca",
+            "trunks.tls_name",
             "trunks.username",
         ]
     );

@@ -1,7 +1,6 @@
 //! `trunkline explain`: what it says of a call, of a refusal and of a stranger, and how it exits.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
 use std::process::Output;
 
 use assert_cmd::Command;
@@ -23,20 +22,37 @@ fn a_call_from_a_trunk_is_explained_step_by_step_with_the_rule_that_decided() {
         "X-Account: 7",
         "--header",
         "Subject: hello",
+        "--header",
+        "X-Trunk: mine",
+        "--header",
+        "X-Internal: 1",
+        "--header",
+        "s: compact",
+        "--header",
+        "Supported: 100rel",
+        "--header",
+        "P-Asserted-Identity: <sip:+14155550123@pbx.example>",
     ]);
 
     assert!(output.status.success());
     let expected = "\
-peer            carrier                                   198.51.100.7 is in its allow 198.51.100.0/24
-dialled         4155550100                                user part of the Request-URI
-to              +14155550100                              national number of the trunk's country (country of carrier: US)
-caller          +14155550123                              From says 415 555 0123: national number of the trunk's country
-retell          retell                                    the default: first [[retell]]
-from            +14155550123                              the caller, toward Retell
-target          sip:+14155550100@retell.example;transport=tcp  uri 1 of retell
-header          X-Account: 7                              [headers].pass \"X-*\"
-header dropped  Subject                                   not in [headers].pass
-header          X-Trunk: carrier                          [[headers.rules]] 1: set
+peer carrier 198.51.100.7 is in its allow 198.51.100.0/24 (config.toml:15)
+dialled 4155550100 user part of the Request-URI (the default)
+to +14155550100 national number of the trunk's country (country of carrier: US) (config.toml:18)
+caller +14155550123 From says 415 555 0123: national number of the trunk's country
+retell retell the default: first [[retell]] (config.toml:6)
+from +14155550123 the caller, toward Retell
+target sip:+14155550100@retell.example;transport=tcp uri 1 of retell (config.toml:7)
+header X-Account: 7 [headers].pass \"X-*\" (the default)
+header dropped Subject not in [headers].pass (the default)
+header X-Trunk: mine [headers].pass \"X-*\" (the default)
+header X-Internal: 1 [headers].pass \"X-*\" (the default)
+header dropped Subject not in [headers].pass (the default)
+header dropped P-Asserted-Identity asserted identities are never copied
+header removed X-Internal: 1 [[headers.rules]] 1: remove \"X-Internal\" (config.toml:24)
+header removed X-Trunk: mine [[headers.rules]] 1: set puts its own in this place (config.toml:23)
+header X-Trunk: carrier [[headers.rules]] 1: set (config.toml:23)
+header dropped Supported SIP's own: trunkline writes what each leg needs itself
 
 The call goes to sip:+14155550100@retell.example;transport=tcp, from +14155550123
 ";
@@ -80,6 +96,13 @@ fn a_call_from_retell_says_that_authentication_is_assumed() {
     };
     assert_eq!(step("authentication"), "401: assumed to answer rightly");
     assert_eq!(step("from"), "caller_id of the trunk");
+    let placed = |what: &str| {
+        let steps = told["steps"].as_array().unwrap();
+        steps.iter().find(|step| step["what"] == what).unwrap()["place"].clone()
+    };
+    assert_eq!(placed("authentication"), "config.toml:9");
+    assert_eq!(placed("from"), "config.toml:19");
+    assert_eq!(placed("caller"), Value::Null);
 }
 
 #[test]
@@ -154,6 +177,17 @@ fn no_secret_is_asked_for_and_none_is_printed() {
     assert!(!String::from_utf8_lossy(&output.stdout).contains("carrier-secret"));
 }
 
+#[test]
+fn a_rule_that_the_environment_overrides_is_placed_there() {
+    let home = Home::new();
+    std::fs::write(home.0.path().join(".env"), "# ours\nOVERRIDE_CALLER_ID=+14155550188\n").unwrap();
+
+    let output = home.explain(&["--source", "192.0.2.1", "--from", "+14155550101", "--to", "2125550123"]);
+
+    let text = without_padding(&output.stdout);
+    assert!(text.contains(&"from +14155550188 caller_id of the trunk (.env:2)".to_owned()), "{text:#?}");
+}
+
 /// A folder with a configuration.
 struct Home(TempDir);
 
@@ -169,9 +203,8 @@ impl Home {
     }
 
     fn explain(&self, arguments: &[&str]) -> Output {
-        let config: PathBuf = self.0.path().join("config.toml");
         let mut command = Command::cargo_bin("trunkline").unwrap();
-        command.env_clear().arg("explain").arg("-c").arg(config).args(arguments).output().unwrap()
+        command.env_clear().current_dir(self.0.path()).arg("explain").args(arguments).output().unwrap()
     }
 }
 
@@ -204,4 +237,5 @@ caller_id = "+14155550199"
 [[headers.rules]]
 toward = "all retell"
 set = { X-Trunk = "{trunk}" }
+remove = ["X-Internal"]
 "#;

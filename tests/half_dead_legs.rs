@@ -116,6 +116,7 @@ fn a_stream_that_ended_and_cannot_be_opened_anew_ends_retells_leg_but_not_a_trun
             listener: ListenerId(0),
             remote: here,
             connection: Some(ConnectionId(7)),
+            domain: None,
         };
         call.network.bridge.on_message(options.into(), flow);
 

@@ -1,4 +1,4 @@
-//! Relaying a packet allocates nothing: neither the pure path nor the media thread around it.
+//! Relaying a packet allocates nothing: neither the pure path, nor SRTP, nor the media thread around them.
 //!
 //! The allocator counts for the whole process, so the file is one test that runs without libtest, and the far ends it
 //! drives allocate nothing either.
@@ -13,12 +13,18 @@ use std::time::{Duration, Instant};
 
 use rtp_rs::{RtpPacketBuilder, Seq};
 use trunkline::id::CallId;
-use trunkline::media::forward::{Leg, Peer, Verdict, forward};
+use trunkline::id::srtp::{MasterKey, Suite};
+use trunkline::media::forward::{Leg, Outbox, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::media::{Config, Engine, LegMedia, Side};
 use trunkline::rtp::continuity::Position;
+use trunkline::rtp::dtmf::{Detector, Event, EventRelay};
 use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
+use trunkline::rtp::ringback::Ringback;
+use trunkline::rtp::rtcp::{Cname, MAX_BYTES, NtpClock, Session, View};
+use trunkline::rtp::srtp::{Inbound, MAX_TRAILER, Outbound};
+use trunkline::rtp::stats::{Arrival, Reception};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -29,6 +35,8 @@ const PACKETS: u16 = 2_000;
 
 fn main() {
     assert_eq!(allocations_of_the_pure_path(), 0, "by the pure path, in {PACKETS} packets");
+    assert_eq!(allocations_of_srtp(), 0, "by SRTP, in {PACKETS} packets");
+    assert_eq!(allocations_of_digits_reports_and_tones(), 0, "by what legs ask for, in {PACKETS} packets");
     assert_eq!(allocations_of_a_media_thread(), 0, "around a media thread, in {PACKETS} packets");
 }
 
@@ -41,11 +49,64 @@ fn allocations_of_the_pure_path() -> u64 {
     for sequence in 0..PACKETS {
         number(&mut datagram, sequence);
         let now = start + Duration::from_millis(20 * u64::from(sequence));
-        let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee);
+        let verdict = forward(&mut datagram, source, now, &mut caller, &mut callee, &mut Never);
         assert_eq!(verdict, Verdict::Send(172));
     }
 
     ALLOCATIONS.load(Ordering::SeqCst) - before
+}
+
+fn allocations_of_srtp() -> u64 {
+    let key = MasterKey::new(Suite::AesCm128HmacSha1_80, &[7; 30]).unwrap();
+    let (mut outbound, mut inbound) = (Outbound::new(&key), Inbound::new(&key));
+    let plain = packet();
+    let mut buffer = [0; 172 + MAX_TRAILER];
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+
+    for sequence in 0..PACKETS {
+        buffer[..172].copy_from_slice(&plain);
+        number(&mut buffer, sequence);
+        let length = outbound.protect(&mut buffer, 172).unwrap();
+        assert_eq!(inbound.unprotect(&mut buffer[..length]), Ok(172));
+    }
+
+    ALLOCATIONS.load(Ordering::SeqCst) - before
+}
+
+fn allocations_of_digits_reports_and_tones() -> u64 {
+    let start = Instant::now();
+    let mut ear = Detector::new(Law::Mu);
+    let (mut events, mut reception, mut frame) = (EventRelay::default(), Reception::default(), [0; 160]);
+    let clock = NtpClock::new(start, Duration::from_secs(1_700_000_000));
+    let mut session = Session::new(1, Cname::from_random(1), clock);
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+
+    session.start(start, 0);
+    let (mut digits, mut reports) = (0, 0);
+    for sequence in 0..PACKETS {
+        let now = start + Duration::from_millis(20 * u64::from(sequence));
+        let position = Position { ssrc: 7, sequence, timestamp: 160 * u32::from(sequence) };
+        reception.on_packet(Arrival { position, is_audio: true, bytes: 172, at: now });
+        session.on_sent(160);
+        let view = View { now, timestamp: position.timestamp, reception: &reception };
+        let mut bytes = [0; MAX_BYTES];
+        let length = session.on_time(view, 0, &mut bytes);
+        reports += u16::from(session.on_datagram(&bytes[..length], now).is_ok());
+        let event = Event { code: 5, end: false, volume: 10, duration: 160 };
+        let placing = events.on_packet(
+            Position { timestamp: 1_000 * u32::from(sequence / 10), ..position },
+            false,
+            event,
+            now,
+        );
+        digits += placing.map_or(0, |placing| u16::from(placing.place(position.timestamp).marker));
+        Ringback::of_country("US").fill(Law::Mu, u64::from(sequence) * 160, &mut frame);
+        ear.listen(&frame, |_| ());
+    }
+
+    let allocations = ALLOCATIONS.load(Ordering::SeqCst) - before;
+    assert!(digits > 100 && reports > 5, "{digits} digits, {reports} reports");
+    allocations
 }
 
 fn allocations_of_a_media_thread() -> u64 {
@@ -77,12 +138,21 @@ fn allocations_of_a_media_thread() -> u64 {
     ALLOCATIONS.load(Ordering::SeqCst) - before
 }
 
+/// For packets that all fit the buffers they came in.
+struct Never;
+
+impl Outbox for Never {
+    fn put(&mut self, _write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        false
+    }
+}
+
 fn leg(address: &str) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let address: std::net::SocketAddr = address.parse().unwrap();
     let latch = Latch::new(Signalled::new(address, true));
-    let payload_types = PayloadTypes { audio: 0, event: Some(101) };
-    leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, sends: true, receives: true });
+    let payload_types = PayloadTypes { audio: 0, event: Some(101), our_event: None };
+    leg.peer = Some(Peer { latch, payload_types, law: Law::Mu, ptime_ms: 20, sends: true, receives: true });
     leg
 }
 

@@ -68,6 +68,109 @@ fn of_packets_that_come_after_their_slots_were_filled_only_those_are_dropped_as_
     assert_unbroken(&heard);
 }
 
+#[test]
+fn packets_of_any_length_leave_in_packets_of_20_ms_with_nothing_added_and_nothing_left_out() {
+    for ptime_ms in [10, 30, 40, 60, 80, 100] {
+        let (mut relay, octets) = (Relay::new(MU, 0), ptime_ms * 8);
+        let spoken: Vec<u8> = (0..octets * 120).map(|n| (n % 251) as u8).collect();
+        for (n, payload) in spoken.chunks(octets).enumerate() {
+            let timestamp = 77 + (n * octets) as u32;
+            let said = Said::audio(Law::Mu, n as u16, timestamp, payload.to_vec());
+            relay.says(0, (n * ptime_ms) as u64, &said);
+        }
+
+        relay.run_until(13_000);
+        let heard = relay.heard(1);
+
+        assert!(heard.iter().all(|packet| packet.payload.len() == 160), "{ptime_ms} ms");
+        assert_unbroken(&heard);
+        assert!(heard.iter().flat_map(|packet| packet.payload.iter()).eq(&spoken), "{ptime_ms} ms");
+        assert_eq!(relay.dropped, []);
+    }
+}
+
+#[test]
+fn one_odd_packet_in_a_stream_is_passed_on_as_it_is() {
+    let mut relay = Relay::new(MU, 0);
+    (0..5).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));
+    relay.says(0, 100, &Said { payload: vec![WORDS; 77], ..words(5, 5) });
+
+    relay.run_until(200);
+
+    assert_eq!(relay.heard(1).last().map(|packet| packet.payload.len()), Some(77));
+}
+
+#[test]
+fn a_peer_that_asked_for_30_ms_gets_them_from_one_that_sends_20() {
+    let mut relay = Relay::new([Law::Mu, Law::A], 0);
+    relay.legs[1].peer.as_mut().unwrap().ptime_ms = 30;
+    (0..60).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));
+
+    relay.run_until(2_000);
+    let heard = relay.heard(1);
+
+    assert_eq!(heard.len(), 40);
+    assert!(heard.iter().all(|packet| packet.payload.len() == 240 && packet.payload_type == 8));
+    assert!(heard.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 240));
+}
+
+#[test]
+fn what_is_cut_is_filled_for_in_its_pauses_and_goes_on_behind_the_silence() {
+    let mut relay = Relay::new(MU, 100);
+    let spurt = |relay: &mut Relay, from_ms: u64, first: u16| {
+        for n in 0..11_u16 {
+            let at_ms = from_ms + 30 * u64::from(n);
+            let said = Said::audio(Law::Mu, first + n, at_ms as u32 * 8, vec![WORDS; 240]);
+            relay.says(0, at_ms, &said);
+        }
+    };
+    spurt(&mut relay, 0, 0);
+    spurt(&mut relay, 1_000, 11);
+
+    relay.run_until(1_320);
+    let heard = relay.heard(1);
+
+    let words: usize =
+        heard.iter().filter(|packet| is_words(packet)).map(|packet| packet.payload.len()).sum();
+    assert!((21 * 240..=22 * 240).contains(&words), "{words} octets");
+    assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+    assert!(heard.windows(2).all(|pair| pair[1].at_ms - pair[0].at_ms <= 120));
+    assert_eq!(relay.dropped, []);
+}
+
+#[test]
+fn comfort_noise_is_taken_for_silence_at_once_and_is_never_passed_on() {
+    let mut relay = Relay::new(MU, 200);
+    (0..10).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));
+    let noise = Said { payload_type: 13, payload: vec![40], ..words(10, 10) };
+    relay.says(0, 200, &noise);
+    (25..30).for_each(|n| relay.says(0, 20 * n, &words(n as u16 - 14, n as u32)));
+
+    relay.run_until(620);
+    let heard = relay.heard(1);
+
+    let first_silence = heard.iter().find(|packet| !is_words(packet)).unwrap();
+    assert!((220..=240).contains(&first_silence.at_ms), "{}", first_silence.at_ms);
+    assert!(heard.iter().all(|packet| packet.payload_type == 0));
+    assert_eq!(heard.iter().filter(|packet| is_words(packet)).count(), 15);
+    assert_unbroken(&heard);
+}
+
+#[test]
+fn a_held_side_is_sent_silence_as_far_as_its_direction_allows() {
+    let mut relay = Relay::new(MU, 100);
+    (0..100).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));
+    relay.legs[0].peer.as_mut().unwrap().sends = false;
+    relay.legs[0].peer.as_mut().unwrap().receives = false;
+
+    relay.run_until(2_000);
+
+    assert_eq!(relay.heard(0), []);
+    let heard = relay.heard(1);
+    assert!((99..=101).contains(&heard.len()) && !heard.iter().any(is_words));
+    assert_unbroken(&heard);
+}
+
 fn words(sequence: u16, frame: u32) -> Said {
     Said::audio(Law::Mu, sequence, 1_000 + frame * 160, vec![WORDS; 160])
 }

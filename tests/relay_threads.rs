@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use trunkline::id::CallId;
-use trunkline::media::{Config, LegMedia, Rtcp, Side, raise_file_limit};
+use trunkline::media::{Config, Engine, Event, LegMedia, Rtcp, Side, raise_file_limit};
 
 #[path = "support/far_end.rs"]
 mod far_end;
@@ -73,6 +73,52 @@ fn there_is_no_moving_to_a_thread_that_is_not_there_nor_of_a_call_that_is_not() 
     assert!(!call.engine.move_to_thread(CallId(9), 0));
     assert!(call.engine.move_to_thread(CALL, 1) && call.engine.move_to_thread(CALL, 1));
     assert_eq!(heard(&call.say(Side::Callee, &[(0, "still here")])), [(0, "still here")]);
+}
+
+#[test]
+fn a_panic_ends_the_calls_of_its_thread_which_carries_the_next_ones() {
+    let config = Config {
+        listen: vec![ip("127.0.12.6")],
+        ports: [30_000, 30_199],
+        threads: 1,
+        silence_timeout_s: 1,
+        ..Config::default()
+    };
+    let (sender, failed) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let report = move |event| match event {
+        Event::Failed { call } => sender.lock().unwrap().send(call).unwrap_or_default(),
+        other => panic!("a test has the media thread panic over {other:?}"),
+    };
+    let mut call = Call::on(Engine::start(&config, Arc::new(report)).unwrap());
+    call.engine.reserve(CallId(2), ip("127.0.0.1"), ip("127.0.0.1")).unwrap();
+    call.engine.set_leg(CALL, Side::Caller, call.media(Side::Caller));
+    call.engine.answered(CALL);
+
+    let mut ended = [(); 2].map(|()| failed.recv_timeout(Duration::from_secs(5)).unwrap());
+    ended.sort_by_key(|call| call.0);
+    ended.iter().for_each(|&id| call.engine.release(id));
+    let mut next = Call::on(call.engine);
+    for side in [Side::Caller, Side::Callee] {
+        next.engine.set_leg(CALL, side, next.media(side));
+    }
+
+    assert_eq!(ended, [CALL, CallId(2)]);
+    assert_eq!(heard(&next.say(Side::Caller, &[(0, "the next call")])), [(0, "the next call")]);
+}
+
+#[test]
+fn an_address_of_another_machine_and_a_range_without_room_for_a_call_are_refused_with_what_to_write() {
+    let start = |listen, ports| {
+        let config = Config { listen: vec![ip(listen)], ports, ..Config::default() };
+        Engine::start(&config, Arc::new(|_| ())).map(|_| ()).unwrap_err().to_string()
+    };
+
+    let elsewhere = start("203.0.113.5", [30_000, 30_199]);
+    let no_room = start("127.0.12.7", [30_000, 30_001]);
+
+    assert!(elsewhere.contains("203.0.113.5") && elsewhere.contains("write an address of this machine"));
+    assert!(no_room.contains("0 calls at once"), "{no_room}");
 }
 
 /// 200,000 a minute are 3,334 pairs a second; this hands over three seconds' worth.

@@ -6,7 +6,7 @@ mod support;
 
 use support::{compile, config, invite, named, number, retell, trunk, uri};
 use trunkline::routing::config::{CalledNumber, CallerId, Config, Country, ForeignCaller};
-use trunkline::routing::{Plan, Refusal, Rotation, Step};
+use trunkline::routing::{Plan, Refusal, Rotation};
 use trunkline::sip::message::Message;
 use trunkline::sip::uri::Host;
 
@@ -333,20 +333,28 @@ fn every_step_names_the_rule_that_decided() {
     let call = invite(CALLER, "sip:2125550123@203.0.113.10", &[]);
     routes.plan(named(&routes, "retell"), &call, &mut Rotation::default(), Some(&mut steps)).unwrap();
 
-    let step = |what: &str, value: &str, rule: &str| Step {
-        what: what.to_owned(),
-        value: value.to_owned(),
-        rule: rule.to_owned(),
-    };
+    let told: Vec<_> = steps.iter().map(|step| [&step.what, &step.value, &step.rule]).collect();
+    let keys: Vec<_> = steps.iter().map(|step| step.key.as_deref().unwrap_or_default()).collect();
     assert_eq!(
-        steps,
+        told,
         [
-            step("trunk", "carrier", "[[numbers]] \"+1415*\" for caller +14155550123"),
-            step("dialled", "2125550123", "user part of the Request-URI"),
-            step("to", "+12125550123", "national number of the trunk's country (country of carrier: US)"),
-            step("caller", "+14155550123", "From says +14155550123: already E.164"),
-            step("from", "+14155550100", "caller_id of the trunk"),
-            step("target", "sip:+12125550123@carrier.example;transport=tcp", "uri 1 of carrier"),
+            ["trunk", "carrier", "[[numbers]] \"+1415*\" for caller +14155550123"],
+            ["dialled", "2125550123", "user part of the Request-URI"],
+            ["to", "+12125550123", "national number of the trunk's country (country of carrier: US)"],
+            ["caller", "+14155550123", "From says +14155550123: already E.164"],
+            ["from", "+14155550100", "caller_id of the trunk"],
+            ["target", "sip:+12125550123@carrier.example;transport=tcp", "uri 1 of carrier"],
+        ]
+    );
+    assert_eq!(
+        keys,
+        [
+            "numbers[+1415*].trunk",
+            "retell[retell].called_number",
+            "trunks[carrier].country",
+            "",
+            "trunks[carrier].caller_id",
+            "trunks[carrier].uri",
         ]
     );
 }

@@ -515,7 +515,7 @@ fn new(incoming: Incoming) -> ServerTx {
 
 fn flow(transport: Transport) -> Flow {
     let remote = SocketAddr::from(([192, 0, 2, 1], 5060));
-    Flow { transport, listener: ListenerId(0), remote, connection: None }
+    Flow { transport, listener: ListenerId(0), remote, connection: None, domain: None }
 }
 
 fn request(method: &str, branch: &str, sent_by: &str, to_tag: &str) -> Message {

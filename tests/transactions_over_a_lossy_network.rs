@@ -379,7 +379,7 @@ fn number(message: &Message) -> usize {
 
 fn flow() -> Flow {
     let remote = SocketAddr::from(([192, 0, 2, 1], 5060));
-    Flow { transport: Transport::Udp, listener: ListenerId(0), remote, connection: None }
+    Flow { transport: Transport::Udp, listener: ListenerId(0), remote, connection: None, domain: None }
 }
 
 fn parsed(bytes: Bytes) -> Message {

@@ -494,7 +494,7 @@ fn message(start: &str, index: u64) -> Bytes {
 }
 
 fn udp(remote: SocketAddr) -> Flow {
-    Flow { transport: Transport::Udp, listener: ListenerId(0), remote, connection: None }
+    Flow { transport: Transport::Udp, listener: ListenerId(0), remote, connection: None, domain: None }
 }
 
 fn tcp(listener: u16, remote: SocketAddr) -> Flow {
@@ -503,6 +503,7 @@ fn tcp(listener: u16, remote: SocketAddr) -> Flow {
         listener: ListenerId(listener),
         remote,
         connection: None::<ConnectionId>,
+        domain: None,
     }
 }
 

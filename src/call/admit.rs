@@ -71,7 +71,7 @@ impl Refused {
         match self {
             Self::Extension(tag) => Some((Name::Unsupported, tag.clone())),
             Self::ContentType(_) => Some((Name::Accept, "application/sdp".into())),
-            Self::ContentEncoding => Some((Name::Accept, "application/sdp".into())),
+            Self::ContentEncoding => Some((Name::AcceptEncoding, "identity".into())),
             Self::NoOffer | Self::Unreadable(_) => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
             Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),

@@ -114,7 +114,7 @@ impl Attempt {
             .header(Name::To, format_args!("<{}>", self.target))
             .header(Name::CallId, &self.identity.call_id)
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
-            .header(Name::Contact, contact(&self.hop.sent_by, self.hop.transport))
+            .header(Name::Contact, self.contact())
             .header(Name::Allow, ALLOW);
         request = with_authorization(request, &self.authorization);
         for (name, value) in extra.headers {
@@ -131,6 +131,11 @@ impl Attempt {
             draft,
             to: Destination::Hop(self.hop.clone()),
         });
+    }
+
+    /// Our Contact toward it.
+    pub(super) fn contact(&self) -> String {
+        contact(&self.hop.sent_by, self.hop.transport, self.target.scheme)
     }
 
     /// The INVITE as a message, to form dialogs from.

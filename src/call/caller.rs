@@ -16,6 +16,7 @@ use crate::sip::dialog::{AnswerRepeat, Dialog};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::Message;
+use crate::sip::uri::{Scheme, Uri};
 
 use super::audio;
 use super::auth::Answers;
@@ -29,8 +30,8 @@ pub(super) struct Caller {
     /// Its INVITE; kept for the headers of what we answer and for the rules that read it.
     pub(super) invite: Message,
     pub(super) tx: ServerTx,
-    /// What its INVITE came by: `sent_by` is that transport's listener.
-    pub(super) transport: Transport,
+    /// Where its requests inside the dialog go: `<sip:host:port;transport=tcp>`.
+    pub(super) contact: String,
     /// The path its last request came by.
     pub(super) flow: Flow,
     /// Where its INVITE came from: what `received` and `rport` of our responses say.
@@ -119,7 +120,7 @@ impl Caller {
         cx: &mut Cx<'_>,
     ) {
         let mut response =
-            with_headers(self.response(code, "").header(Name::Contact, self.contact()), headers);
+            with_headers(self.response(code, "").header(Name::Contact, &self.contact), headers);
         let bytes = match body {
             Some(body) => response.body(SDP, body),
             None => {
@@ -132,8 +133,7 @@ impl Caller {
 
     /// Sends the 200 and begins to repeat it.
     pub(super) fn answer(&mut self, headers: &[(Vec<u8>, Vec<u8>)], sdp: &Bytes, cx: &mut Cx<'_>) {
-        let response =
-            self.response(200, "").header(Name::Contact, self.contact()).header(Name::Allow, ALLOW);
+        let response = self.response(200, "").header(Name::Contact, &self.contact).header(Name::Allow, ALLOW);
         let ok = with_headers(response, headers).body(SDP, sdp);
         self.code = 200;
         cx.out.push(Action::Respond { tx: self.tx, code: 200, bytes: ok.clone() });
@@ -154,20 +154,26 @@ impl Caller {
         cx.out.push(Action::Respond { tx: self.tx, code, bytes });
         self.progress = Progress::Closed;
     }
-
-    /// `<sip:host:port;transport=tcp>`: where the caller's requests inside the dialog go.
-    pub(super) fn contact(&self) -> String {
-        contact(&self.sent_by, self.transport)
-    }
 }
 
 /// The Contact that a leg over `transport` shows.
-pub(super) fn contact(sent_by: &str, transport: crate::sip::flow::Transport) -> String {
-    if transport.is_reliable() {
-        format!("<sip:{sent_by};transport={}>", transport.param())
-    } else {
-        format!("<sip:{sent_by}>")
+pub(super) fn contact(sent_by: &str, transport: Transport, scheme: Scheme) -> String {
+    match (scheme, transport) {
+        (Scheme::Sips, _) => format!("<sips:{sent_by}>"),
+        (Scheme::Sip | Scheme::Tel, Transport::Udp) => format!("<sip:{sent_by}>"),
+        (Scheme::Sip | Scheme::Tel, Transport::Tcp | Transport::Tls) => {
+            format!("<sip:{sent_by};transport={}>", transport.param())
+        }
     }
+}
+
+/// The scheme of our Contact toward whoever sent `invite` (RFC 3261 §12.1.1): `sips:` is answered by `sips:`.
+pub(super) fn scheme_for(invite: &Message) -> Scheme {
+    let is_sips = |uri: &Uri| uri.scheme == Scheme::Sips;
+    let asked = Uri::parse(invite.request_uri()).is_ok_and(|uri| is_sips(&uri));
+    let routed =
+        invite.record_routes().ok().and_then(|routes| routes.first().map(|route| is_sips(&route.uri)));
+    if asked || routed.unwrap_or(false) { Scheme::Sips } else { Scheme::Sip }
 }
 
 /// Adds passed headers to a response.

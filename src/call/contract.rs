@@ -13,7 +13,7 @@ use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
-use crate::sip::flow::{ConnectionId, Flow, Transport};
+use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
@@ -45,6 +45,8 @@ pub struct Hop {
     pub remote: SocketAddr,
     /// By which transport.
     pub transport: Transport,
+    /// By TLS, who has to be there.
+    pub domain: Option<Domain>,
     /// Our own `host:port` toward it, for Via and Contact.
     pub sent_by: String,
 }

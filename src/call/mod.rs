@@ -55,7 +55,7 @@ use crate::sip::uri::Uri;
 
 use attempt::Attempt;
 use callee::Lost;
-use caller::Caller;
+use caller::{Caller, contact, scheme_for};
 use failure::Failure;
 use record::{Direction, View};
 
@@ -162,6 +162,12 @@ impl Call {
     #[must_use]
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// The configured peer that is called.
+    #[must_use]
+    pub fn callee(&self) -> PeerId {
+        self.plan.callee
     }
 
     /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
@@ -274,11 +280,12 @@ impl Call {
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
+        let contact = contact(&sent_by, flow.transport, scheme_for(&invite));
         let caller = Caller {
             peer,
             invite,
             tx,
-            transport: flow.transport,
+            contact,
             flow,
             source: flow.remote,
             dialog,

@@ -6,14 +6,13 @@
 
 use std::process::ExitCode;
 
-use super::{ConfigArgs, output, summary};
-use crate::config::reader::Severity;
+use super::{ConfigArgs, obstacles, output, summary};
 use crate::config::{self, process_environment};
 
 pub(super) fn run(args: &ConfigArgs) -> ExitCode {
     let file = &args.config;
     let (problems, verdict, code) = match config::load(file, &process_environment()) {
-        Ok(loaded) if loaded.warnings.iter().any(|problem| problem.severity == Severity::Obstacle) => {
+        Ok(loaded) if obstacles(&loaded.warnings).next().is_some() => {
             (loaded.warnings, "is right, but can't be served here as things stand", ExitCode::SUCCESS)
         }
         Ok(loaded) => (loaded.warnings, "can be served", ExitCode::SUCCESS),

@@ -157,6 +157,8 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
     }
 }

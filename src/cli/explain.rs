@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::{ConfigArgs, output, refuse};
-use crate::config::{self, Config, process_environment};
+use crate::config::{self, Config, Places, process_environment};
 use crate::routing::{Kind, Peer, Plan, Recognition, Refusal, Rotation, Routes, Step};
 use crate::sip::build::RequestBuilder;
 use crate::sip::flow::Transport;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Err(problems) => return refuse(file, "used", &problems),
     };
     let explanation = match args.invite() {
-        Ok(invite) => Explanation::of(&loaded.config, args, &invite),
+        Ok(invite) => Explanation::of(&loaded.config, args, &invite).placed(&loaded.places),
         Err(problem) => {
             output::complain(format_args!(
                 "these arguments make no INVITE: {problem}; write --header as a peer would send it"
@@ -149,6 +149,26 @@ impl Args {
     }
 }
 
+impl Args {
+    /// A given header that no rule spoke of is SIP's own: it ends here, and the other leg gets ours.
+    fn note_silent(&self, steps: &mut Vec<Step>) {
+        for (name, _) in &self.header {
+            let known = Name::parse(name.as_bytes());
+            let same = |value: &str| {
+                let told = value.split(':').next().unwrap_or_default();
+                told.eq_ignore_ascii_case(name)
+                    || known != Name::Other && Name::parse(told.as_bytes()) == known
+            };
+            if steps.iter().any(|step| step.what.starts_with("header") && same(&step.value)) {
+                continue;
+            }
+            let rule = "SIP's own: trunkline writes what each leg needs itself".to_owned();
+            let (what, value) = ("header dropped".to_owned(), name.clone());
+            steps.push(Step { what, value, rule, key: None, place: None });
+        }
+    }
+}
+
 impl Explanation {
     fn of(config: &Config, args: &Args, invite: &Message) -> Self {
         // Secrets are not needed where nothing is sent; only that there are some matters.
@@ -164,6 +184,7 @@ impl Explanation {
         let course = routes.plan(peer.id, invite, &mut Rotation::default(), Some(&mut steps)).map(|plan| {
             let our_host = our_host(config, args.source);
             let headers = routes.explain_headers(invite, &plan, &our_host, &mut steps);
+            args.note_silent(&mut steps);
             Course::of(&routes, &plan, headers)
         });
         let assumes_authentication = !matches!(recognition, Recognition::Peer(_));
@@ -184,6 +205,15 @@ impl Explanation {
                 Self { assumes_authentication, ..refused }
             }
         }
+    }
+
+    /// Says of every rule where it stands.
+    fn placed(mut self, places: &Places) -> Self {
+        for step in &mut self.steps {
+            let key = step.key.as_deref();
+            step.place = key.map(|key| places.of(key).unwrap_or("the default").to_owned());
+        }
+        self
     }
 
     fn without_course(
@@ -214,7 +244,8 @@ impl Explanation {
         let (what, value) = (width(|step| &step.what), width(|step| &step.value).min(WIDEST_VALUE));
         let mut text = String::new();
         for step in &self.steps {
-            text += &format!("{:what$}  {:value$}  {}\n", step.what, step.value, step.rule);
+            let place = step.place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
+            text += &format!("{:what$}  {:value$}  {}{place}\n", step.what, step.value, step.rule);
         }
         let verdict = match (&self.course, self.status, &self.reason) {
             (Some(course), _, _) => {
@@ -284,7 +315,9 @@ fn caller<'a>(
     let mut assume = |peer: &'a Peer, rule: String| {
         let user = peer.credentials.as_ref().map_or("", |credentials| credentials.username.as_str());
         let value = format!("{} as \"{user}\"", peer.name);
-        steps.push(Step { what: "authentication".to_owned(), value, rule });
+        let section = if peer.kind == Kind::Retell { "retell" } else { "trunks" };
+        let key = Some(format!("{section}[{}].username", peer.name));
+        steps.push(Step { what: "authentication".to_owned(), value, rule, key, place: None });
         peer
     };
     match recognition {

@@ -98,6 +98,11 @@ fn refuse(file: &Path, used: &str, problems: &[Problem]) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// What keeps `serve` from starting on this machine, though nothing is wrong with it.
+fn obstacles(problems: &[Problem]) -> impl Iterator<Item = &Problem> {
+    problems.iter().filter(|problem| problem.severity == Severity::Obstacle)
+}
+
 /// `1 mistake, 2 warnings`.
 fn summary(problems: &[Problem]) -> String {
     let counted = |count, word| format!("{count} {word}{}", if count == 1 { "" } else { "s" });

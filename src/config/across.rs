@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use super::Config;
 use super::reader::{KeyPath, Mistake, Review};
 use crate::sip::flow::Transport;
-use crate::sip::uri::{Host, Uri};
+use crate::sip::uri::{Host, Scheme, Uri};
 use crate::transport::config::Listen;
+use crate::transport::config::tls::check_authorities;
 
 pub(super) fn check(config: &Config, review: &mut Review<'_>) {
     let root = KeyPath::root();
@@ -23,6 +24,7 @@ pub(super) fn check(config: &Config, review: &mut Review<'_>) {
         check_ports(config, &root.key("media").key("ports"), review);
         check_families(config, &sip, &media, review);
     }
+    check_tls(config, &root, review);
     check_transports(config, review);
 }
 
@@ -31,7 +33,8 @@ fn check_listeners(config: &Config, sip: &KeyPath, review: &mut Review<'_>) {
     for (index, listen) in config.sip.listen.iter().enumerate() {
         let mut earlier = config.sip.listen.iter().take(index).filter(|earlier| *earlier != listen);
         let collides = |earlier: &&Listen| {
-            earlier.transport == listen.transport && same_socket(earlier.address, listen.address)
+            (earlier.transport == Transport::Udp) == (listen.transport == Transport::Udp)
+                && same_socket(earlier.address, listen.address)
         };
         if let Some(earlier) = earlier.find(collides) {
             let what = format!("{} and {} are one port", earlier.address, listen.address);
@@ -44,9 +47,11 @@ fn check_listeners(config: &Config, sip: &KeyPath, review: &mut Review<'_>) {
 /// HTTP and SIP over TCP can't share a port.
 fn check_http(config: &Config, http: &KeyPath, review: &mut Review<'_>) {
     let listen = config.http.listen;
-    let mut tcp = config.sip.listen.iter().filter(|sip| sip.transport == Transport::Tcp);
-    if !review.is_broken(http) && tcp.any(|sip| same_socket(sip.address, listen)) {
-        let what = format!("port {} is where SIP is received by TCP", listen.port());
+    let mut tcp = config.sip.listen.iter().filter(|sip| sip.transport != Transport::Udp);
+    if !review.is_broken(http)
+        && let Some(sip) = tcp.find(|sip| same_socket(sip.address, listen))
+    {
+        let what = format!("port {} is where SIP is received by {}", listen.port(), sip.transport.via());
         review.mistake(http, Mistake::new(what, "choose another port, such as 8080"));
     }
 }
@@ -91,6 +96,16 @@ fn check_families(config: &Config, sip: &KeyPath, media: &KeyPath, review: &mut 
     }
 }
 
+/// TLS is spoken where there is a listener for it; the files are read only then.
+fn check_tls(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
+    if config.sip.listens(Transport::Tls) {
+        config.tls.check(&root.key("tls"), review);
+        for (path, peer) in config.routing.peers() {
+            check_authorities(peer.tls_ca.as_deref(), &path.key("tls_ca"), review);
+        }
+    }
+}
+
 /// What is sent leaves by a listener: of the transport that a peer's `uri` asks for, and of the family it names.
 fn check_transports(config: &Config, review: &mut Review<'_>) {
     for (path, peer) in config.routing.peers() {
@@ -117,6 +132,8 @@ struct Way {
 impl Way {
     fn to(uri: &Uri) -> Self {
         let transport = match uri.param("transport") {
+            _ if uri.scheme == Scheme::Sips => Some(Transport::Tls),
+            Some(Some(asked)) if asked.eq_ignore_ascii_case("tls") => Some(Transport::Tls),
             Some(Some(asked)) if asked.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
             None if uri.port.is_none() && matches!(uri.host, Host::Name(_)) => None,
             Some(_) | None => Some(Transport::Udp),
@@ -137,9 +154,9 @@ impl Way {
 impl fmt::Display for Way {
     /// The listener that would do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = if self.transport == Some(Transport::Tcp) { "tcp" } else { "udp" };
+        let transport = self.transport.unwrap_or(Transport::Udp);
         let host = if self.is_v4 == Some(false) { "[::]" } else { "0.0.0.0" };
-        write!(f, "{transport}:{host}:5060")
+        write!(f, "{}:{host}:{}", transport.param(), transport.default_port())
     }
 }
 

@@ -162,6 +162,14 @@ impl Overlay<'_> {
             let mistake = Mistake::new("OVERRIDE_CALLER_ID is set too", "keep one of them");
             self.report("CALLER_ID_CAROUSEL", mistake);
         }
+        for (key, variable, set) in [
+            ("caller_id", "OVERRIDE_CALLER_ID", fixed.is_some()),
+            ("caller_ids", "CALLER_ID_CAROUSEL", rotating.is_some()),
+        ] {
+            if set {
+                self.overridden(path.key(key), variable);
+            }
+        }
         if let Some(caller_id) = fixed.or(rotating) {
             trunk.caller_id = caller_id;
         }

@@ -8,6 +8,7 @@
 mod across;
 mod environment;
 mod machine;
+mod places;
 pub mod reader;
 mod restart;
 
@@ -17,6 +18,7 @@ use std::path::Path;
 
 use environment::Environment;
 pub use environment::process_environment;
+pub use places::Places;
 use reader::{KeyPath, Mistake, Notes, Problem, Reader, Review, Section, Severity, Tree, line_and_column};
 pub use restart::needs_restart;
 
@@ -25,6 +27,8 @@ pub use restart::needs_restart;
 pub struct Config {
     /// `[sip]`.
     pub sip: crate::transport::config::Config,
+    /// `[tls]`.
+    pub tls: crate::transport::config::tls::Config,
     /// `[dns]`.
     pub dns: crate::transport::config::dns::Config,
     /// `[media]`.
@@ -50,6 +54,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Environment overrides in force, one line each, secrets masked; to be logged once.
     pub overrides: Vec<String>,
+    /// Where the rules stand that routing goes by.
+    pub places: Places,
 }
 
 /// Reads `file`, `.env` beside it and `environment` (pass [`process_environment`]).
@@ -79,13 +85,14 @@ pub fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, Vec
     config.complete(&mut review);
     config.check(&mut review);
     machine::check(&config, file.parent().unwrap_or(Path::new("")), &mut review);
+    let places = Places::read(&config, &review.known(), &review);
     config.routing.make_default(overrides.retell, overrides.trunk);
 
     let problems = notes.into_problems();
     if problems.iter().any(|problem| problem.severity == Severity::Mistake) {
         return Err(problems);
     }
-    Ok(Loaded { config, warnings: problems, overrides: overrides.lines })
+    Ok(Loaded { config, warnings: problems, overrides: overrides.lines, places })
 }
 
 /// Every key that a configuration may have, such as `trunks.country`, in alphabetical order.
@@ -105,6 +112,7 @@ impl Section for Config {
     fn read(table: &mut Reader<'_>) -> Self {
         Self {
             sip: table.section("sip"),
+            tls: table.section("tls"),
             dns: table.section("dns"),
             media: table.section("media"),
             http: table.section("http"),

@@ -235,6 +235,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The path of a file, from the folder of the configuration.
+    pub fn file_beside(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.file(key).map(|path| self.review.tree().folder().join(path))
+    }
+
     /// A table within this one; absent, every key of it gets its default.
     pub fn section<T: Section>(&mut self, key: &'static str) -> T {
         let node = self.node(key);

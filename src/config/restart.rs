@@ -12,9 +12,17 @@ use crate::{api, media, server, store, transport};
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut changed = Vec::new();
-    let Config { sip, dns, media, http, records, server, log, routing: _ } = old;
+    let Config { sip, tls, dns, media, http, records, server, log, routing: _ } = old;
     compare!(changed, "sip.", transport::config::Config, sip => new.sip, [listen advertise], [limits]);
     compare!(changed, "sip.max_", Limits, &sip.limits => new.sip.limits, [message_bytes line_bytes headers], []);
+    compare!(
+        changed,
+        "tls.",
+        transport::config::tls::Config,
+        tls => new.tls,
+        [],
+        [certificate key ca mtls client_ca]
+    );
     compare!(changed, "dns.", transport::config::dns::Config, dns => new.dns, [servers], []);
     compare!(
         changed,

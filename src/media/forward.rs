@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::latch::{Seen, Sender};
-use super::leg::Incoming;
+use super::leg::{Incoming, Taken};
 pub use super::leg::{Leg, Outbox, Peer};
 pub use super::reason::Reason;
 use crate::rtp::continuity::Position;
 use crate::rtp::packet::Packet;
 use crate::rtp::payload::Kind;
+use crate::rtp::stats::Arrival;
 
 /// What to do with a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,11 +22,15 @@ pub enum Verdict {
     /// So many bytes stand rewritten in its buffer, ready for the other leg's
     /// [`destination`](super::latch::Latch::destination).
     Send(usize),
+    /// What it holds was put into the outbox, in packets of the length that the other leg wants, as far as it filled
+    /// them.
+    Recut,
     /// It ends here.
     Drop(Reason),
 }
 
-/// Rewrites `datagram`, which `from` received from `source` at `now`, into what `to` is to be sent.
+/// Rewrites `datagram`, which `from` received from `source` at `now`, into what `to` is to be sent; `out` takes what does
+/// not fit its buffer.
 ///
 /// Hot path: no allocation, no clock, no lock.
 pub fn forward(
@@ -34,6 +39,7 @@ pub fn forward(
     now: Instant,
     from: &mut Leg,
     to: &mut Leg,
+    out: &mut impl Outbox,
 ) -> Verdict {
     let packet = match Packet::parse(datagram) {
         Ok(packet) => packet,
@@ -61,13 +67,22 @@ pub fn forward(
         from.spoke = Some(now);
     }
     let relayed = if peer.sends { kind.ok_or(Reason::UnknownPayload) } else { Err(Reason::Muted) };
+    let arrival = Arrival { position, is_audio: kind == Some(Kind::Audio), bytes: packet.length(), at: now };
     let mut incoming = Incoming { packet, position, law: peer.law };
-    let taken = to.take(&mut incoming, relayed, now);
-    if taken != Err(Reason::Duplicate) {
-        let audio_timestamp = (kind == Some(Kind::Audio)).then_some(position.timestamp);
-        from.reception.on_packet(position.ssrc, position.sequence, audio_timestamp, now);
+    let taken = to.take(&mut incoming, relayed, now, out);
+    if kind == Some(Kind::Event) && to.outbound.is_aside(position.ssrc) {
+        from.reception.on_aside(arrival);
+    } else {
+        from.reception.on_packet(arrival);
     }
-    taken.map_or_else(Verdict::Drop, Verdict::Send)
+    if taken == Err(Reason::Late) {
+        from.reception.on_late();
+    }
+    match taken {
+        Ok(Taken::InPlace(length)) => Verdict::Send(length),
+        Ok(Taken::Recut) => Verdict::Recut,
+        Err(reason) => Verdict::Drop(reason),
+    }
 }
 
 #[cfg(test)]

@@ -149,3 +149,31 @@ impl Ids {
         self.next as usize - self.free.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_whose_every_read_fails_is_left_alone_and_its_thread_goes_on() {
+        let setup = Setup { silence_timeout: None, events: Arc::new(|_| ()) };
+        let mut handle = Handle::start("media-test".to_owned(), setup, None).unwrap();
+        let (no_socket, mut trigger) = std::io::pipe().unwrap();
+        handle.adopt(UdpSocket::from(OwnedFd::from(no_socket))).unwrap();
+
+        trigger.write_all(b"x").unwrap();
+        let errors = (0..200)
+            .map(|_| {
+                std::thread::sleep(Duration::from_millis(5));
+                handle.totals().errors()
+            })
+            .find(|&errors| errors > 0);
+        std::thread::sleep(Duration::from_millis(50));
+
+        assert!(errors.is_some());
+        assert!(handle.totals().errors() <= 16, "{} failed reads", handle.totals().errors());
+    }
+}

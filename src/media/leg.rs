@@ -8,13 +8,14 @@ use std::time::Instant;
 use super::latch::Latch;
 use super::reason::Reason;
 use super::strangers::Strangers;
-use crate::rtp::FRAME_TICKS;
 use crate::rtp::continuity::{Continuity, Mapped, Position};
 use crate::rtp::filler::Filler;
 use crate::rtp::g711::{Law, Transcoder};
-use crate::rtp::packet::{self, Packet};
+use crate::rtp::packet::{self, Header, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
+use crate::rtp::repacketise::{Cut, Frame, Repacketiser, Shape};
 use crate::rtp::stats::Reception;
+use crate::rtp::{CLOCK_RATE, FRAME_TICKS};
 
 /// One leg's stream, both ways.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Leg {
     pub heard: Option<Instant>,
     /// When its last audio came.
     pub spoke: Option<Instant>,
+    /// Cuts what it is sent, from the first packet on that was not of the length it wants.
+    recut: Option<Box<Repacketiser>>,
 }
 
 /// The peer at the end of a leg.
@@ -46,6 +49,8 @@ pub struct Peer {
     pub payload_types: PayloadTypes,
     /// The law of its audio.
     pub law: Law,
+    /// How many milliseconds of audio it wants in each packet.
+    pub ptime_ms: u8,
     /// Its packets are relayed.
     pub sends: bool,
     /// It wants packets.
@@ -56,6 +61,15 @@ pub struct Peer {
 pub trait Outbox {
     /// Makes a packet of what `write` fills and returns the length of; false if there is no room for one.
     fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool;
+}
+
+/// What became of a packet that came from the other leg.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Taken {
+    /// It is rewritten in its buffer, so many bytes long.
+    InPlace(usize),
+    /// What it holds was put into the outbox, as far as it filled packets.
+    Recut,
 }
 
 /// A packet that came, on its way to the other leg.
@@ -78,10 +92,11 @@ impl Leg {
             strangers: Strangers::default(),
             heard: None,
             spoke: None,
+            recut: None,
         }
     }
 
-    /// Rewrites what came from the other leg into what this one is sent; returns how long that is.
+    /// Makes what came from the other leg into what this one is sent.
     ///
     /// Hot path.
     pub(super) fn take(
@@ -89,23 +104,32 @@ impl Leg {
         incoming: &mut Incoming<'_>,
         kind: Result<Kind, Reason>,
         now: Instant,
-    ) -> Result<usize, Reason> {
-        let Incoming { packet, position, law } = incoming;
+        out: &mut impl Outbox,
+    ) -> Result<Taken, Reason> {
         let (kind, payload_type) = match kind.and_then(|kind| Ok((kind, self.takes(kind)?))) {
             Ok(taken) => taken,
             Err(reason) => {
-                self.outbound.skip(*position);
+                let position = self.among_frames(incoming.position)?;
+                self.outbound.skip(position);
                 if reason == Reason::ComfortNoise {
                     self.filler.on_comfort_noise(now);
                 }
                 return Err(reason);
             }
         };
-        let (position, resumed) = match self.outbound.map(*position, kind, now) {
+        if kind == Kind::Audio {
+            self.watch_length(incoming);
+            if self.recut.is_some() {
+                return self.cut(incoming, payload_type, now, out).map(|()| Taken::Recut);
+            }
+        }
+        let position = self.among_frames(incoming.position)?;
+        let (position, resumed) = match self.outbound.map(position, kind, now) {
             Mapped::Send { position, resumed } => (position, resumed),
             Mapped::Duplicate => return Err(Reason::Duplicate),
             Mapped::Late => return Err(Reason::Late),
         };
+        let packet = &mut incoming.packet;
         packet.set_payload_type(payload_type);
         packet.set_position(position);
         if resumed {
@@ -113,11 +137,55 @@ impl Leg {
         }
         let mut ticks = 0;
         if let (Kind::Audio, Some(peer)) = (kind, &self.peer) {
-            Transcoder::new(*law, peer.law).in_place(packet.payload());
+            Transcoder::new(incoming.law, peer.law).in_place(packet.payload());
             ticks = packet.payload().len() as u32;
         }
         self.filler.on_packet(ticks, now);
-        Ok(packet.length())
+        Ok(Taken::InPlace(packet.length()))
+    }
+
+    /// Begins to cut when a packet is of another length than the peer wants, but of one that packets have; from there on
+    /// all are cut. An odd one, at the end of a recording say, is passed on as it is.
+    fn watch_length(&mut self, incoming: &mut Incoming<'_>) {
+        let Some(peer) = &self.peer else { return };
+        let shape = Shape { ptime_ms: peer.ptime_ms, from: incoming.law, to: peer.law };
+        let octets = incoming.packet.payload().len();
+        match &self.recut {
+            Some(recut) if recut.shape() == shape => {}
+            None if octets == shape.ticks() || octets == 0 || !octets.is_multiple_of(WHOLE_OCTETS) => {}
+            Some(_) | None => self.recut = Some(Box::new(Repacketiser::new(shape))),
+        }
+    }
+
+    /// Cuts a packet of audio.
+    fn cut(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        payload_type: u8,
+        now: Instant,
+        out: &mut impl Outbox,
+    ) -> Result<(), Reason> {
+        let Some(recut) = &mut self.recut else { return Ok(()) };
+        let (position, marker) = (incoming.position, incoming.packet.marker());
+        let mut cut = recut.push(position, marker, incoming.packet.payload())?;
+        let (mut sent, mut late) = (0, false);
+        while let Some(frame) = cut.next_frame() {
+            let ticks = put_frame(&frame, &mut self.outbound, payload_type, now, out);
+            sent += ticks;
+            late |= ticks == 0;
+        }
+        if sent > 0 {
+            self.filler.on_packet(sent, now);
+        }
+        if late && sent == 0 { Err(Reason::Late) } else { Ok(()) }
+    }
+
+    /// Where a packet that is not cut stands among those that are.
+    fn among_frames(&mut self, position: Position) -> Result<Position, Reason> {
+        match &mut self.recut {
+            Some(recut) if !self.outbound.is_aside(position.ssrc) => Ok(recut.aside(position)?),
+            Some(_) | None => Ok(position),
+        }
     }
 
     /// The payload type under which this leg's peer takes `kind`.
@@ -150,13 +218,39 @@ impl Leg {
         };
         self.filler.start(now);
         while let Some(due) = self.filler.on_time(now) {
+            let mut rest = self.recut.as_mut().map(|recut| recut.flush());
+            while let Some(frame) = rest.as_mut().and_then(Cut::next_frame) {
+                put_frame(&frame, &mut self.outbound, payload_type, now, out);
+            }
             let position = self.outbound.fill(due);
             let made = out.put(|bytes| {
-                packet::write(bytes, payload_type, position, FRAME_TICKS as usize, |payload| {
-                    payload.fill(law.silence())
-                })
+                let header = Header { payload_type, marker: false, position };
+                packet::write(bytes, header, FRAME_TICKS as usize, |payload| payload.fill(law.silence()))
             });
             self.filled += u64::from(made);
         }
     }
 }
+
+/// Sends `frame`; returns how many ticks of audio that was, 0 if it came too late.
+///
+/// Hot path: no allocation.
+fn put_frame(
+    frame: &Frame<'_>,
+    outbound: &mut Continuity,
+    payload_type: u8,
+    now: Instant,
+    out: &mut impl Outbox,
+) -> u32 {
+    let Mapped::Send { position, resumed } = outbound.map(frame.position, Kind::Audio, now + frame.after)
+    else {
+        return 0;
+    };
+    let header = Header { payload_type, marker: resumed || frame.marker, position };
+    let octets = frame.payload.len();
+    out.put(|bytes| packet::write(bytes, header, octets, |payload| payload.copy_from_slice(frame.payload)));
+    octets as u32
+}
+
+/// Packets are whole multiples of 5 ms.
+const WHOLE_OCTETS: usize = CLOCK_RATE as usize / 200;

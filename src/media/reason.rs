@@ -3,6 +3,7 @@
 //! A reason is no error: most are what a peer, or somebody who takes himself for one, does every day.
 
 use crate::rtp::packet::NotRtp;
+use crate::rtp::repacketise::NotCut;
 
 /// Why a datagram was not relayed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +16,7 @@ pub enum Reason {
     Malformed,
     /// RTCP, which ends at each leg.
     Rtcp,
-    /// Longer than a receive buffer.
+    /// Longer than a receive buffer, or than 200 ms of audio that would have to be cut.
     TooLong,
     /// Not from the peer of this leg.
     Stranger,
@@ -95,6 +96,16 @@ impl From<NotRtp> for Reason {
             NotRtp::WrongVersion => Self::WrongVersion,
             NotRtp::Malformed => Self::Malformed,
             NotRtp::Rtcp => Self::Rtcp,
+        }
+    }
+}
+
+impl From<NotCut> for Reason {
+    fn from(what: NotCut) -> Self {
+        match what {
+            NotCut::Duplicate => Self::Duplicate,
+            NotCut::Late => Self::Late,
+            NotCut::TooLong { .. } => Self::TooLong,
         }
     }
 }

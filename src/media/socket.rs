@@ -266,6 +266,11 @@ impl Batch {
         Made { spare, made: &mut self.made, kept: &mut self.kept, keeping: &mut self.keeping }
     }
 
+    /// How many more packets can be made before those kept are sent.
+    pub(crate) fn room(&self) -> usize {
+        SPARE - self.made
+    }
+
     /// Marks the first `length` bytes of the datagram at `place`, rewritten by now, as one to send.
     pub(crate) fn keep(&mut self, place: usize, length: usize) {
         if let (Some(kept), Some(slot)) = (self.kept.get_mut(self.keeping), self.slots.get_mut(place)) {

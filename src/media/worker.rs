@@ -3,11 +3,13 @@
 //! A turn is: wait, take commands, one batch for every socket that has something, then whoever is due on the wheel.
 //! Edge-triggered epoll reports a socket once, so one that was not drained stays on the ready list; one that floods gets
 //! a batch a turn like everybody else. The clocks are read once a turn, no packet is looked at before the commands that
-//! preceded it, and no error ends the thread.
+//! preceded it, and neither an error nor a panic ends the thread: a panic ends the calls it had, which are told of to
+//! signalling, since one that a peer can cause must not take the calls of other threads with it.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +18,13 @@ use super::forward::{Reason, Verdict, forward};
 use super::handle::Setup;
 use super::link::{Change, Link};
 use super::mailbox::{Command, Mailbox, SideSockets, SocketId, StreamId};
-use super::socket::{BATCH, Batch, Epoll, Events, Sent, disconnect};
+use super::reports::Port;
+use super::socket::{BATCH, Batch, Datagram, Epoll, Events, Sent, disconnect};
 use super::stream::{Half, Stream};
 use super::wheel::Wheel;
 use super::{Event, Side};
 use crate::clock::{self, Anchor};
-use crate::rtp::rtcp::is_rtcp;
+use crate::rtp::rtcp::MAX_BYTES;
 
 /// The thread's own state.
 pub(crate) struct Worker {
@@ -38,6 +41,7 @@ pub(crate) struct Worker {
     /// Sockets that may hold packets.
     ready: VecDeque<SocketId>,
     batch: Batch,
+    /// The next one last.
     inbox: Vec<Command>,
     stopped: bool,
     anchor: Anchor,
@@ -93,6 +97,14 @@ impl Worker {
     /// Works until [`Command::Stop`].
     pub(crate) fn run(mut self) {
         while !self.stopped {
+            if catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+                self.on_panic();
+            }
+        }
+    }
+
+    fn work(&mut self) {
+        while !self.stopped {
             let timeout = self.timeout();
             if self.epoll.wait(&mut self.readable, timeout).is_err() {
                 self.totals.add_error();
@@ -120,14 +132,37 @@ impl Worker {
         deadline.map(|deadline| deadline.saturating_duration_since(clock::now()))
     }
 
+    /// Ends every call, as nobody knows what state they are in, and begins anew with the sockets and commands there are.
+    fn on_panic(&mut self) {
+        self.totals.add_error();
+        let mut ended = 0;
+        for id in 0..self.streams.len() as StreamId {
+            if let Some(stream) = self.take(id) {
+                (self.setup.events)(Event::Failed { call: stream.call });
+                ended += 1;
+            }
+        }
+        let thread = std::thread::current();
+        tracing::error!(thread = thread.name(), ended, "media thread panicked, and its calls end: a defect");
+        self.ready.clear();
+        for id in 0..self.sockets.len() as SocketId {
+            if let Some(socket) = self.socket(id) {
+                socket.ready = false;
+                self.on_readable(id);
+            }
+        }
+        std::thread::sleep(AFTER_ERROR);
+    }
+
     /// Carries out what signalling left.
     fn obey(&mut self) {
-        let mut inbox = std::mem::take(&mut self.inbox);
-        self.mailbox.take(&mut inbox);
-        for command in inbox.drain(..) {
+        if self.inbox.is_empty() {
+            self.mailbox.take(&mut self.inbox);
+            self.inbox.reverse();
+        }
+        while let Some(command) = self.inbox.pop() {
             self.on_command(command);
         }
-        self.inbox = inbox;
     }
 
     fn on_command(&mut self, command: Command) {
@@ -140,14 +175,19 @@ impl Worker {
         match command {
             Command::Adopt { id, socket } => self.adopt(id, socket),
             Command::Open { id, stream } => self.open(id, stream),
-            Command::Release { id } => drop(self.take(id)),
+            Command::Release { id } => {
+                self.report(id, Side::Caller, true);
+                self.report(id, Side::Callee, true);
+                self.take(id);
+            }
             Command::Describe { id, side, signalled, media, at } => {
                 self.with(id, |stream| stream.describe(side, signalled, &media, at));
                 self.follow_peer(id, side);
                 self.wheel.arm(entry(id, side), self.anchor.now);
             }
-            Command::Clear { id, side, leg, counters } => {
-                self.with(id, |stream| stream.clear(side, *leg, counters));
+            Command::Clear { id, side, leg, reports, counters } => {
+                self.report(id, side, true);
+                self.with(id, |stream| stream.clear(side, *leg, *reports, counters));
                 self.follow_peer(id, side);
             }
             Command::Answered { id, at } => {
@@ -333,19 +373,31 @@ impl Worker {
         let (from, to) = stream.split(side);
         let mut sooner = false;
         for place in 0..received {
+            if self.batch.room() < MOST_MADE {
+                self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
+            }
             let verdict = match self.batch.datagram(place) {
-                Some((datagram, _)) => {
+                Some((datagram, mut made)) => {
                     let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
                     if at < opened {
                         Verdict::Drop(Reason::Pooled)
                     } else {
-                        forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg)
+                        let Datagram { source, bytes, .. } = datagram;
+                        let verdict = forward(bytes, source, at, &mut from.leg, &mut to.leg, &mut made);
+                        if verdict == Verdict::Drop(Reason::Rtcp)
+                            && !from.on_report(bytes, source, Port::Rtp, at)
+                        {
+                            Verdict::Drop(Reason::Stranger)
+                        } else {
+                            verdict
+                        }
                     }
                 }
                 None => Verdict::Drop(Reason::TooLong),
             };
             match verdict {
                 Verdict::Send(length) => self.batch.keep(place, length),
+                Verdict::Recut => {}
                 Verdict::Drop(reason) => {
                     sooner |= reason == Reason::ComfortNoise;
                     self.totals.add_dropped(reason, 1);
@@ -353,9 +405,7 @@ impl Worker {
             }
         }
         from.counters.publish_received(&from.leg, received);
-        let sent = flush(&mut self.batch, to, &self.sockets);
-        self.totals.add_relayed(sent.sent);
-        self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
         if sooner && let Some(due) = to.leg.filler.next_deadline() {
             self.wheel.arm(entry(id, other(side)), due);
         }
@@ -366,7 +416,6 @@ impl Worker {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
         let half = stream.side(side);
-        let leg = &mut half.leg;
         for place in 0..received {
             let Some((datagram, _)) = self.batch.datagram(place) else { continue };
             let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
@@ -374,10 +423,7 @@ impl Worker {
                 self.totals.add_dropped(Reason::Pooled, 1);
                 continue;
             }
-            let known = leg.peer.as_ref().is_some_and(|peer| peer.latch.knows(datagram.source.ip()));
-            if known && is_rtcp(datagram.bytes) {
-                leg.heard = Some(self.anchor.now);
-            }
+            let known = half.on_report(datagram.bytes, datagram.source, Port::Rtcp, at);
             self.totals.add_dropped(if known { Reason::Rtcp } else { Reason::Stranger }, 1);
         }
     }
@@ -397,7 +443,30 @@ impl Worker {
             (self.setup.events)(Event::OneWay { call, side, cause });
         }
         self.follow_peer(id, side);
+        self.report(id, side, false);
         self.attend(id, side);
+    }
+
+    /// Sends `side` the report that is due, or, if it `leaves`, the last one.
+    fn report(&mut self, id: StreamId, side: Side, leaves: bool) {
+        let now = self.anchor.now;
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        let answered = stream.is_answered();
+        let half = stream.side(side);
+        let Some((port, to)) = half.report_due(answered, leaves, now) else { return };
+        let (reports, leg, mut bytes) = (&mut half.reports, &half.leg, [0; MAX_BYTES]);
+        let length =
+            if leaves { reports.goodbye(leg, now, &mut bytes) } else { reports.write(leg, now, &mut bytes) };
+        let (socket, to) = match port {
+            Port::Rtp => (Some(half.sockets.rtp), half.link.address(to)),
+            Port::Rtcp => (half.sockets.rtcp, Some(to)),
+        };
+        let Some(out) = socket.and_then(|socket| self.socket(socket)).filter(|_| length > 0) else { return };
+        let report = &bytes[..length];
+        let sent = to.map_or_else(|| out.socket.send(report), |to| out.socket.send_to(report, to));
+        if sent.is_err() {
+            self.totals.add_dropped(Reason::SendFailed, 1);
+        }
     }
 
     /// Sends what `side` is due to be sent, and sees to it that the next is sent in time.
@@ -409,8 +478,7 @@ impl Worker {
         let sent = flush(&mut self.batch, stream.side(side), &self.sockets);
         let half = stream.side(side);
         half.counters.publish_filled(half.leg.filled);
-        self.totals.add_made(sent.sent);
-        self.totals.add_dropped(Reason::SendFailed, sent.failed);
+        self.totals.add_made(sent);
         let due = next.map_or(now + LOOK, |next| next.min(now + LOOK)).max(now + SOONEST);
         self.wheel.arm(entry(id, side), due);
     }
@@ -468,6 +536,7 @@ fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent
         (Some(destination), Some(Some(out))) if batch.kept() > 0 => {
             let sent = batch.send(&out.socket, half.link.address(destination));
             half.counters.add_sent(sent.sent, sent.bytes);
+            half.reports.on_sent(sent.sent, sent.bytes);
             sent
         }
         _ => Sent::default(),
@@ -490,6 +559,8 @@ fn entry(id: StreamId, side: Side) -> u32 {
 const LOOK: Duration = Duration::from_millis(200);
 /// A side is never looked at twice in a millisecond.
 const SOONEST: Duration = Duration::from_millis(1);
+/// Packets that one datagram can become: 200 ms in pieces of 10.
+const MOST_MADE: usize = 20;
 const AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Datagrams asked of a socket that did not fill a batch last time.
 const FEW: u8 = 2;

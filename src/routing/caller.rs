@@ -121,7 +121,7 @@ impl Given {
     /// Toward Retell the caller is shown as it came.
     pub(super) fn toward_retell(self, trace: &mut Trace<'_>) -> Caller {
         if self.private {
-            return Caller::withheld("Privacy: user came with the call", trace);
+            return Caller::withheld("Privacy: user came with the call", None, trace);
         }
         trace.note("from", || (self.number.clone(), "the caller, toward Retell".to_owned()));
         self.shown(None)
@@ -137,15 +137,16 @@ impl Given {
     ) -> Caller {
         let policy = &trunk.caller;
         if policy.id == CallerId::Withheld {
-            return Caller::withheld("caller_id = \"anonymous\" of the trunk", trace);
+            let key = trunk.key("caller_id");
+            return Caller::withheld("caller_id = \"anonymous\" of the trunk", Some(key), trace);
         }
         if self.private {
-            return Caller::withheld("Privacy: user came with the call", trace);
+            return Caller::withheld("Privacy: user came with the call", None, trace);
         }
         let is_kept = policy.foreign != ForeignCaller::Replace && self.is_foreign(trunk, numbers);
         if is_kept && policy.foreign == ForeignCaller::Keep {
             let rule = "foreign_caller = \"keep\": not in [[numbers]] or caller_id(s)";
-            trace.note("from", || (self.number.clone(), rule.to_owned()));
+            trace.note("from", || (self.number.clone(), rule.to_owned())).by(|| trunk.key("foreign_caller"));
             return self.shown(None);
         }
         let (key, ours) = match &policy.id {
@@ -154,15 +155,17 @@ impl Given {
             CallerId::FromCall | CallerId::Withheld => ("caller_id", None),
         };
         let Some(ours) = ours else {
-            trace.note("from", || (self.number.clone(), "the trunk has no caller_id".to_owned()));
+            trace
+                .note("from", || (self.number.clone(), "the trunk has no caller_id".to_owned()))
+                .by(|| trunk.key("name"));
             return self.shown(None);
         };
         if is_kept {
             let rule = || format!("foreign_caller = \"diversion\": diverted by {ours} ({key})");
-            trace.note("from", || (self.number.clone(), rule()));
+            trace.note("from", || (self.number.clone(), rule())).by(|| trunk.key("foreign_caller"));
             return self.shown(Some(ours.to_owned()));
         }
-        trace.note("from", || (ours.to_owned(), format!("{key} of the trunk")));
+        trace.note("from", || (ours.to_owned(), format!("{key} of the trunk"))).by(|| trunk.key(key));
         self.replaced(ours)
     }
 
@@ -193,8 +196,11 @@ impl Given {
 }
 
 impl Caller {
-    fn withheld(why: &str, trace: &mut Trace<'_>) -> Self {
-        trace.note("from", || (ANONYMOUS.to_owned(), format!("withheld: {why}")));
+    fn withheld(why: &str, key: Option<String>, trace: &mut Trace<'_>) -> Self {
+        let noted = trace.note("from", || (ANONYMOUS.to_owned(), format!("withheld: {why}")));
+        if let Some(key) = key {
+            noted.by(|| key);
+        }
         Self {
             number: ANONYMOUS.to_owned(),
             display: None,

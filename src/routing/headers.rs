@@ -143,7 +143,7 @@ impl Routes {
         let is_toward_callee = toward == plan.callee;
         let mut lines = Lines { lines: Vec::new(), trace };
         if is_toward_callee && source.is_some_and(becomes_invite) {
-            lines.of_plan(plan, our_host);
+            lines.of_plan(plan, self.peer(plan.trunk), our_host);
         }
         if let Some(message) = source {
             for header in message.headers() {
@@ -185,14 +185,15 @@ struct Lines<'a, 'b> {
 
 impl Lines<'_, '_> {
     /// What the plan itself asks for on an INVITE.
-    fn of_plan(&mut self, plan: &Plan, our_host: &str) {
+    fn of_plan(&mut self, plan: &Plan, trunk: &Peer, our_host: &str) {
         if let Some(ours) = &plan.diverting {
             let uri = Uri::sip(Some(ours), host(our_host), None);
             let value = format!("<{uri}>;reason=unconditional");
-            self.set("Diversion", value.into_bytes(), "foreign_caller = \"diversion\"");
+            let rule = "foreign_caller = \"diversion\"";
+            self.set("Diversion", value.into_bytes(), rule, Some(&|| trunk.key("foreign_caller")));
         }
         if plan.withheld {
-            self.set("Privacy", b"id".to_vec(), "the caller is withheld");
+            self.set("Privacy", b"id".to_vec(), "the caller is withheld", None);
         }
     }
 
@@ -202,7 +203,8 @@ impl Lines<'_, '_> {
             Fate::NotListed => {
                 if !is_sip(header.name, name) {
                     self.trace
-                        .note("header dropped", || (shown(name, b""), "not in [headers].pass".to_owned()));
+                        .note("header dropped", || (shown(name, b""), "not in [headers].pass".to_owned()))
+                        .by(|| PASS.to_owned());
                 }
             }
             Fate::Dropped(why) => {
@@ -217,12 +219,14 @@ impl Lines<'_, '_> {
                 if uri_headers::is_made_of_uris(header.name) {
                     for address in uri_headers::rehost(&header.value, &host(our_host)) {
                         let value = clean(address.to_string().as_bytes());
-                        self.trace.note("header", || (shown(name, &value), rule() + ", with our host"));
+                        self.trace
+                            .note("header", || (shown(name, &value), rule() + ", with our host"))
+                            .by(|| PASS.to_owned());
                         self.lines.push((name.to_vec(), value));
                     }
                 } else {
                     let value = clean(&header.value);
-                    self.trace.note("header", || (shown(name, &value), rule()));
+                    self.trace.note("header", || (shown(name, &value), rule())).by(|| PASS.to_owned());
                     self.lines.push((name.to_vec(), value));
                 }
             }
@@ -241,12 +245,12 @@ impl Lines<'_, '_> {
             let by = rule.remove.iter().find(|pattern| pattern.matches(name));
             if let Some(pattern) = by {
                 let why = || format!("[[headers.rules]] {}: remove \"{}\"", rule.number, pattern);
-                self.trace.note("header removed", || (shown(name, value), why()));
+                self.trace.note("header removed", || (shown(name, value), why())).by(|| rule.key("remove"));
             }
             by.is_none()
         });
         for (name, template) in &rule.set {
-            self.lines.retain(|(other, _)| !other.eq_ignore_ascii_case(name.as_bytes()));
+            self.replace(name, rule);
             let value = template.fill(values);
             if let Some(fault) = header_values::fault(Name::parse(name.as_bytes()), name.as_bytes(), &value)
                 && !value.is_empty()
@@ -254,18 +258,37 @@ impl Lines<'_, '_> {
                 self.leave_out(name.as_bytes(), fault);
                 continue;
             }
-            self.set(name, clean(&value), &format!("[[headers.rules]] {}: set", rule.number));
+            let why = format!("[[headers.rules]] {}: set", rule.number);
+            self.set(name, clean(&value), &why, Some(&|| rule.key("set")));
         }
     }
 
+    /// Takes out the lines called `name`, for what `rule` sets.
+    fn replace(&mut self, name: &str, rule: &Rule) {
+        self.lines.retain(|(other, value)| {
+            let is_replaced = other.eq_ignore_ascii_case(name.as_bytes());
+            if is_replaced {
+                let why = || format!("[[headers.rules]] {}: set puts its own in this place", rule.number);
+                self.trace.note("header removed", || (shown(other, value), why())).by(|| rule.key("set"));
+            }
+            !is_replaced
+        });
+    }
+
     /// A value that came out empty says nothing and is left out.
-    fn set(&mut self, name: &str, value: Vec<u8>, rule: &str) {
+    fn set(&mut self, name: &str, value: Vec<u8>, rule: &str, key: Option<&dyn Fn() -> String>) {
+        let noted = if value.is_empty() {
+            let why = || format!("{rule}, but its value is empty");
+            self.trace.note("header left out", || (name.to_owned(), why()))
+        } else {
+            self.trace.note("header", || (shown(name.as_bytes(), &value), rule.to_owned()))
+        };
+        if let Some(key) = key {
+            noted.by(key);
+        }
         if value.is_empty() {
-            self.trace
-                .note("header left out", || (name.to_owned(), format!("{rule}, but its value is empty")));
             return;
         }
-        self.trace.note("header", || (shown(name.as_bytes(), &value), rule.to_owned()));
         self.lines.push((name.as_bytes().to_vec(), value));
     }
 }
@@ -294,6 +317,11 @@ impl fmt::Display for Pattern {
 }
 
 impl Rule {
+    /// How steps call its `key`.
+    fn key(&self, key: &str) -> String {
+        format!("headers.rules[{}].{key}", self.number)
+    }
+
     fn compile(config: &RuleConfig, number: usize) -> Self {
         Self {
             number,
@@ -333,5 +361,8 @@ fn shown(name: &[u8], value: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     if value.is_empty() { name.into_owned() } else { format!("{name}: {}", String::from_utf8_lossy(value)) }
 }
+
+/// How steps call the list of what passes.
+const PASS: &str = "headers.pass";
 
 const TRUNKLINE_PREFIX: &[u8] = b"X-Trunkline-";

@@ -22,12 +22,13 @@ mod template;
 mod uri_headers;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::reader::{Secret, SecretError};
 use crate::id::PeerId;
 use crate::sip::auth::Credentials;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 
 pub use caller::Rotation;
 pub use headers::Line;
@@ -74,6 +75,10 @@ pub struct Peer {
     pub force_rport: bool,
     /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
+    /// Whom its certificate must belong to, when that is not the host it is reached at.
+    pub tls_name: Option<Host>,
+    /// The file of authorities that its certificate is verified by.
+    pub tls_ca: Option<PathBuf>,
     /// How media goes to and from it.
     pub media: config::PeerMedia,
     /// How many calls it may have.
@@ -101,6 +106,17 @@ pub struct Routes {
     numbers: numbers::Numbers,
     extensions: HashMap<String, String>,
     header_rules: headers::HeaderRules,
+}
+
+impl Peer {
+    /// How steps call its `key`.
+    fn key(&self, key: &str) -> String {
+        let section = match self.kind {
+            Kind::Trunk => "trunks",
+            Kind::Retell => "retell",
+        };
+        format!("{section}[{}].{key}", self.name)
+    }
 }
 
 /// A configuration that cannot be compiled: a secret that is needed and not there.
@@ -213,6 +229,8 @@ impl Source<'_> {
             },
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
+            tls_name: config.tls_name.clone(),
+            tls_ca: config.tls_ca.clone(),
             media: config.media,
             limit: limits::Limit {
                 calls: (config.max_calls > 0).then_some(config.max_calls),

@@ -142,7 +142,7 @@ impl Routes {
         trace: &mut Trace<'_>,
     ) -> Result<Plan, Refusal> {
         let uri = parties::dialled(invite, trunk.called_number)?;
-        let dialled = self.read_dialled(&uri, trunk, trunk.called_number, trace)?;
+        let dialled = self.read_dialled(&uri, trunk, trunk, trace)?;
         let given = Given::read(invite, parties::calling(invite)?, None, trunk.country, trace);
         let retell = self.retell_for(&dialled, trace)?;
         let shown = given.clone().toward_retell(trace);
@@ -162,37 +162,45 @@ impl Routes {
         let from = parties::calling(invite)?;
         let clid = original_clid(invite);
         let trunk = self.trunk_for(&from, clid.as_deref(), trace)?;
-        let dialled = self.read_dialled(&uri, trunk, retell.called_number, trace)?;
+        let dialled = self.read_dialled(&uri, trunk, retell, trace)?;
         refuse_emergency(retell, trunk, &dialled, trace)?;
         let given = Given::read(invite, from, clid, trunk.country, trace);
         let shown = given.toward_trunk(trunk, &self.numbers, rotation, trace);
         course(trunk, retell, trunk, dialled, shown, trace)
     }
 
-    /// The number to send for what `uri` dials: an extension's number, else E.164 as `trunk`'s country reads
+    /// The number to send for what `uri` of `caller` dials: an extension's number, else E.164 as `trunk`'s country reads
     /// it, else as it stands.
     fn read_dialled(
         &self,
         uri: &Uri,
         trunk: &Peer,
-        place: CalledNumber,
+        caller: &Peer,
         trace: &mut Trace<'_>,
     ) -> Result<Dialled, Refusal> {
+        let place = caller.called_number;
         let written = parties::number_in(uri).ok_or(Refusal::NothingDialled)?;
-        trace.note("dialled", || (written.clone().into_owned(), describe(place).to_owned()));
+        trace
+            .note("dialled", || (written.clone().into_owned(), describe(place).to_owned()))
+            .by(|| caller.key("called_number"));
         let extension = self.extensions.get(written.as_ref());
         if let Some(number) = extension {
-            trace.note("extension", || (number.clone(), format!("[extensions] \"{written}\"")));
+            trace
+                .note("extension", || (number.clone(), format!("[extensions] \"{written}\"")))
+                .by(|| format!("extensions.{written}"));
         }
         let wanted = extension.map_or(written.as_ref(), String::as_str);
         let reading = trunk.country.read(wanted);
         let form = reading.as_ref().map(|reading| reading.form);
         let number = reading.map_or_else(|| wanted.to_owned(), |reading| reading.number.into_owned());
-        trace.note("to", || {
-            let country = trunk.country.iso().unwrap_or_else(|| "none".to_owned());
-            let how = form.map_or("not a number, so it goes as it stands", super::normalise::Form::describe);
-            (number.clone(), format!("{how} (country of {}: {country})", trunk.name))
-        });
+        trace
+            .note("to", || {
+                let country = trunk.country.iso().unwrap_or_else(|| "none".to_owned());
+                let how =
+                    form.map_or("not a number, so it goes as it stands", super::normalise::Form::describe);
+                (number.clone(), format!("{how} (country of {}: {country})", trunk.name))
+            })
+            .by(|| trunk.key("country"));
         let unchanged = uri.user.as_deref() == Some(number.as_str());
         Ok(Dialled { wanted: wanted.to_owned(), number, unchanged })
     }
@@ -202,11 +210,15 @@ impl Routes {
         let found = self.numbers.retell(&dialled.number).or_else(|| self.numbers.retell(&dialled.wanted));
         if let Some(found) = found {
             let peer = self.peer(found.peer);
-            trace.note("retell", || (peer.name.clone(), format!("[[numbers]] \"{}\"", found.entry)));
+            trace
+                .note("retell", || (peer.name.clone(), format!("[[numbers]] \"{}\"", found.entry)))
+                .by(|| format!("numbers[{}].retell", found.entry));
             return Ok(peer);
         }
         let peer = self.first(Kind::Retell).ok_or_else(|| no_route("[[retell]]"))?;
-        trace.note("retell", || (peer.name.clone(), "the default: first [[retell]]".to_owned()));
+        trace
+            .note("retell", || (peer.name.clone(), "the default: first [[retell]]".to_owned()))
+            .by(|| peer.key("name"));
         Ok(peer)
     }
 
@@ -225,12 +237,16 @@ impl Routes {
             let e164 = reading.as_ref().and_then(|reading| self.numbers.trunk(&reading.number));
             let Some(found) = e164.or_else(|| self.numbers.trunk(number)) else { continue };
             let peer = self.peer(found.peer);
-            trace.note("trunk", || {
-                (peer.name.clone(), format!("[[numbers]] \"{}\" for caller {number}", found.entry))
-            });
+            trace
+                .note("trunk", || {
+                    (peer.name.clone(), format!("[[numbers]] \"{}\" for caller {number}", found.entry))
+                })
+                .by(|| format!("numbers[{}].trunk", found.entry));
             return Ok(peer);
         }
-        trace.note("trunk", || (default.name.clone(), "the default: first [[trunks]]".to_owned()));
+        trace
+            .note("trunk", || (default.name.clone(), "the default: first [[trunks]]".to_owned()))
+            .by(|| default.key("name"));
         Ok(default)
     }
 }
@@ -247,7 +263,9 @@ fn refuse_emergency(
         return Ok(());
     }
     if retell.allow_emergency {
-        trace.note("emergency", || (dialled.number.clone(), format!("allow_emergency of {}", retell.name)));
+        trace
+            .note("emergency", || (dialled.number.clone(), format!("allow_emergency of {}", retell.name)))
+            .by(|| retell.key("allow_emergency"));
         return Ok(());
     }
     Err(Refusal::Emergency { number: dialled.wanted.clone() })
@@ -267,7 +285,9 @@ pub(super) fn course(
     }
     let targets: Vec<_> = callee.uris.iter().map(|uri| target(uri, &dialled.number)).collect();
     for (place, uri) in targets.iter().enumerate() {
-        trace.note("target", || (uri.to_string(), format!("uri {} of {}", place + 1, callee.name)));
+        trace
+            .note("target", || (uri.to_string(), format!("uri {} of {}", place + 1, callee.name)))
+            .by(|| callee.key("uri"));
     }
     Ok(Plan {
         trunk: trunk.id,

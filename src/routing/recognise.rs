@@ -85,13 +85,17 @@ impl Routes {
             };
         }
         if let Some(peer) = self.challengers(source).next() {
-            trace.note("peer", || {
-                let rule = match peer.range_of(source) {
-                    Some(range) => format!("{source} is in allow {range} of {}, which challenges", peer.name),
-                    None => format!("{} challenges callers from anywhere", peer.name),
-                };
-                ("whoever authenticates".to_owned(), rule)
-            });
+            trace
+                .note("peer", || {
+                    let rule = match peer.range_of(source) {
+                        Some(range) => {
+                            format!("{source} is in allow {range} of {}, which challenges", peer.name)
+                        }
+                        None => format!("{} challenges callers from anywhere", peer.name),
+                    };
+                    ("whoever authenticates".to_owned(), rule)
+                })
+                .by(|| peer.key("allow"));
             return Recognition::Challenge;
         }
         let by_address = |peer: &&Peer| peer.kind == Kind::Retell && peer.trust_address && !peer.challenge;
@@ -99,9 +103,14 @@ impl Routes {
             self.peers.iter().filter(by_address).find_map(|peer| Some((peer, peer.range_of(source)?)));
         match trusted {
             Some((peer, range)) => {
-                trace.note("peer", || {
-                    (peer.name.clone(), format!("{source} is in its allow {range}, and trust_address = true"))
-                });
+                trace
+                    .note("peer", || {
+                        (
+                            peer.name.clone(),
+                            format!("{source} is in its allow {range}, and trust_address = true"),
+                        )
+                    })
+                    .by(|| peer.key("allow"));
                 Recognition::Peer(peer.id)
             }
             None => {
@@ -160,26 +169,35 @@ impl Routes {
         let (range, first) = candidates.next()?;
         if candidates.all(|(_, other)| other == first) {
             let peer = self.peer(first);
-            trace.note("peer", || (peer.name.clone(), format!("{source} is in its allow {range}")));
+            trace
+                .note("peer", || (peer.name.clone(), format!("{source} is in its allow {range}")))
+                .by(|| peer.key("allow"));
             return Some(peer);
         }
         let wanted = self.extensions.get(dialled).map_or(dialled, String::as_str);
         for (_, id) in tied {
             let peer = self.peer(id);
             if let Some(entry) = trunk_of(&self.numbers, wanted, peer.country, id) {
-                trace.note("peer", || {
-                    (
-                        peer.name.clone(),
-                        format!("{source} is in allow of several trunks; [[numbers]] \"{entry}\""),
-                    )
-                });
+                trace
+                    .note("peer", || {
+                        (
+                            peer.name.clone(),
+                            format!("{source} is in allow of several trunks; [[numbers]] \"{entry}\""),
+                        )
+                    })
+                    .by(|| format!("numbers[{entry}].trunk"));
                 return Some(peer);
             }
         }
         let peer = self.peer(first);
-        trace.note("peer", || {
-            (peer.name.clone(), format!("{source} is in allow {range} of several trunks; this is the first"))
-        });
+        trace
+            .note("peer", || {
+                (
+                    peer.name.clone(),
+                    format!("{source} is in allow {range} of several trunks; this is the first"),
+                )
+            })
+            .by(|| peer.key("allow"));
         Some(peer)
     }
 }

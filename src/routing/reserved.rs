@@ -16,6 +16,7 @@ pub fn is_reserved(name: &str) -> bool {
 pub(super) fn is_sip(known: Name, name: &[u8]) -> bool {
     match known {
         Name::Accept
+        | Name::AcceptEncoding
         | Name::AllowEvents
         | Name::ContentEncoding
         | Name::Allow
@@ -69,7 +70,6 @@ pub(super) fn is_sip(known: Name, name: &[u8]) -> bool {
 /// SIP's own headers that have no [`Name`].
 const FURTHER_SIP: &[&str] = &[
     "Accept-Contact",
-    "Accept-Encoding",
     "Accept-Language",
     "Allow-Events",
     "Authentication-Info",

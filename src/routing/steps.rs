@@ -14,6 +14,23 @@ pub struct Step {
     pub value: String,
     /// The rule that decided, in words, naming the key of the configuration where there is one.
     pub rule: String,
+    /// That key, as [`crate::config::Loaded::places`] knows it: `trunks[carrier].country`, `headers.rules[1].set`.
+    #[serde(skip)]
+    pub key: Option<String>,
+    /// Where that key stands, for whoever knows the file to fill in.
+    pub place: Option<String>,
+}
+
+/// A step that was noted, if any was.
+pub(super) struct Noted<'a>(Option<&'a mut Step>);
+
+impl Noted<'_> {
+    /// Names the key that holds the rule.
+    pub(super) fn by(self, key: impl FnOnce() -> String) {
+        if let Some(step) = self.0 {
+            step.key = Some(key());
+        }
+    }
 }
 
 /// Collects [`Step`]s, or nothing at all.
@@ -32,10 +49,10 @@ impl<'a> Trace<'a> {
     }
 
     /// Adds the step `what` with the value and the rule that `answer` returns.
-    pub(super) fn note(&mut self, what: &str, answer: impl FnOnce() -> (String, String)) {
-        if let Some(steps) = &mut self.0 {
-            let (value, rule) = answer();
-            steps.push(Step { what: what.to_owned(), value, rule });
-        }
+    pub(super) fn note(&mut self, what: &str, answer: impl FnOnce() -> (String, String)) -> Noted<'_> {
+        let Some(steps) = &mut self.0 else { return Noted(None) };
+        let (value, rule) = answer();
+        steps.push(Step { what: what.to_owned(), value, rule, key: None, place: None });
+        Noted(steps.last_mut())
     }
 }

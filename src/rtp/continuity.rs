@@ -12,6 +12,9 @@
 //! packets exactly that; where the source changes, jumps or was filled for, the addends are chosen anew, and what is
 //! older than that moment comes too late.
 //!
+//! Telephone events may come under an SSRC of their own. They are let in between the packets of the source, at the time
+//! they begin, and every packet of an event keeps the timestamp of its first one, whatever happened in between.
+//!
 //! Silence continues right behind the last packet, not where the clock stands: of packets that were only delayed, no
 //! more are late than were filled for. A source that comes back keeps its own time, which is ahead of the silence.
 
@@ -58,6 +61,10 @@ pub struct Continuity {
     next: Position,
     source: Option<Source>,
     former: Option<Former>,
+    /// The source of events that is not that of the audio.
+    aside: Option<Aside>,
+    /// The event that came last.
+    event: Option<Event>,
     /// The source's newest audio as it was sent; before there was any, the first packet of ours.
     clock: Option<Tick>,
     /// What was sent since the source last spoke.
@@ -90,6 +97,21 @@ struct Former {
     newest: u16,
     /// How many packets of it may still be stragglers; after that it is the source speaking again.
     stragglers: u8,
+}
+
+/// Events under an SSRC of their own.
+#[derive(Clone, Debug)]
+struct Aside {
+    ssrc: u32,
+    window: Window,
+}
+
+/// Where an event stands, by its source and as it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Event {
+    ssrc: u32,
+    stamped: u32,
+    sent: u32,
 }
 
 /// A timestamp of the outgoing stream, and when it was sent.
@@ -127,20 +149,36 @@ impl Continuity {
     /// A stream whose first packet will stand at `first`.
     #[must_use]
     pub fn new(first: Position) -> Self {
-        Self { next: first, source: None, former: None, clock: None, silence: None }
+        Self { next: first, source: None, former: None, aside: None, event: None, clock: None, silence: None }
     }
 
     /// Places a packet of the source at `position` that arrived at `now`.
     ///
     /// Hot path: no allocation.
     pub fn map(&mut self, position: Position, kind: Kind, now: Instant) -> Mapped {
-        match self.step(position) {
+        if kind == Kind::Event && self.is_aside(position.ssrc) {
+            return self.let_in(position, now);
+        }
+        let mapped = match self.step(position) {
             Step::Ahead(distance) => self.advance(position, distance, kind, now),
             Step::Behind(distance) => self.overtaken(position, distance, kind, now),
             Step::Duplicate => Mapped::Duplicate,
             Step::Late => Mapped::Late,
             Step::NewRun => self.rebase(position, now),
+        };
+        match mapped {
+            Mapped::Send { position: sent, resumed } if kind == Kind::Event => {
+                let timestamp = self.event_at(position, sent.timestamp);
+                Mapped::Send { position: Position { timestamp, ..sent }, resumed }
+            }
+            Mapped::Send { .. } | Mapped::Duplicate | Mapped::Late => mapped,
         }
+    }
+
+    /// Whether events of `ssrc` are not of the source that speaks.
+    #[must_use]
+    pub fn is_aside(&self, ssrc: u32) -> bool {
+        self.source.as_ref().is_some_and(|source| source.ssrc != ssrc)
     }
 
     /// Takes note of a packet of the source that will not be sent, so that its number leaves no gap.
@@ -213,6 +251,35 @@ impl Continuity {
         } else {
             Step::NewRun
         }
+    }
+
+    /// Lets an event of another SSRC than the source's in.
+    fn let_in(&mut self, position: Position, now: Instant) -> Mapped {
+        let step = match &mut self.aside {
+            Some(aside) if aside.ssrc == position.ssrc => aside.window.step(position.sequence),
+            Some(_) | None => Step::NewRun,
+        };
+        let goes_on = self.event.is_some_and(|event| event.is_of(position));
+        match step {
+            Step::Duplicate => return Mapped::Duplicate,
+            Step::Late => return Mapped::Late,
+            Step::Behind(_) if !goes_on => return Mapped::Late,
+            Step::NewRun => {
+                let window = Window::starting(position.sequence);
+                self.aside = Some(Aside { ssrc: position.ssrc, window });
+            }
+            Step::Ahead(_) | Step::Behind(_) => {}
+        }
+        let inserted = self.insert(now);
+        let timestamp = self.event_at(position, inserted.timestamp);
+        Mapped::Send { position: Position { timestamp, ..inserted }, resumed: false }
+    }
+
+    /// The timestamp of the event at `position`: `timestamp`, if it is its first packet.
+    fn event_at(&mut self, position: Position, timestamp: u32) -> u32 {
+        let Position { ssrc, timestamp: stamped, .. } = position;
+        let known = self.event.filter(|event| event.is_of(position));
+        self.event.insert(known.unwrap_or(Event { ssrc, stamped, sent: timestamp })).sent
     }
 
     fn advance(&mut self, position: Position, distance: u16, kind: Kind, now: Instant) -> Mapped {
@@ -371,6 +438,12 @@ impl Former {
             && (MIN_DROPBACK..=0).contains(&sequence_distance(self.newest, position.sequence));
         self.stragglers = self.stragglers.saturating_sub(u8::from(is_one));
         is_one
+    }
+}
+
+impl Event {
+    fn is_of(self, Position { ssrc, timestamp, .. }: Position) -> bool {
+        (self.ssrc, self.stamped) == (ssrc, timestamp)
     }
 }
 

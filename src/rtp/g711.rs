@@ -5,8 +5,9 @@
 //!   value   μ  ± (((2m + 33) << e) - 33), of 14 bits        A  ± (2m + 1), e = 0; ± ((2m + 33) << (e - 1)), of 13
 //! ```
 //!
-//! Transcoding goes by linear code, through tables made at compile time, and keeps the sign even of zero: μ-law has two
-//! zeros, A-law has none, so that silence of one law is not the octet of silence in the other, but nearest to it.
+//! Transcoding goes by linear code, through tables made at compile time, and keeps the sign even of zero:
+//! μ-law has two zeros, A-law has none, so that silence of one law is not the octet of silence in the other,
+//! but nearest to it.
 
 /// Which of the two laws a stream is companded by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,7 +123,8 @@ const fn mu_from(magnitude: u16, negative: bool) -> u8 {
     !(sign(negative) | segment << 4 | mantissa)
 }
 
-/// A negative sample on a decision value belongs to the interval nearer to zero, hence the complement's one less.
+/// A negative sample on a decision value belongs to the interval nearer to zero, hence the complement's one
+/// less.
 const fn a_from(magnitude: u16, negative: bool) -> u8 {
     let magnitude = magnitude.saturating_sub(negative as u16);
     let segment = if magnitude < 0x100 { 0 } else { 8 - magnitude.leading_zeros() as u8 };

@@ -31,8 +31,10 @@ pub struct LegMedia {
     pub audio_payload_type: u8,
     /// The law of its audio.
     pub law: Law,
-    /// The payload type of its telephone events (RFC 4733), if it takes them.
+    /// The payload type that its session description gives telephone events (RFC 4733), if it takes them.
     pub dtmf_payload_type: Option<u8>,
+    /// The one that ours gives them: it may send under either.
+    pub our_dtmf_payload_type: Option<u8>,
     /// Whether the peer sends; what it sends all the same is dropped when not.
     pub sends: bool,
     /// Whether the peer wants to receive.
@@ -71,6 +73,7 @@ impl LegMedia {
             audio_payload_type,
             law: Law::of_payload_type(audio_payload_type).unwrap_or(Law::Mu),
             dtmf_payload_type: None,
+            our_dtmf_payload_type: None,
             sends: true,
             receives: true,
             ptime_ms: 20,

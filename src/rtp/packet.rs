@@ -121,25 +121,31 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Writes a packet at `position` whose payload of `length` bytes `fill` writes; returns how long it is, 0 if `bytes`
-/// has no room for it.
+/// A packet to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    /// The payload type, 0 to 127.
+    pub payload_type: u8,
+    /// The marker bit.
+    pub marker: bool,
+    /// SSRC, sequence number and timestamp.
+    pub position: Position,
+}
+
+/// Writes a packet whose payload of `length` bytes `fill` writes; returns how long it is, 0 if `bytes` has no room for
+/// it.
 ///
 /// Hot path: no allocation.
-pub fn write(
-    bytes: &mut [u8],
-    payload_type: u8,
-    position: Position,
-    length: usize,
-    fill: impl FnOnce(&mut [u8]),
-) -> usize {
-    let Some((header, rest)) = bytes.split_first_chunk_mut() else { return 0 };
+pub fn write(bytes: &mut [u8], header: Header, length: usize, fill: impl FnOnce(&mut [u8])) -> usize {
+    let Some((first, rest)) = bytes.split_first_chunk_mut() else { return 0 };
     let Some(payload) = rest.get_mut(..length) else { return 0 };
-    *header = [0; HEADER_BYTES];
-    header[0] = VERSION_2;
+    *first = [0; HEADER_BYTES];
+    first[0] = VERSION_2;
     fill(payload);
-    let mut packet = Packet { header, payload };
-    packet.set_payload_type(payload_type);
-    packet.set_position(position);
+    let mut packet = Packet { header: first, payload };
+    packet.set_payload_type(header.payload_type);
+    packet.set_marker(header.marker);
+    packet.set_position(header.position);
     packet.length()
 }
 
@@ -228,13 +234,15 @@ mod tests {
         let position = Position { ssrc: 9, sequence: 0xFFFF, timestamp: 0x8000_0000 };
         let mut bytes = [0xAA; 40];
 
-        let length = write(&mut bytes, 101, position, 4, |payload| payload.copy_from_slice(&[1, 2, 3, 4]));
+        let header = Header { payload_type: 101, marker: true, position };
+
+        let length = write(&mut bytes, header, 4, |payload| payload.copy_from_slice(&[1, 2, 3, 4]));
         let reader = RtpReader::new(&bytes[..length]).unwrap();
 
-        assert_eq!((reader.payload_type(), reader.mark(), reader.payload()), (101, false, &[1, 2, 3, 4][..]));
+        assert_eq!((reader.payload_type(), reader.mark(), reader.payload()), (101, true, &[1, 2, 3, 4][..]));
         assert_eq!((reader.ssrc(), reader.timestamp()), (9, 0x8000_0000));
-        assert_eq!(write(&mut bytes, 0, position, 29, |_| ()), 0);
-        assert_eq!(write(&mut bytes[..11], 0, position, 0, |_| ()), 0);
+        assert_eq!(write(&mut bytes, header, 29, |_| ()), 0);
+        assert_eq!(write(&mut bytes[..11], header, 0, |_| ()), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a leg's payload types mean, and the same payload's type on the other leg (RFC 3551, RFC 4733).
 //!
-//! A payload type is a number that one peer chose: the same telephone-event may be 101 on one leg and 96 on the other,
-//! and a number the peer never agreed to means nothing at all.
+//! A payload type is a number that a receiver chose: the same telephone-event may be 101 on one leg and 96 on the other,
+//! or even the two ways of one leg (RFC 3264 §6.1), and a number that neither side named means nothing at all.
 
 /// What a packet carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,8 +19,10 @@ pub enum Kind {
 pub struct PayloadTypes {
     /// Of the audio codec.
     pub audio: u8,
-    /// Of telephone-event, if the leg has it.
+    /// Of telephone-event as the peer named it, if it takes that: what it is sent.
     pub event: Option<u8>,
+    /// Of telephone-event as we named it to the peer, which may send under either.
+    pub our_event: Option<u8>,
 }
 
 impl PayloadTypes {
@@ -31,7 +33,7 @@ impl PayloadTypes {
     pub fn kind(self, payload_type: u8) -> Option<Kind> {
         if payload_type == self.audio {
             Some(Kind::Audio)
-        } else if self.event == Some(payload_type) {
+        } else if [self.event, self.our_event].contains(&Some(payload_type)) {
             Some(Kind::Event)
         } else if payload_type == COMFORT_NOISE {
             Some(Kind::ComfortNoise)
@@ -61,8 +63,8 @@ mod tests {
 
     #[test]
     fn a_payload_keeps_its_meaning_across_legs() {
-        let trunk = PayloadTypes { audio: 8, event: Some(96) };
-        let retell = PayloadTypes { audio: 8, event: Some(101) };
+        let trunk = PayloadTypes { audio: 8, event: Some(96), our_event: None };
+        let retell = PayloadTypes { audio: 8, event: Some(101), our_event: None };
 
         assert_eq!(trunk.kind(96).and_then(|kind| retell.of(kind)), Some(101));
         assert_eq!(trunk.kind(8).and_then(|kind| retell.of(kind)), Some(8));
@@ -70,9 +72,17 @@ mod tests {
     }
 
     #[test]
+    fn events_come_under_the_number_of_either_side_and_go_under_the_peers() {
+        let trunk = PayloadTypes { audio: 8, event: Some(96), our_event: Some(101) };
+
+        assert_eq!([96, 101, 97].map(|it| trunk.kind(it)), [Some(Kind::Event), Some(Kind::Event), None]);
+        assert_eq!(trunk.of(Kind::Event), Some(96));
+    }
+
+    #[test]
     fn comfort_noise_is_understood_from_every_leg_and_taken_by_none() {
-        let trunk = PayloadTypes { audio: 8, event: Some(96) };
-        let odd = PayloadTypes { audio: 8, event: Some(13) };
+        let trunk = PayloadTypes { audio: 8, event: Some(96), our_event: None };
+        let odd = PayloadTypes { audio: 8, event: Some(13), our_event: None };
 
         assert_eq!(trunk.kind(13), Some(Kind::ComfortNoise));
         assert_eq!(trunk.of(Kind::ComfortNoise), None);
@@ -81,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_leg_without_telephone_event_takes_none() {
-        let without = PayloadTypes { audio: 0, event: None };
+        let without = PayloadTypes { audio: 0, event: None, our_event: None };
 
         assert_eq!(without.of(Kind::Event), None);
     }

@@ -24,6 +24,7 @@ use super::{CLOCK_RATE, sequence_distance};
 /// Some three kilobytes: for the legs that need it.
 #[derive(Clone, Debug)]
 pub struct Repacketiser {
+    shape: Shape,
     transcoder: Transcoder,
     silence: u8,
     slot_ticks: usize,
@@ -31,6 +32,17 @@ pub struct Repacketiser {
     slots: [Slot; SLOTS],
     /// What the slots hold, each in its part; the last part is for what is older than all of them.
     octets: [u8; PARTS * MAX_SLOT_TICKS],
+}
+
+/// What a [`Repacketiser`] makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Packets of so many milliseconds, 10 to 100.
+    pub ptime_ms: u8,
+    /// The law that comes.
+    pub from: Law,
+    /// The law that leaves.
+    pub to: Law,
 }
 
 /// A packet to send in the source's stead.
@@ -114,12 +126,22 @@ struct Leaving {
     sequence: u16,
 }
 
-impl Repacketiser {
-    /// To packets of `ptime_ms`, 10 to 100 ms, from one law to the other.
+impl Shape {
+    /// How long a packet is, in ticks or octets.
     #[must_use]
-    pub fn new(ptime_ms: u8, from: Law, to: Law) -> Self {
-        let slot_ticks = usize::from(ptime_ms.clamp(10, 100)) * CLOCK_RATE as usize / 1_000;
+    pub fn ticks(self) -> usize {
+        usize::from(self.ptime_ms.clamp(10, 100)) * CLOCK_RATE as usize / 1_000
+    }
+}
+
+impl Repacketiser {
+    /// One that makes packets of `shape`.
+    #[must_use]
+    pub fn new(shape: Shape) -> Self {
+        let Shape { from, to, .. } = shape;
+        let slot_ticks = shape.ticks();
         Self {
+            shape,
             transcoder: Transcoder::new(from, to),
             silence: to.silence(),
             slot_ticks,
@@ -127,6 +149,12 @@ impl Repacketiser {
             slots: std::array::from_fn(Slot::empty),
             octets: [0; PARTS * MAX_SLOT_TICKS],
         }
+    }
+
+    /// What it makes.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Takes a packet of audio.

@@ -1,28 +1,44 @@
-//! Recognising RTCP (RFC 3550 §6, RFC 5761 §4).
+//! RTCP, terminated at each leg (RFC 3550 §6, RFC 5761 §4): reading, writing, and when to report.
 //!
-//! RTCP is received and dropped, never forwarded: its SSRCs, counts and CNAMEs are those of one leg, and mean nothing on
-//! the other. Reports that describe what a peer was really sent can only be made here.
+//! Nothing of it is ever forwarded: SSRCs, counts and CNAMEs are those of one leg, and mean nothing on the
+//! other. Each leg has a [`Session`] of two members, the peer and us, which reports what was really sent and
+//! received there.
 
-/// Whether `datagram` is an RTCP packet: version 2 and one of the types SR, RR, SDES, BYE, APP.
+mod ntp;
+mod read;
+mod schedule;
+mod session;
+mod write;
+
+pub use ntp::{Ntp, NtpClock};
+pub use read::{Compound, NotRtcp, Packet, ReportBlock, SenderInfo};
+pub use session::{PeerReport, Session, View};
+pub use write::{Cname, MAX_BYTES};
+
+/// Whether `datagram`, on a port that RTP comes to as well, is RTCP: version 2 and a packet type of 192 to
+/// 223.
 ///
-/// As RTP these would be marked packets of the payload types 72 to 76, which RFC 3551 §6 reserves for this reason.
+/// As RTP these would be marked packets of the payload types 64 to 95, which RFC 5761 §4 reserves for this
+/// reason.
 #[must_use]
 pub fn is_rtcp(datagram: &[u8]) -> bool {
-    matches!(datagram, [first, SENDER_REPORT..=APPLICATION_DEFINED, _, _, ..] if first >> 6 == 2)
+    matches!(datagram, [first, 192..=223, _, _, ..] if first >> 6 == 2)
 }
 
 const SENDER_REPORT: u8 = 200;
-const APPLICATION_DEFINED: u8 = 204;
+const RECEIVER_REPORT: u8 = 201;
+const SOURCE_DESCRIPTION: u8 = 202;
+const GOODBYE: u8 = 203;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_five_packet_types_of_rfc_3550_are_rtcp_and_their_neighbours_are_not() {
+    fn the_packet_types_that_rfc_5761_keeps_free_of_rtp_are_rtcp_and_their_neighbours_are_not() {
         let recognised: Vec<u8> = (0..=255).filter(|&kind| is_rtcp(&[0x80, kind, 0, 1])).collect();
 
-        assert_eq!(recognised, [200, 201, 202, 203, 204]);
+        assert!((192..=223).eq(recognised));
         assert!(!is_rtcp(&[0x00, 200, 0, 1]));
         assert!(!is_rtcp(&[0x80, 200, 0]));
     }

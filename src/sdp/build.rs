@@ -13,6 +13,7 @@ use sdp_rs::lines::{Active, Connection, Origin, SessionName, Version};
 use sdp_rs::{MediaDescription, SessionDescription, Time};
 
 use super::codec::{CLOCK_RATE, Payload, TELEPHONE_EVENT};
+use super::crypto::Crypto;
 use super::session::{Direction, MediaLine, Session};
 
 /// Our side of one leg: constant id, version that only grows when the description changes.
@@ -24,6 +25,8 @@ pub struct Local {
     pub version: u64,
     /// Where we receive RTP on this leg; RTCP one port above. May be changed between descriptions.
     pub rtp: SocketAddr,
+    /// The keys we send under: those offered, or the one that was agreed on; none for plain RTP.
+    pub crypto: Vec<Crypto>,
     last: Option<Bytes>,
 }
 
@@ -32,12 +35,14 @@ impl Local {
     /// (RFC 3264 §5 permits no more).
     #[must_use]
     pub fn new(id: u64, rtp: SocketAddr) -> Self {
-        Self { id: id >> 2, version: 1, rtp, last: None }
+        Self { id: id >> 2, version: 1, rtp, crypto: Vec::new(), last: None }
     }
 
-    /// One m=audio with `codecs` in order, telephone-event under `dtmf`, ptime 20, sendrecv.
+    /// One m=audio with `codecs` in order, telephone-event under `dtmf`, ptime 20, sendrecv; over SRTP if
+    /// there are keys.
     pub fn offer(&mut self, codecs: &[Payload], dtmf: Option<u8>) -> Bytes {
-        let stream = self.audio("RTP/AVP", codecs, dtmf, Direction::SendRecv);
+        let proto = if self.crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+        let stream = self.audio(proto, codecs, dtmf, Direction::SendRecv);
         self.describe(vec![stream])
     }
 
@@ -136,6 +141,8 @@ impl Local {
             let events = Fmtp { fmt: dtmf.to_string(), params: DTMF_EVENTS.to_owned() };
             attributes.push(Attribute::Other("fmtp".to_owned(), Some(events.to_string())));
         }
+        let keys = self.crypto.iter().map(|line| Attribute::Other("crypto".to_owned(), Some(line.reveal())));
+        attributes.extend(keys);
         attributes.push(Attribute::Ptime(PTIME_MS));
         attributes.push(match direction {
             Direction::SendRecv => Attribute::Sendrecv,

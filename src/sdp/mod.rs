@@ -5,5 +5,6 @@
 
 pub mod build;
 pub mod codec;
+pub mod crypto;
 pub mod negotiate;
 pub mod session;

@@ -5,8 +5,9 @@
 
 use std::net::IpAddr;
 
-use super::codec::Payload;
-use super::session::{Audio, Direction, MediaLine, Session};
+use super::codec::{Codec, Payload};
+use super::crypto::Policy;
+use super::session::{Audio, Direction, Session};
 
 /// Why an offer or answer could not be used: 488 with the Display text as Warning (RFC 3261 §20.43).
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
@@ -17,12 +18,21 @@ pub enum NegotiationError {
     /// Every audio line has port 0.
     #[error("every audio stream has port 0")]
     Refused,
-    /// Audio only over SRTP, which is not spoken yet.
+    /// Audio only over SRTP, which is off for this peer, or with keys from elsewhere than the description.
     #[error("audio only by {proto}, which is not supported; offer RTP/AVP")]
     Secure {
         /// The profile on the m= line.
         proto: String,
     },
+    /// No audio over SRTP, which this peer has to use.
+    #[error("audio only by {proto}, but it has to be encrypted; offer RTP/SAVP with a=crypto")]
+    NotSecure {
+        /// The profile on the m= line.
+        proto: String,
+    },
+    /// Audio over SRTP without a key that can be used.
+    #[error("no usable a=crypto; supported AES_CM_128_HMAC_SHA1 and AES_256_CM_HMAC_SHA1, _80 and _32")]
+    NoCommonSuite,
     /// Audio over something that is no RTP profile we know.
     #[error("audio only by {proto}; offer RTP/AVP")]
     Transport {
@@ -56,7 +66,9 @@ impl NegotiationError {
     #[must_use]
     pub fn warn_code(&self) -> u16 {
         match self {
-            Self::Secure { .. } | Self::Transport { .. } => 302,
+            Self::Secure { .. } | Self::NotSecure { .. } | Self::Transport { .. } | Self::NoCommonSuite => {
+                302
+            }
             Self::Family { .. } => 301,
             Self::NoAudio | Self::Refused => 304,
             Self::NoCommonCodec { .. } | Self::NotOffered { .. } => 305,
@@ -72,7 +84,7 @@ impl NegotiationError {
 pub fn offered(offer: &Session) -> Result<&Audio, NegotiationError> {
     match &offer.audio {
         Some((_, audio)) => Ok(audio),
-        None => Err(unusable(&offer.lines)),
+        None => Err(unusable(offer)),
     }
 }
 
@@ -124,7 +136,7 @@ pub fn accepted(
     match (audio.codecs.iter().find(was_offered), audio.codecs.first()) {
         (Some(&codec), _) => Ok(Accepted { codec, dtmf: dtmf.and(audio.dtmf), audio: audio.clone() }),
         (None, Some(other)) => Err(NegotiationError::NotOffered { codec: other.codec.name() }),
-        (None, None) => Err(unusable(&answer.lines)),
+        (None, None) => Err(unusable(answer)),
     }
 }
 
@@ -163,19 +175,36 @@ pub fn mirrored(direction: Direction) -> Direction {
     }
 }
 
-fn unusable(lines: &[MediaLine]) -> NegotiationError {
-    let audio = || lines.iter().filter(|line| line.media == "audio");
+fn unusable(session: &Session) -> NegotiationError {
+    let audio = || session.lines.iter().filter(|line| line.media == "audio");
     let open = || audio().filter(|line| line.port != 0);
-    if let Some(plain) = open().find(|line| line.is_plain_audio()) {
-        return NegotiationError::NoCommonCodec { offered: plain.encodings.clone() };
+    let nearest = open().find(|line| match session.policy {
+        Policy::Off => line.is_plain_audio(),
+        Policy::Offer => line.is_secure_audio() || line.is_plain_audio(),
+        Policy::Require => line.is_secure_audio(),
+    });
+    if let Some(line) = nearest {
+        let is_known = |name: &String| {
+            [Codec::Pcmu, Codec::Pcma].iter().any(|codec| codec.name().eq_ignore_ascii_case(name))
+        };
+        return match line.encodings.iter().any(is_known) && line.is_secure_audio() {
+            true => NegotiationError::NoCommonSuite,
+            false => NegotiationError::NoCommonCodec { offered: line.encodings.clone() },
+        };
     }
     match (audio().next(), open().next()) {
         (None, _) => NegotiationError::NoAudio,
         (Some(_), None) => NegotiationError::Refused,
-        (Some(_), Some(line)) if line.proto.to_ascii_uppercase().contains("SAVP") => {
-            NegotiationError::Secure { proto: line.proto.clone() }
+        (Some(_), Some(line)) => {
+            let proto = line.proto.clone();
+            match session.policy {
+                Policy::Off if proto.to_ascii_uppercase().contains("SAVP") => {
+                    NegotiationError::Secure { proto }
+                }
+                Policy::Off | Policy::Offer => NegotiationError::Transport { proto },
+                Policy::Require => NegotiationError::NotSecure { proto },
+            }
         }
-        (Some(_), Some(line)) => NegotiationError::Transport { proto: line.proto.clone() },
     }
 }
 

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::codec::{Codec, Encoding, Payload};
+use super::crypto::{Crypto, Policy};
 
 /// From the view of whoever wrote the SDP (RFC 3264 §5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +60,8 @@ pub struct Audio {
     pub ptime: Option<u32>,
     /// The most milliseconds of audio per packet that it takes.
     pub maxptime: Option<u32>,
+    /// The `a=crypto` lines that can be used, in its order; of RTP/SAVP, and never empty there.
+    pub crypto: Vec<Crypto>,
 }
 
 /// One m= line, to be answered in its place (RFC 3264 §6). Every text consists of token characters only.
@@ -85,9 +88,12 @@ pub struct Session {
     pub version: u64,
     /// Every m= line in order.
     pub lines: Vec<MediaLine>,
-    /// Which of `lines` is the audio used, and what it says: the first RTP/AVP or RTP/AVPF audio with a port and a
-    /// usable codec. `None` is explained by [`negotiate::offered`](super::negotiate::offered).
+    /// Which of `lines` is the audio used, and what it says: the first with a port and a usable codec, over
+    /// RTP/AVP, RTP/AVPF, or with a usable key RTP/SAVP or RTP/SAVPF, as the policy has it. `None` is
+    /// explained by [`negotiate::offered`](super::negotiate::offered).
     pub audio: Option<(usize, Audio)>,
+    /// What it was read under.
+    pub policy: Policy,
 }
 
 /// Why a body cannot be read; Display is fit for a Warning text (RFC 3261 §20.43).
@@ -122,15 +128,25 @@ pub enum SdpError {
 }
 
 impl Session {
-    /// Reads a body of type `application/sdp`.
+    /// Reads a body of type `application/sdp` from a peer whose media is never encrypted.
     ///
-    /// Unknown lines and attributes are passed over, as RFC 8866 §5 wants; so are CR and LF in any combination.
+    /// # Errors
+    ///
+    /// Those of [`Self::parse_under`].
+    pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+        Self::parse_under(body, Policy::Off)
+    }
+
+    /// Reads a body of type `application/sdp` from a peer whose media is encrypted as `policy` has it.
+    ///
+    /// Unknown lines and attributes are passed over, as RFC 8866 §5 wants; so are CR and LF in any
+    /// combination.
     ///
     /// # Errors
     ///
     /// When it is no description at all, an m= line cannot be understood, or a bound is exceeded. A readable
     /// description without usable audio is no error here.
-    pub fn parse(body: &[u8]) -> Result<Self, SdpError> {
+    pub fn parse_under(body: &[u8], policy: Policy) -> Result<Self, SdpError> {
         if body.len() > MAX_BYTES {
             return Err(SdpError::TooLong { bytes: body.len() });
         }
@@ -172,20 +188,33 @@ impl Session {
             }
         }
 
-        let audio = sections
-            .iter()
-            .enumerate()
-            .find_map(|(index, section)| Some((index, section.audio(&session, &origin)?)));
+        let audio = |is_usable: fn(&MediaLine) -> bool| {
+            let sections = sections.iter().enumerate().filter(|(_, section)| is_usable(&section.line));
+            sections.filter_map(|(index, section)| Some((index, section.audio(&session, &origin)?))).next()
+        };
+        let audio = match policy {
+            Policy::Off => audio(MediaLine::is_plain_audio),
+            Policy::Offer => audio(MediaLine::is_secure_audio).or_else(|| audio(MediaLine::is_plain_audio)),
+            Policy::Require => audio(MediaLine::is_secure_audio),
+        };
         let lines = sections.into_iter().map(Section::into_line).collect();
-        Ok(Self { id: origin.id, version: origin.version, lines, audio })
+        Ok(Self { id: origin.id, version: origin.version, lines, audio, policy })
     }
 }
 
 impl MediaLine {
-    /// Audio over plain RTP, the only kind that is used.
+    /// Audio over plain RTP.
     pub(super) fn is_plain_audio(&self) -> bool {
-        self.media == "audio"
-            && ["RTP/AVP", "RTP/AVPF"].iter().any(|proto| self.proto.eq_ignore_ascii_case(proto))
+        self.is_audio_over(&["RTP/AVP", "RTP/AVPF"])
+    }
+
+    /// Audio over SRTP with keys in the description.
+    pub(super) fn is_secure_audio(&self) -> bool {
+        self.is_audio_over(&["RTP/SAVP", "RTP/SAVPF"])
+    }
+
+    fn is_audio_over(&self, protos: &[&str]) -> bool {
+        self.media == "audio" && protos.iter().any(|proto| self.proto.eq_ignore_ascii_case(proto))
     }
 }
 
@@ -220,6 +249,7 @@ struct Section<'a> {
     rtpmaps: [Option<&'a str>; 128],
     rtcp: Option<(u16, Option<IpAddr>)>,
     rtcp_mux: bool,
+    crypto: Vec<Crypto>,
 }
 
 impl<'a> Section<'a> {
@@ -248,6 +278,7 @@ impl<'a> Section<'a> {
                 rtpmaps: [None; 128],
                 rtcp: None,
                 rtcp_mux: false,
+                crypto: Vec::new(),
             }),
             _ => Err(SdpError::MediaLine { line }),
         }
@@ -258,6 +289,7 @@ impl<'a> Section<'a> {
             ("rtpmap", value) => self.rtpmap(value.trim()),
             ("rtcp", value) => self.rtcp = rtcp(value),
             ("rtcp-mux", _) => self.rtcp_mux = true,
+            ("crypto", value) if self.crypto.len() < MAX_CRYPTO => self.crypto.extend(Crypto::parse(value)),
             _ => self.level.attribute(text),
         }
     }
@@ -292,7 +324,8 @@ impl<'a> Section<'a> {
                 Some(Payload { codec: Codec::from_encoding(&encoding)?, payload_type })
             })
             .collect();
-        if !self.line.is_plain_audio() || self.line.port == 0 || codecs.is_empty() {
+        let is_keyless = self.line.is_secure_audio() && self.crypto.is_empty();
+        if self.line.port == 0 || codecs.is_empty() || is_keyless {
             return None;
         }
 
@@ -312,6 +345,7 @@ impl<'a> Section<'a> {
             direction: if connection.is_hold { direction.deaf() } else { direction },
             ptime: self.level.ptime.or(session.ptime),
             maxptime: self.level.maxptime.or(session.maxptime),
+            crypto: if self.line.is_secure_audio() { self.crypto.clone() } else { Vec::new() },
         })
     }
 
@@ -420,6 +454,9 @@ const MAX_MEDIA: usize = 32;
 
 /// Most formats read per m= line; there are 128 payload types.
 const MAX_FORMATS: usize = 128;
+
+/// Most usable `a=crypto` lines kept per m= line; there are six names of suites.
+const MAX_CRYPTO: usize = 8;
 
 /// Longest media, protocol, format or encoding name, in bytes.
 const MAX_TOKEN: usize = 64;

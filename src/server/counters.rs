@@ -87,6 +87,8 @@ pub enum Rejection {
     Malformed,
     /// A stream that broke the framing rules, closed.
     Framing,
+    /// A connection that could not agree with us on TLS, closed.
+    Handshake,
     /// In no dialog or transaction of ours: 481.
     NoDialog,
     /// Unknown method, or known but not allowed: 501, 405.
@@ -119,7 +121,7 @@ pub struct Counters {
     /// Seconds from INVITE to answer, of answered calls.
     pub setup_seconds: Histogram,
     calls: [[Counter; 4]; 2],
-    messages: [[[Counter; METHODS.len()]; 2]; 2],
+    messages: [[[Counter; METHODS.len()]; 2]; 3],
     responses: Box<[OnceLock<Counter>; 600]>,
     rejected: [Counter; REJECTIONS.len()],
     packets_relayed: Counter,
@@ -142,7 +144,7 @@ impl Counters {
                     counter!("trunkline_calls_total", "direction" => direction_label(direction), "result" => result)
                 })
             }),
-            messages: [Transport::Udp, Transport::Tcp]
+            messages: [Transport::Udp, Transport::Tcp, Transport::Tls]
                 .map(|transport| [Way::In, Way::Out].map(|way| METHODS.map(|method| message(transport, way, method)))),
             responses: Box::new(array::from_fn(|_| OnceLock::new())),
             rejected: REJECTIONS.map(|why| counter!("trunkline_sip_rejected_total", "reason" => why.label())),
@@ -156,6 +158,7 @@ impl Counters {
         let transport = match transport {
             Transport::Udp => 0,
             Transport::Tcp => 1,
+            Transport::Tls => 2,
         };
         self.messages[transport][way as usize][method_place(method)].increment(1);
     }
@@ -215,6 +218,7 @@ impl Rejection {
             Self::Replay => "replay",
             Self::Malformed => "malformed",
             Self::Framing => "framing",
+            Self::Handshake => "handshake",
             Self::NoDialog => "no_dialog",
             Self::Method => "method",
             Self::Extension => "extension",
@@ -322,12 +326,13 @@ const METHODS: [&str; 15] = [
 ];
 
 /// In the order of the variants, which index [`Counters::rejected`].
-const REJECTIONS: [Rejection; 15] = [
+const REJECTIONS: [Rejection; 16] = [
     Rejection::Stranger,
     Rejection::Credentials,
     Rejection::Replay,
     Rejection::Malformed,
     Rejection::Framing,
+    Rejection::Handshake,
     Rejection::NoDialog,
     Rejection::Method,
     Rejection::Extension,

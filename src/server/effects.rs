@@ -90,7 +90,10 @@ impl<W: World> Bridge<W> {
                 );
                 self.inbox.push_back((id, Input::Admission(verdict)));
             }
-            Action::Resolve(uri) => self.look_up(uri, Waiting::for_targets(id)),
+            Action::Resolve(uri) => {
+                let waiting = Waiting::for_targets(id, &uri);
+                self.look_up(uri, waiting);
+            }
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
                 if reserved.is_err() {
@@ -99,7 +102,7 @@ impl<W: World> Bridge<W> {
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
             Action::Request { tx, peer, draft, to, .. } => self.send_request(id, tx, peer, draft, to),
-            Action::Ack { tx, draft, to, .. } => self.send_ack(tx, draft, to),
+            Action::Ack { tx, peer, draft, to } => self.send_ack(id, tx, peer, draft, to),
             Action::Cancel { tx, reason } => {
                 let reason = reason.map(|reason| reason.to_string());
                 self.table.cancel(tx, reason.as_deref(), self.now, &mut self.table_out);

@@ -28,6 +28,9 @@ pub enum RunError {
     /// A listener cannot be opened.
     #[error("[sip].listen: {0}; {remedy}", remedy = net::remedy(.0))]
     Listen(io::Error),
+    /// TLS has no certificate, key or authorities.
+    #[error("[tls]: {0}")]
+    Tls(#[from] crate::transport::tls::TlsError),
     /// An address for media is not to be had, whatever its port.
     #[error("[media].listen: {address}: {error}; {remedy}", remedy = net::remedy(error))]
     MediaAddress {
@@ -38,7 +41,7 @@ pub enum RunError {
     },
     /// The media engine cannot be started.
     #[error("[media]: {0}")]
-    Media(io::Error),
+    Media(crate::media::StartError),
     /// The HTTP server cannot be started.
     #[error(transparent)]
     Http(#[from] crate::api::StartError),

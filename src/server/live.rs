@@ -1,6 +1,7 @@
 //! The world of a running process: its sockets, media threads, record file and live views.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::call::record::{Record, View};
 use crate::id::{CallId, ClientTx};
 use crate::media::{Engine, LegStats};
 use crate::rtp::leg::{LegMedia, Reserved, Side};
-use crate::sip::flow::{ConnectionId, Flow, Transport};
-use crate::sip::uri::Uri;
+use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
+use crate::sip::uri::{Host, Uri};
 use crate::store::Records;
 use crate::transport::resolve::Resolver;
 use crate::transport::{Local, Transports};
@@ -39,6 +40,10 @@ impl World for Live {
 
     fn local_of(&mut self, flow: &Flow) -> Option<Local> {
         self.transports.local_of(flow)
+    }
+
+    fn domain(&mut self, host: &Host, ca: Option<&Path>) -> Option<Domain> {
+        self.transports.domain(host, ca)
     }
 
     fn send(&mut self, flow: &Flow, bytes: Bytes, client: Option<ClientTx>, timeout: Option<Duration>) {

@@ -11,6 +11,7 @@
 
 mod admission;
 mod bridge;
+mod certificate;
 mod complaints;
 pub mod config;
 pub mod counters;

@@ -173,6 +173,15 @@ impl<W: World> Bridge<W> {
         self.work();
     }
 
+    /// Somebody who connected could not agree with us on TLS.
+    pub fn on_handshake_failed(&mut self, remote: SocketAddr, error: &str) {
+        if !self.routes.knows(remote.ip()) {
+            return self.complain_of_stranger(remote, Transport::Tls);
+        }
+        self.metrics.counters.rejected(Rejection::Handshake);
+        self.complain_of_peer(remote, error, "connection closed: no agreement on TLS");
+    }
+
     /// A stream to `remote` broke: an INVITE that went by it and was not answered yet is lost.
     pub fn on_stream_broken(&mut self, remote: SocketAddr) {
         let waiting = |entry: &Entry| entry.call.waits_by_stream(remote);

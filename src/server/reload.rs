@@ -6,6 +6,8 @@ use crate::config::reader::Severity;
 use crate::config::{self, needs_restart};
 use crate::routing::Routes;
 
+use super::certificate::Certificate;
+use super::running;
 use super::signalling::Server;
 
 impl Server {
@@ -27,11 +29,21 @@ impl Server {
             let keys = fixed.join(", ");
             return tracing::error!(%keys, "reload refused: these keys need a restart; the running configuration stays");
         }
+        let tls = match running::tls(&loaded.config) {
+            Ok(tls) => tls,
+            Err(error) => {
+                return tracing::error!(%error, "reload refused: the running configuration stays");
+            }
+        };
         let reveal = |secret: &config::reader::Secret| secret.reveal();
         match Routes::compile(&loaded.config.routing, &reveal) {
             Ok(routes) => {
                 for warning in &loaded.warnings {
                     tracing::warn!("{}", warning.unmarked());
+                }
+                self.certificate = tls.as_ref().map(|tls| Certificate::new(tls.expires()));
+                if let Some(tls) = tls {
+                    self.bridge.world.transports.set_tls(tls);
                 }
                 self.bridge.replace_routes(Arc::new(routes));
                 self.bridge.limit(loaded.config.server.limit());

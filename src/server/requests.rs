@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crate::call::{Destination, Hop, Input};
 use crate::id::{CallId, ClientTx, PeerId};
 use crate::sip::build::Draft;
-use crate::sip::flow::{ConnectionId, Flow, Transport};
+use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::nat::is_private;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Host, Uri};
 use crate::transport::resolve::{self, Target, Targets};
 
 use super::bridge::{Bridge, Client};
@@ -30,12 +30,22 @@ pub struct Resolved {
 pub struct Waiting(For);
 
 enum For {
-    /// A call wants the addresses of its next target.
-    Targets(CallId),
+    /// A call wants the addresses of its next target, at this host.
+    Targets { call: CallId, host: Host },
     /// A request inside a dialog, whose next hop is a name.
-    Request { call: CallId, tx: ClientTx, peer: PeerId, draft: Draft, flow: Flow },
+    Request { tx: ClientTx, draft: Draft, next: Next },
     /// The same for an ACK.
-    Ack { tx: ClientTx, draft: Draft, flow: Flow },
+    Ack { tx: ClientTx, draft: Draft, next: Next },
+}
+
+/// The next hop inside a dialog.
+struct Next {
+    call: CallId,
+    peer: PeerId,
+    /// Of its URI.
+    host: Host,
+    /// The path that the peer's messages came by.
+    flow: Flow,
 }
 
 /// A large request that tries TCP first, and how it goes when that fails.
@@ -69,8 +79,8 @@ impl Unreachable {
 
 impl Waiting {
     /// A call wants the addresses of its next target.
-    pub(super) fn for_targets(call: CallId) -> Self {
-        Self(For::Targets(call))
+    pub(super) fn for_targets(call: CallId, target: &Uri) -> Self {
+        Self(For::Targets { call, host: target.host.clone() })
     }
 }
 
@@ -87,22 +97,33 @@ impl<W: World> Bridge<W> {
         match to {
             Destination::Hop(hop) => self.request(call, tx, peer, draft, hop, None),
             Destination::Dialog { uri, flow } => {
-                self.look_up(uri, Waiting(For::Request { call, tx, peer, draft, flow }));
+                let next = Next { call, peer, host: uri.host.clone(), flow };
+                self.look_up(uri, Waiting(For::Request { tx, draft, next }));
             }
         }
     }
 
     /// The same for an ACK to a 2xx, which has no transaction.
-    pub(super) fn send_ack(&mut self, tx: ClientTx, draft: Draft, to: Destination) {
+    pub(super) fn send_ack(
+        &mut self,
+        call: CallId,
+        tx: ClientTx,
+        peer: PeerId,
+        draft: Draft,
+        to: Destination,
+    ) {
         match to {
             Destination::Hop(hop) => self.ack(tx, &draft, &hop, None),
-            Destination::Dialog { uri, flow } => self.look_up(uri, Waiting(For::Ack { tx, draft, flow })),
+            Destination::Dialog { uri, flow } => {
+                let next = Next { call, peer, host: uri.host.clone(), flow };
+                self.look_up(uri, Waiting(For::Ack { tx, draft, next }));
+            }
         }
     }
 
     /// A message could not be sent: a large request falls back to UDP, any other is lost.
     pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
-        tracing::debug!(remote = %flow.remote, transport = flow.transport.via(), error, "message could not be sent");
+        self.complain_of_peer(flow.remote, error, "message could not be sent");
         let Some(client) = self.clients.get_mut(&tx) else { return };
         if let Some(large) = client.large.take() {
             self.no_tcp.note(flow.remote, self.now);
@@ -128,6 +149,7 @@ impl<W: World> Bridge<W> {
             listener: local.listener,
             remote: hop.remote,
             connection: None,
+            domain: None,
         };
         Some((flow, local.sent_by))
     }
@@ -154,7 +176,8 @@ impl<W: World> Bridge<W> {
             return;
         };
         let bytes = draft.with_via(transport, &local.sent_by, &self.ids.branch(tx));
-        let flow = Flow { transport, listener: local.listener, remote: hop.remote, connection };
+        let (listener, remote, domain) = (local.listener, hop.remote, hop.domain);
+        let flow = Flow { transport, listener, remote, connection, domain };
         let large = by_tcp.then(|| Box::new(LargeRequest { draft: draft.clone(), hop }));
         self.clients.insert(tx, Client { call, large });
         self.table.request(tx, draft.method(), bytes, flow, self.now, &mut self.table_out);
@@ -164,8 +187,8 @@ impl<W: World> Bridge<W> {
     fn ack(&mut self, tx: ClientTx, draft: &Draft, hop: &Hop, connection: Option<ConnectionId>) {
         let Some(local) = self.world.local(hop.transport, hop.remote) else { return };
         let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));
-        let flow =
-            Flow { transport: hop.transport, listener: local.listener, remote: hop.remote, connection };
+        let (transport, listener, remote, domain) = (hop.transport, local.listener, hop.remote, hop.domain);
+        let flow = Flow { transport, listener, remote, connection, domain };
         self.send(&flow, bytes, None, None);
     }
 
@@ -181,36 +204,65 @@ impl<W: World> Bridge<W> {
     pub fn on_resolved(&mut self, resolved: Resolved) {
         let Resolved { waiting, targets } = resolved;
         match waiting.0 {
-            For::Targets(call) => {
-                let hops = targets.map(|targets| self.hops(&targets)).unwrap_or_default();
+            For::Targets { call, host } => {
+                let hops = targets.map(|targets| self.hops(call, &targets, &host)).unwrap_or_default();
                 self.inbox.push_back((call, Input::Targets(hops)));
                 self.work();
             }
-            For::Request { call, tx, peer, draft, flow } => {
-                let (hop, connection) = self.way_in_dialog(targets.as_ref(), flow);
-                self.request(call, tx, peer, draft, hop, connection);
+            For::Request { tx, draft, next } => {
+                let (hop, connection) = self.way_in_dialog(targets.as_ref(), &next);
+                self.request(next.call, tx, next.peer, draft, hop, connection);
             }
-            For::Ack { tx, draft, flow } => {
-                let (hop, connection) = self.way_in_dialog(targets.as_ref(), flow);
+            For::Ack { tx, draft, next } => {
+                let (hop, connection) = self.way_in_dialog(targets.as_ref(), &next);
                 self.ack(tx, &draft, &hop, connection);
             }
         }
     }
 
-    fn hops(&mut self, targets: &Targets) -> Vec<Hop> {
+    fn hops(&mut self, call: CallId, targets: &Targets, host: &Host) -> Vec<Hop> {
+        let peer = self.calls.get(&call).map(|entry| entry.call.callee());
         let mut hops = Vec::with_capacity(targets.targets.len());
         for &Target { transport, address: remote } in &targets.targets {
-            if let Some(local) = self.world.local(transport, remote) {
-                hops.push(Hop { remote, transport, sent_by: local.sent_by });
-            }
+            let Some(local) = self.world.local(transport, remote) else { continue };
+            let is_tls = transport == Transport::Tls;
+            let domain = peer.filter(|_| is_tls).and_then(|peer| self.domain(call, peer, host));
+            hops.push(Hop { remote, transport, domain, sent_by: local.sent_by });
         }
         hops
     }
 
-    fn way_in_dialog(&self, targets: Option<&Targets>, flow: Flow) -> (Hop, Option<ConnectionId>) {
+    fn way_in_dialog(&mut self, targets: Option<&Targets>, next: &Next) -> (Hop, Option<ConnectionId>) {
+        let flow = next.flow;
         let stands = flow.connection.is_some_and(|connection| self.world.stands(connection));
         let (remote, transport, connection) = in_dialog(targets, flow, stands);
-        (Hop { remote, transport, sent_by: String::new() }, connection)
+        let domain = match transport {
+            Transport::Udp | Transport::Tcp => None,
+            Transport::Tls if remote == flow.remote => flow.domain,
+            Transport::Tls => self.domain_in_dialog(next),
+        };
+        (Hop { remote, transport, domain, sent_by: String::new() }, connection)
+    }
+
+    /// Who has to be there when `peer` of `call` is reached at `host` by TLS (RFC 5922 §7.2): who its configuration
+    /// says, else that host.
+    fn domain(&mut self, call: CallId, peer: PeerId, host: &Host) -> Option<Domain> {
+        let entry = self.calls.get(&call)?;
+        let peer = entry.routes.peer(peer);
+        let host = peer.tls_name.as_ref().unwrap_or(host);
+        self.world.domain(host, peer.tls_ca.as_deref())
+    }
+
+    /// The same inside a dialog. Peers write addresses into their Contact, which hardly any certificate proves: then it
+    /// is who was proven before, or the host of the peer's own URI.
+    fn domain_in_dialog(&mut self, next: &Next) -> Option<Domain> {
+        if next.host.ip().is_none() {
+            return self.domain(next.call, next.peer, &next.host);
+        }
+        let entry = self.calls.get(&next.call)?;
+        let own = entry.routes.peer(next.peer).uris.first().map(|uri| uri.host.clone());
+        let own = own.unwrap_or_else(|| next.host.clone());
+        next.flow.domain.or_else(|| self.domain(next.call, next.peer, &own))
     }
 }
 
@@ -220,6 +272,7 @@ impl<W: World> Bridge<W> {
 /// - A target that the peer's own side of a NAT can't be reached by, or that cannot be looked up: back along the flow.
 /// - A URI at the address its messages come from that names no transport means the one it speaks, though
 ///   RFC 3263 §4.1 has it be UDP: many user agents leave `transport=tcp` out of their Contact.
+/// - A standing TLS connection to that address is not left for something less, whatever the URI names.
 /// - A standing connection to the same address is used (RFC 3261 §18), and to a private one too: a host with two networks
 ///   writes the address of either. One that ended is not dialled again: its other end was a port of the moment; the
 ///   target's is where the peer listens.
@@ -240,7 +293,9 @@ fn in_dialog(
         return back;
     }
     let may_be_same = same_host.is_some() || (stands && is_private(ip));
-    let transport = if may_be_same && !targets.is_named { flow.transport } else { transport };
+    let is_secure = same_host.is_some() && flow.transport == Transport::Tls && stands;
+    let keeps = !targets.is_named || is_secure;
+    let transport = if may_be_same && keeps { flow.transport } else { transport };
     if may_be_same && transport == flow.transport && stands {
         return back;
     }
@@ -282,6 +337,11 @@ mod tests {
             ("sip:10.0.0.9:5070;transport=tcp", "tcp 127.0.0.1:1024", true, "tcp 127.0.0.1:1024 #7"),
             ("sip:10.0.0.9:5070;transport=udp", "tcp 10.0.0.1:1024", true, "udp 10.0.0.9:5070"),
             ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", false, "udp 10.0.0.9:5070"),
+            ("sip:192.0.2.1:5070", "tls 192.0.2.1:1024", true, "tls 192.0.2.1:1024 #7"),
+            ("sip:192.0.2.1:5070;transport=tcp", "tls 192.0.2.1:1024", true, "tls 192.0.2.1:1024 #7"),
+            ("sip:10.0.0.9:5070;transport=udp", "tls 10.0.0.1:1024", true, "udp 10.0.0.9:5070"),
+            ("sip:192.0.2.1;transport=tls", "tls 192.0.2.1:1024", false, "tls 192.0.2.1:5061"),
+            ("sips:192.0.2.9", "tls 192.0.2.1:1024", true, "tls 192.0.2.9:5061"),
             ("tel:+14155550100", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
         ] {
             let targets = resolve::literal(&Uri::parse(uri.as_bytes()).unwrap()).unwrap().ok();
@@ -312,12 +372,17 @@ mod tests {
 
     fn flow(path: &str) -> Flow {
         let (transport, remote) = path.split_once(' ').unwrap();
-        let is_tcp = transport == "tcp";
+        let transport = match transport {
+            "udp" => Transport::Udp,
+            "tcp" => Transport::Tcp,
+            _ => Transport::Tls,
+        };
         Flow {
-            transport: if is_tcp { Transport::Tcp } else { Transport::Udp },
+            transport,
             listener: ListenerId(0),
             remote: remote.parse().unwrap(),
-            connection: is_tcp.then_some(ConnectionId(7)),
+            connection: (transport != Transport::Udp).then_some(ConnectionId(7)),
+            domain: None,
         }
     }
 }

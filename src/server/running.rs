@@ -21,8 +21,10 @@ use crate::sip::flow::Transport;
 use crate::store::Records;
 use crate::transport::Transports;
 use crate::transport::resolve::Resolver;
+use crate::transport::tls::{Tls, TlsError};
 
 use super::bridge::{Bridge, Parts};
+use super::certificate::Certificate;
 use super::counters;
 use super::lifecycle::RunError;
 use super::live::Live;
@@ -43,7 +45,12 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     let seed = clock::seed().map_err(|error| system(&error))?;
     let ids = Ids::new(seed, INSTANCE);
     let routes = Routes::compile(&config.routing, &|secret| secret.reveal())?;
-    let transports = Transports::bind(&config.sip).await.map_err(RunError::Listen)?;
+    let mut transports = Transports::bind(&config.sip).await.map_err(RunError::Listen)?;
+    let tls = tls(&config)?;
+    let certificate = tls.as_ref().map(|tls| Certificate::new(tls.expires()));
+    if let Some(tls) = tls {
+        transports.set_tls(tls);
+    }
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
@@ -92,13 +99,20 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         now: clock::now(),
     });
     bridge.limit(config.server.limit());
-    let server = Server { bridge, ready, source, config };
+    let server = Server { bridge, ready, source, config, certificate };
     for listener in server.bridge.world.transports.listeners() {
         tracing::info!(transport = listener.transport.via(), address = %listener.address, "listening for SIP");
     }
     tracing::info!(address = %api.local_addr(), "serving HTTP");
     let queues = Queues { resolved, commands, control, media };
     Ok(Assembled { server, queues, control: control_in, api })
+}
+
+/// What TLS is spoken with, if any listener does.
+pub(super) fn tls(config: &Config) -> Result<Option<Tls>, TlsError> {
+    let authorities = config.routing.peers().filter_map(|(_, peer)| peer.tls_ca.as_deref());
+    let is_needed = config.sip.listens(Transport::Tls);
+    is_needed.then(|| Tls::load(&config.tls, authorities)).transpose()
 }
 
 /// A bridge on a thread of its own.

@@ -14,6 +14,7 @@ use crate::id::ClientTx;
 use crate::transport::{self, Event};
 
 use super::bridge::Bridge;
+use super::certificate::Certificate;
 use super::counters::as_gauge;
 use super::lifecycle::Drain;
 use super::live::Live;
@@ -27,6 +28,8 @@ pub(super) struct Server {
     /// What can be read again, and from where; `None` when the configuration came from no file.
     pub(super) source: Option<Source>,
     pub(super) config: Config,
+    /// Ours; `None` without TLS.
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// Where the configuration was read from.
@@ -122,6 +125,7 @@ impl Server {
                 self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
+            Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
 
@@ -137,6 +141,9 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+                crate::media::Event::Failed { call } => {
+                    self.bridge.hang_up(call, "the media thread of the call failed", 500);
+                }
                 crate::media::Event::OneWay { call, side, cause } => {
                     tracing::warn!(%call, ?side, likely = cause.likely(), "one-way audio: nothing from this side for 5 s");
                 }
@@ -149,6 +156,9 @@ impl Server {
         let (counters, engine) = (&self.bridge.metrics.counters, &self.bridge.world.engine);
         counters.media_streams_active.set(as_gauge(engine.streams_active()));
         counters.packets(&engine.packet_totals());
+        if let Some(certificate) = &mut self.certificate {
+            certificate.look(self.bridge.unix_ms);
+        }
         self.bridge.metrics.run_upkeep();
         self.bridge.upkeep();
     }

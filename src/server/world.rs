@@ -4,6 +4,7 @@
 //! [`Bridge::on_resolved`](super::Bridge::on_resolved).
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,8 @@ use crate::call::record::{Record, View};
 use crate::id::{CallId, ClientTx};
 use crate::media::LegStats;
 use crate::rtp::leg::{LegMedia, Reserved, Side};
-use crate::sip::flow::{ConnectionId, Flow, Transport};
-use crate::sip::uri::Uri;
+use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
+use crate::sip::uri::{Host, Uri};
 use crate::transport::Local;
 
 use super::requests::Waiting;
@@ -24,6 +25,11 @@ pub trait World {
     fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local>;
     /// Our own address as the other end of `flow` sees it.
     fn local_of(&mut self, flow: &Flow) -> Option<Local>;
+    /// What stands in a flow for: whoever is at the other end must prove to be `host`, by the authorities in the file `ca`
+    /// or those of `[tls].ca`. Only TLS asks for it.
+    fn domain(&mut self, _host: &Host, _ca: Option<&Path>) -> Option<Domain> {
+        None
+    }
     /// Sends a message; a failure comes back through [`Bridge::on_send_failed`](super::Bridge::on_send_failed) when
     /// `client` is given. A stream has `timeout` to come up, if one has to be opened.
     fn send(&mut self, flow: &Flow, bytes: Bytes, client: Option<ClientTx>, timeout: Option<Duration>);

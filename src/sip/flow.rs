@@ -11,6 +11,8 @@ pub enum Transport {
     Udp,
     /// Streams.
     Tcp,
+    /// Streams inside TLS (RFC 3261 §26.2.1).
+    Tls,
 }
 
 impl Transport {
@@ -26,6 +28,7 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 
@@ -35,6 +38,16 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// The port where none is written (RFC 3261 §19.1.2).
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
         }
     }
 }
@@ -47,6 +60,11 @@ pub struct ListenerId(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnectionId(pub u64);
 
+/// Whom the certificate at the other end of a TLS connection must belong to (RFC 5922 §4), as its place in the list that
+/// the transports keep.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Domain(pub u32);
+
 /// The path of one message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Flow {
@@ -58,4 +76,6 @@ pub struct Flow {
     pub remote: SocketAddr,
     /// The connection to use if it still stands; another is opened to `remote` otherwise.
     pub connection: Option<ConnectionId>,
+    /// By TLS, who must be there when a connection is opened; `None` is whoever the address itself belongs to.
+    pub domain: Option<Domain>,
 }

@@ -3,6 +3,7 @@
 //! `advertise` changes only what is written into messages; sockets are bound to `listen` alone.
 
 pub mod dns;
+pub mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +16,8 @@ use crate::sip::message::Limits;
 /// `[sip]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Sockets for SIP, such as `"udp:0.0.0.0:5060"`, `"tcp:[::]:5060"` (IPv6 only); port 0 is any free one.
+    /// Sockets for SIP, such as `"udp:0.0.0.0:5060"`, `"tcp:[::]:5060"` (IPv6 only) or `"tls:0.0.0.0:5061"`; port 0 is
+    /// any free one.
     /// Default `["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]`.
     pub listen: Vec<Listen>,
     /// Address written into Via, Contact and SDP when it differs from the bound one; at most one per address
@@ -28,7 +30,7 @@ pub struct Config {
 /// One socket for SIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// UDP or TCP.
+    /// UDP, TCP or TLS.
     pub transport: Transport,
     /// Local address; an unspecified one is every address of its family.
     pub address: SocketAddr,
@@ -65,6 +67,12 @@ impl Section for Config {
 }
 
 impl Config {
+    /// Whether anything is received by `transport`, which is also what it takes to send by it.
+    #[must_use]
+    pub fn listens(&self, transport: Transport) -> bool {
+        self.listen.iter().any(|listen| listen.transport == transport)
+    }
+
     /// Checks fields against each other; `here` is the path of this section.
     pub fn check(&self, here: &KeyPath, review: &mut Review<'_>) {
         check_sockets(&self.listen, &here.key("listen"), "udp:0.0.0.0:5060", review);
@@ -82,13 +90,14 @@ fn parse_listen(text: &str) -> Result<Listen, Mistake> {
     let transport = match transport {
         "udp" => Transport::Udp,
         "tcp" => Transport::Tcp,
-        "tls" | "ws" | "wss" => {
-            let what = format!("transport \"{transport}\" is not supported yet");
-            return Err(Mistake::new(what, format!("write \"tcp:{address}\" or \"udp:{address}\"")));
+        "tls" => Transport::Tls,
+        "ws" | "wss" => {
+            let what = format!("transport \"{transport}\" is not supported");
+            return Err(Mistake::new(what, "write \"udp:\", \"tcp:\" or \"tls:\" before the address"));
         }
         _ => {
             let what = format!("\"{text}\" does not begin with a transport");
-            return Err(Mistake::new(what, "write \"udp:\" or \"tcp:\", then address and port"));
+            return Err(Mistake::new(what, "write \"udp:\", \"tcp:\" or \"tls:\", then address and port"));
         }
     };
     let address = address.parse().map_err(|_| {

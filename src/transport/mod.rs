@@ -1,20 +1,25 @@
-//! SIP over the network (RFC 3261 §18): UDP and TCP listeners, connections in both directions, and DNS.
+//! SIP over the network (RFC 3261 §18): UDP, TCP and TLS listeners, connections in both directions, and DNS.
 //!
-//! Belongs to the signalling thread: UDP is read and written on it by the system calls themselves, TCP connections and
+//! Belongs to the signalling thread: UDP is read and written on it by the system calls themselves, connections and
 //! look-ups are tasks of the same runtime that hand over whole messages. Nothing here reads a message beyond its
 //! framing, so it is the server that says which source is a peer ([`Transports::recognise`]) and which is a stranger
 //! ([`Transports::close`]); until then a connection gets not one byte from here.
 
 mod addresses;
 pub mod config;
+mod link;
 mod pool;
 mod recent;
 pub mod resolve;
+mod stream;
 mod tcp;
+pub mod tls;
 mod udp;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,9 +32,12 @@ use tokio::time::Instant;
 use self::addresses::Addresses;
 pub use self::addresses::Local;
 pub use self::config::Config;
+use self::link::Outgoing;
 use self::pool::Pool;
-use self::tcp::{Ended, Outgoing};
-use crate::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
+use self::tcp::{Dial, Ended};
+use self::tls::{Domains, Named, Tls};
+use crate::sip::flow::{ConnectionId, Domain, Flow, ListenerId, Transport};
+use crate::sip::uri::Host;
 
 /// What the world did.
 #[derive(Debug)]
@@ -67,6 +75,13 @@ pub enum Event {
         /// What was wrong.
         error: String,
     },
+    /// Somebody who connected to us could not agree with us on TLS, or was not in time; the connection was closed.
+    HandshakeFailed {
+        /// Its other end.
+        remote: SocketAddr,
+        /// What was wrong.
+        error: String,
+    },
 }
 
 /// The token of messages whose failure nobody wants to hear of: no event comes back.
@@ -78,6 +93,9 @@ pub struct Transports {
     /// By listener; `None` where that is no UDP listener.
     udp: Vec<Option<udp::Listener>>,
     pool: Pool,
+    /// Until it is there, whoever connects to a TLS listener is turned away.
+    tls: Option<Tls>,
+    domains: Domains,
     reports: mpsc::Receiver<Report>,
     /// Of calls that cannot report any other way.
     pending: Vec<Event>,
@@ -108,7 +126,7 @@ impl Transports {
                     listen.address = socket.address().map_err(named)?;
                     udp.push(Some(socket));
                 }
-                Transport::Tcp => {
+                Transport::Tcp | Transport::Tls => {
                     let socket = tcp::listen(listen.address).map_err(named)?;
                     listen.address = socket.local_addr().map_err(named)?;
                     accepting.push(Task::spawn(tcp::accept(id, socket, sender.clone())));
@@ -121,10 +139,22 @@ impl Transports {
             addresses: Addresses::new(bound, &config.advertise),
             udp,
             pool: Pool::new(config.limits.clone(), sender),
+            tls: None,
+            domains: Domains::default(),
             reports,
             pending: Vec::new(),
             _accepting: accepting,
         })
+    }
+
+    /// Speaks TLS with `tls` from here on; connections that stand keep what they were made with.
+    pub fn set_tls(&mut self, tls: Tls) {
+        self.tls = Some(tls);
+    }
+
+    /// What stands for "`host`, and the authorities in the file `ca` say so" in a flow; without `ca`, those of `[tls].ca`.
+    pub fn domain(&mut self, host: &Host, ca: Option<&Path>) -> Option<Domain> {
+        self.domains.number(host, ca)
     }
 
     /// Bound addresses (port 0 resolved), in file order.
@@ -145,8 +175,8 @@ impl Transports {
         self.addresses.local(flow.listener, flow.remote)
     }
 
-    /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote, else a new
-    /// one from the flow's listener's address. `connect_timeout` (4 s unless told) is how long this message waits for it;
+    /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote (by TLS, if it
+    /// proved to be the flow's domain), else a new one from the flow's listener's address. `connect_timeout` (4 s unless told) is how long this message waits for it;
     /// messages that wait for the same connection share it.
     ///
     /// A failure comes back as [`Event::SendFailed`] with `token`, unless that is [`UNTRACKED`].
@@ -156,7 +186,7 @@ impl Transports {
                 Some(Some(listener)) => listener.send(*flow, bytes, token, &mut self.pending),
                 _ => self.fail(*flow, token, NO_LISTENER),
             },
-            Transport::Tcp => {
+            Transport::Tcp | Transport::Tls => {
                 let give_up = Instant::now() + connect_timeout.unwrap_or(CONNECT_TIMEOUT);
                 self.send_by_stream(Outgoing { flow: *flow, bytes, token, give_up });
             }
@@ -168,7 +198,7 @@ impl Transports {
     pub fn connection_to(&self, transport: Transport, remote: SocketAddr) -> Option<ConnectionId> {
         match transport {
             Transport::Udp => None,
-            Transport::Tcp => self.pool.standing(remote),
+            Transport::Tcp | Transport::Tls => self.pool.standing(transport, remote),
         }
     }
 
@@ -234,7 +264,7 @@ impl Transports {
                 }
             }
             Report::Accepted { listener, stream, remote } => {
-                self.pool.accept(listener, stream, remote, events);
+                self.accept(listener, stream, remote, events);
             }
             Report::Ended { connection, ended } => self.end(connection, &ended, events),
             Report::Unreachable(report) => {
@@ -245,9 +275,28 @@ impl Transports {
         }
     }
 
+    fn accept(
+        &mut self,
+        listener: ListenerId,
+        stream: TcpStream,
+        remote: SocketAddr,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(listen) = self.addresses.of(listener) else { return };
+        let transport = listen.transport;
+        let tls = match (transport, &self.tls) {
+            (Transport::Tls, None) => return,
+            (Transport::Tls, Some(tls)) => Some(tls.server()),
+            (Transport::Udp | Transport::Tcp, _) => None,
+        };
+        let flow = Flow { transport, listener, remote, connection: None, domain: None };
+        self.pool.accept(flow, stream, tls, events);
+    }
+
     fn send_by_stream(&mut self, message: Outgoing) {
         let flow = message.flow;
-        if let Some(link) = self.pool.find(flow.connection, flow.remote) {
+        let named = (flow.transport == Transport::Tls).then(|| self.named(&flow));
+        if let Some(link) = self.pool.find(&flow, named.as_deref()) {
             if let Err(refused) = link.send(message) {
                 self.fail(refused.flow, refused.token, OVERFLOW);
                 let mut events = std::mem::take(&mut self.pending);
@@ -256,24 +305,46 @@ impl Transports {
             }
             return;
         }
-        match self.addresses.of(flow.listener) {
-            Some(listen)
-                if listen.transport == flow.transport
-                    && listen.address.is_ipv4() == flow.remote.is_ipv4() =>
-            {
-                let source = Some(listen.address.ip()).filter(|address| !address.is_unspecified());
-                if let Err(refused) = self.pool.connect(flow.listener, source, message) {
+        let dialled = self.dial(&flow, named.as_deref()).map_err(|error| (error, message.token));
+        match dialled {
+            Ok(dial) => {
+                if let Err(refused) = self.pool.connect(dial, named, message) {
                     self.fail(refused.flow, refused.token, TOO_MANY);
                 }
             }
-            _ => self.fail(flow, message.token, NO_LISTENER),
+            Err((error, token)) => self.fail(flow, token, error),
         }
+    }
+
+    /// Who has to be at the other end of a TLS connection.
+    fn named(&self, flow: &Flow) -> Arc<Named> {
+        let named = flow.domain.and_then(|domain| self.domains.get(domain));
+        named.unwrap_or_else(|| Arc::new(Named { name: flow.remote.ip().to_canonical().into(), ca: None }))
+    }
+
+    fn dial(&self, flow: &Flow, named: Option<&Named>) -> Result<Dial, &'static str> {
+        let listen = self.addresses.of(flow.listener).filter(|listen| {
+            listen.transport == flow.transport && listen.address.is_ipv4() == flow.remote.is_ipv4()
+        });
+        let listen = listen.ok_or(NO_LISTENER)?;
+        let source = Some(listen.address.ip()).filter(|address| !address.is_unspecified());
+        let tls = match named {
+            None => None,
+            Some(Named { name, ca }) => {
+                let config = self.tls.as_ref().and_then(|tls| tls.client(ca.as_ref())).ok_or(NO_TLS)?;
+                Some((config, name.clone()))
+            }
+        };
+        Ok(Dial { source, tls })
     }
 
     fn end(&mut self, connection: ConnectionId, ended: &Ended, events: &mut Vec<Event>) {
         let Some(link) = self.pool.remove(connection, ended, events) else { return };
         if ended.is_framing() {
             events.push(Event::BadFraming { remote: link.remote, error: ended.to_string() });
+        }
+        if ended.is_handshake() && !link.is_recognised() {
+            events.push(Event::HandshakeFailed { remote: link.remote, error: ended.to_string() });
         }
         if link.is_standing() {
             events.push(Event::Closed { connection, remote: link.remote, broken: ended.is_broken() });
@@ -324,5 +395,6 @@ const REPORTS: usize = 1_024;
 const REPORTS_AT_ONCE: usize = 64;
 
 const NO_LISTENER: &str = "no listener of that transport and address family; add one to [sip].listen";
+const NO_TLS: &str = "TLS has no certificate, or no longer the authorities for this peer; see [tls]";
 const OVERFLOW: &str = "too much waits to be written";
 const TOO_MANY: &str = "too many connections";

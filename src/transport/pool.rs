@@ -1,6 +1,7 @@
-//! Every TCP connection that stands or is being made, in either direction (RFC 3261 §18, RFC 5923 in spirit).
+//! Every connection that stands or is being made, TCP or TLS, in either direction (RFC 3261 §18, RFC 5923).
 //!
-//! A connection is found by its number, or by its remote address; who opened it makes no difference to who may use it.
+//! A connection is found by its number, or by its remote address; who opened it makes no difference to who may use it, but
+//! by TLS the other side's certificate must belong to whom the message is for.
 //! One that ended or was closed is forgotten at once: reports that it left in the queue lead nowhere.
 
 use std::collections::{HashMap, VecDeque};
@@ -9,60 +10,97 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::rustls::ServerConfig;
 
-use super::tcp::{self, Ended, Link, Outgoing};
+use super::link::{Link, Outgoing};
+use super::tcp::{self, Dial, Ended, Run};
+use super::tls::Named;
 use super::{Event, Report, Task};
-use crate::sip::flow::{ConnectionId, ListenerId};
+use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::message::Limits;
 
 /// The connections.
 pub(super) struct Pool {
     connections: HashMap<ConnectionId, Connection>,
     by_remote: HashMap<SocketAddr, Vec<ConnectionId>>,
-    /// How many connections of each source are not recognised.
-    strangers: HashMap<IpAddr, usize>,
+    /// What came in from each source.
+    sources: HashMap<IpAddr, Count>,
     /// Connections that came in, oldest first; recognised and forgotten ones are left out when their turn comes.
     arrived: VecDeque<ConnectionId>,
+    /// Those of them that had to agree on TLS first; the others are left out likewise.
+    shaking: VecDeque<ConnectionId>,
     last: u64,
-    limits: Limits,
-    reports: mpsc::Sender<Report>,
+    run: Run,
 }
 
 struct Connection {
     link: Arc<Link>,
+    came_in: bool,
     _task: Task,
+}
+
+/// How many connections stand.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    all: usize,
+    /// Those on which nobody was recognised.
+    strangers: usize,
 }
 
 impl Pool {
     pub(super) fn new(limits: Limits, reports: mpsc::Sender<Report>) -> Self {
-        let (connections, by_remote, strangers, arrived) = Default::default();
-        Self { connections, by_remote, strangers, arrived, last: 0, limits, reports }
+        let (connections, by_remote, sources, arrived, shaking) = Default::default();
+        let run = Run { reports, limits };
+        Self { connections, by_remote, sources, arrived, shaking, last: 0, run }
     }
 
-    /// Takes a connection that came in, if there is room for it; the oldest one of a stranger has to make some.
+    /// Takes a connection that came in by `flow`, if there is room for it; the oldest one of a stranger has to make some.
+    /// With `tls` there, it has to agree on TLS first.
     pub(super) fn accept(
         &mut self,
-        listener: ListenerId,
+        flow: Flow,
         stream: TcpStream,
-        remote: SocketAddr,
+        tls: Option<Arc<ServerConfig>>,
         events: &mut Vec<Event>,
     ) {
-        let strangers = self.strangers.get(&source(remote)).copied().unwrap_or_default();
-        if self.connections.len() >= MAX_CONNECTIONS || strangers >= MAX_STRANGERS {
+        let from = source(flow.remote);
+        let Count { all, strangers } = self.sources.get(&from).copied().unwrap_or_default();
+        let is_full =
+            self.connections.len() >= MAX_CONNECTIONS || all >= MAX_OF_SOURCE || strangers >= MAX_STRANGERS;
+        if is_full || (tls.is_some() && self.shaking_with(from) >= MAX_HANDSHAKES) {
             metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections").increment(1);
-            tracing::debug!(%remote, strangers, "turned a connection away");
+            tracing::debug!(remote = %flow.remote, all, strangers, "turned a connection away");
             return;
         }
         self.make_room(events);
-        *self.strangers.entry(source(remote)).or_default() += 1;
-        let link = Arc::new(Link::new(self.next_id(), remote, false));
-        let run = tcp::run(Arc::clone(&link), stream, listener, self.reports.clone(), self.limits.clone());
+        let count = self.sources.entry(from).or_default();
+        count.all += 1;
+        count.strangers += 1;
+        let link = Arc::new(Link::accepted(self.next_id(), flow));
         self.arrived.push_back(link.id);
-        self.insert(link, Task::spawn(run));
+        if tls.is_some() {
+            self.shaking.push_back(link.id);
+        }
+        let task = Task::spawn(tcp::run_accepted(Arc::clone(&link), stream, tls, self.run.clone()));
+        self.insert(link, true, task);
     }
 
-    /// Many sources together must not take what peers need: closes the longest standing strangers.
+    /// How many connections from there have not agreed on TLS yet.
+    fn shaking_with(&mut self, from: IpAddr) -> usize {
+        let connections = &self.connections;
+        let link = |id: &ConnectionId| connections.get(id).map(|connection| &connection.link);
+        self.shaking.retain(|id| link(id).is_some_and(|link| !link.is_standing()));
+        self.shaking.iter().filter(|id| link(id).is_some_and(|link| source(link.remote) == from)).count()
+    }
+
+    /// Many sources together must not take what peers need: closes the longest standing strangers, and the slowest to
+    /// agree on TLS.
     fn make_room(&mut self, events: &mut Vec<Event>) {
+        if self.shaking.len() >= MAX_ALL_HANDSHAKES
+            && let Some(slowest) = self.shaking.pop_front()
+        {
+            self.remove(slowest, &Ended::Closed, events);
+        }
         if self.arrived.len() < MAX_ALL_STRANGERS {
             return;
         }
@@ -76,30 +114,35 @@ impl Pool {
         }
     }
 
-    /// Begins to connect; `None` when there are too many connections already.
+    /// Begins to connect, by TLS to whoever is `named`.
+    ///
+    /// # Errors
+    ///
+    /// The message itself when there are too many connections already.
     pub(super) fn connect(
         &mut self,
-        listener: ListenerId,
-        from: Option<IpAddr>,
+        dial: Dial,
+        named: Option<Arc<Named>>,
         first: Outgoing,
     ) -> Result<(), Outgoing> {
         if self.connections.len() >= MAX_CONNECTIONS {
             return Err(first);
         }
-        let link = Arc::new(Link::new(self.next_id(), first.flow.remote, true));
+        let link = Arc::new(Link::dialled(self.next_id(), first.flow, named));
         link.send(first)?;
-        let (reports, limits) = (self.reports.clone(), self.limits.clone());
-        let task = Task::spawn(tcp::run_outgoing(Arc::clone(&link), from, listener, reports, limits));
-        self.insert(link, task);
+        let task = Task::spawn(tcp::run_dialled(Arc::clone(&link), dial, self.run.clone()));
+        self.insert(link, false, task);
         Ok(())
     }
 
-    /// The link with that number, else one that stands to `remote`, else one that is being made to it.
-    pub(super) fn find(&self, connection: Option<ConnectionId>, remote: SocketAddr) -> Option<Arc<Link>> {
-        if let Some(connection) = connection.and_then(|id| self.connections.get(&id)) {
+    /// The link with that number, else one of the same transport that stands to the same remote address, else one that is
+    /// being made to it; by TLS only if it serves whoever is `named`.
+    pub(super) fn find(&self, flow: &Flow, named: Option<&Named>) -> Option<Arc<Link>> {
+        if let Some(connection) = flow.connection.and_then(|id| self.connections.get(&id)) {
             return Some(Arc::clone(&connection.link));
         }
-        let mut links = self.links_to(remote);
+        let fits = |link: &&Arc<Link>| link.flow.transport == flow.transport && link.serves(named);
+        let mut links = self.links_to(flow.remote).filter(fits);
         let first = links.next()?;
         let link =
             if first.is_standing() { first } else { links.find(|link| link.is_standing()).unwrap_or(first) };
@@ -107,8 +150,9 @@ impl Pool {
     }
 
     /// A connection that stands to `remote`.
-    pub(super) fn standing(&self, remote: SocketAddr) -> Option<ConnectionId> {
-        self.links_to(remote).find(|link| link.is_standing()).map(|link| link.id)
+    pub(super) fn standing(&self, transport: Transport, remote: SocketAddr) -> Option<ConnectionId> {
+        let fits = |link: &&Arc<Link>| link.flow.transport == transport && link.is_standing();
+        self.links_to(remote).find(fits).map(|link| link.id)
     }
 
     pub(super) fn contains(&self, connection: ConnectionId) -> bool {
@@ -120,8 +164,8 @@ impl Pool {
         if let Some(connection) = self.connections.get(&connection)
             && connection.link.recognise()
         {
-            let source = source(connection.link.remote);
-            self.forget_stranger(source);
+            let remote = connection.link.remote;
+            self.uncount(remote, false, true);
         }
     }
 
@@ -137,17 +181,16 @@ impl Pool {
         ended: &Ended,
         events: &mut Vec<Event>,
     ) -> Option<Arc<Link>> {
-        let link = self.connections.remove(&connection)?.link;
+        let Connection { link, came_in, .. } = self.connections.remove(&connection)?;
         if let Some(others) = self.by_remote.get_mut(&link.remote) {
             others.retain(|other| *other != connection);
             if others.is_empty() {
                 self.by_remote.remove(&link.remote);
             }
         }
-        if !link.is_recognised() {
-            self.forget_stranger(source(link.remote));
-        }
-        tracing::debug!(remote = %link.remote, reason = %ended, "TCP connection ended");
+        self.uncount(link.remote, came_in, !link.is_recognised());
+        let transport = link.flow.transport.via();
+        tracing::debug!(remote = %link.remote, transport, reason = %ended, "connection ended");
         for Outgoing { flow, token, .. } in link.take_unsent() {
             events.push(Event::SendFailed { token, flow, error: ended.to_string() });
         }
@@ -164,17 +207,18 @@ impl Pool {
         ConnectionId(self.last)
     }
 
-    fn insert(&mut self, link: Arc<Link>, task: Task) {
+    fn insert(&mut self, link: Arc<Link>, came_in: bool, task: Task) {
         self.by_remote.entry(link.remote).or_default().push(link.id);
-        self.connections.insert(link.id, Connection { link, _task: task });
+        self.connections.insert(link.id, Connection { link, came_in, _task: task });
     }
 
-    fn forget_stranger(&mut self, source: IpAddr) {
-        if let Some(count) = self.strangers.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.strangers.remove(&source);
-            }
+    fn uncount(&mut self, remote: SocketAddr, is_gone: bool, was_stranger: bool) {
+        let from = source(remote);
+        let Some(count) = self.sources.get_mut(&from) else { return };
+        count.all -= usize::from(is_gone);
+        count.strangers -= usize::from(was_stranger);
+        if count.all == 0 {
+            self.sources.remove(&from);
         }
     }
 }
@@ -193,8 +237,15 @@ fn source(remote: SocketAddr) -> IpAddr {
 /// Connections at once, whoever opened them.
 const MAX_CONNECTIONS: usize = 16_384;
 
+/// Connections at once that one source opened: it must leave some to the others.
+const MAX_OF_SOURCE: usize = MAX_CONNECTIONS / 2;
+
 /// Connections at once on which nobody was recognised yet, whatever their sources.
 const MAX_ALL_STRANGERS: usize = 1_024;
 
 /// Connections at once from one source before it is recognised on them.
 const MAX_STRANGERS: usize = 64;
+
+/// Connections at once that have not agreed on TLS yet, from one source and from all.
+const MAX_HANDSHAKES: usize = 16;
+const MAX_ALL_HANDSHAKES: usize = 256;

@@ -1,64 +1,32 @@
-//! One TCP connection (RFC 3261 §18): a link that is written to at once, and the task that reads it and finishes writes.
+//! The task of one connection (RFC 3261 §18), TCP or TLS: it connects or shakes hands, reads, and finishes writes.
 //!
 //! ```text
-//!                  connected                     ended: closed, reset, bad framing, too slow
-//! connecting ──────────────────► standing ──────────────────────────────────────────────────► gone
+//!                  connected,                    ended: closed, reset, bad framing, too slow
+//! connecting ─────── handshake ─► standing ─────────────────────────────────────────────────► gone
 //!     └──── refused, or every message in the outbox ran out of time ─────────────────────────────┘
 //! ```
 //!
-//! A message is in the outbox until the kernel has all of it. Whoever takes one out unsent reports it, so each failure
-//! is told exactly once: the task while connecting, the pool when the connection is gone.
+//! TLS adds nothing to this but the handshake: limits, framing and time-outs are the same for both.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
-use super::{Report, UNTRACKED};
-use crate::sip::flow::{ConnectionId, Flow, ListenerId};
+use super::link::Link;
+use super::stream::Stream;
+use super::{Report, tls};
+use crate::sip::flow::ListenerId;
 use crate::sip::framing::{Frame, Framer, FramingError};
 use crate::sip::message::Limits;
-
-/// What the pool and the connection's task share.
-#[derive(Debug)]
-pub(super) struct Link {
-    pub(super) id: ConnectionId,
-    pub(super) remote: SocketAddr,
-    /// Set once connected.
-    stream: OnceLock<TcpStream>,
-    outbox: Mutex<Outbox>,
-    /// Something is in the outbox that the task must see to.
-    wake: Notify,
-    recognised: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Outbox {
-    queue: VecDeque<Outgoing>,
-    /// Sum of the messages' lengths.
-    bytes: usize,
-    /// How much of the first message the kernel has.
-    written: usize,
-}
-
-/// A message on its way out.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) flow: Flow,
-    pub(super) bytes: Bytes,
-    pub(super) token: u64,
-    /// How long it waits for the connection to stand.
-    pub(super) give_up: Instant,
-}
 
 /// Why a connection is no more.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +35,10 @@ pub(super) enum Ended {
     Connect(io::Error),
     #[error("no connection in time")]
     ConnectTimeout,
+    #[error("TLS handshake: {0}")]
+    Handshake(io::Error),
+    #[error("the TLS handshake was not over after {} s", HANDSHAKE.as_secs())]
+    SlowHandshake,
     #[error("closed by the other side")]
     Eof,
     #[error("{0}")]
@@ -89,153 +61,73 @@ impl Ended {
         matches!(self, Self::Failed(_))
     }
 
+    /// Whether somebody who connected to us could not agree with us on TLS.
+    pub(super) fn is_handshake(&self) -> bool {
+        matches!(self, Self::Handshake(_) | Self::SlowHandshake)
+    }
+
     /// Whether the peer broke the rules of framing.
     pub(super) fn is_framing(&self) -> bool {
         matches!(self, Self::BadFraming(_) | Self::PartialMessage)
     }
 }
 
-impl Link {
-    /// A link without a stream: one that was accepted gets it by [`Self::stand`], another by [`connect`].
-    pub(super) fn new(id: ConnectionId, remote: SocketAddr, recognised: bool) -> Self {
-        Self {
-            id,
-            remote,
-            stream: OnceLock::new(),
-            outbox: Mutex::default(),
-            wake: Notify::new(),
-            recognised: AtomicBool::new(recognised),
-        }
-    }
-
-    pub(super) fn is_standing(&self) -> bool {
-        self.stream.get().is_some()
-    }
-
-    /// From here on the other side gets answers to its pings and may stay as long as it likes.
-    pub(super) fn recognise(&self) -> bool {
-        !self.recognised.swap(true, Ordering::Relaxed)
-    }
-
-    pub(super) fn is_recognised(&self) -> bool {
-        self.recognised.load(Ordering::Relaxed)
-    }
-
-    /// Writes at once what the kernel takes, and leaves the rest to the task.
-    ///
-    /// # Errors
-    ///
-    /// The message itself, when the outbox is over its bound: the connection must be given up.
-    pub(super) fn send(&self, message: Outgoing) -> Result<(), Outgoing> {
-        let mut outbox = self.outbox();
-        if outbox.bytes + message.bytes.len() > OUTBOX_BYTES || outbox.queue.len() >= OUTBOX_MESSAGES {
-            return Err(message);
-        }
-        outbox.push(message);
-        if outbox.queue.len() == 1
-            && let Some(stream) = self.stream.get()
-            && let Ok(true) = outbox.flush(stream)
-        {
-            return Ok(());
-        }
-        self.wake.notify_one();
-        Ok(())
-    }
-
-    /// Empties the outbox, for whoever reports what is in it.
-    pub(super) fn take_unsent(&self) -> impl Iterator<Item = Outgoing> + use<> {
-        std::mem::take(&mut *self.outbox()).queue.into_iter().filter(|message| message.token != UNTRACKED)
-    }
-
-    fn stand(&self, stream: TcpStream) -> &TcpStream {
-        self.stream.get_or_init(|| stream)
-    }
-
-    fn pong(&self, flow: Flow) {
-        if self.is_recognised() {
-            let give_up = Instant::now();
-            let pong = Outgoing { flow, bytes: Bytes::from_static(b"\r\n"), token: UNTRACKED, give_up };
-            // A full outbox ends the connection by the next message; a ping that is not answered does so sooner.
-            let _ = self.send(pong);
-        }
-    }
-
-    /// Holds for a few instructions only; a panic in between leaves the outbox as it was.
-    fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// How to connect.
+pub(super) struct Dial {
+    /// From which address of ours; any if `None`.
+    pub(super) source: Option<IpAddr>,
+    /// What TLS is spoken with, and to whom; `None` is TCP alone.
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
-impl Outbox {
-    fn push(&mut self, message: Outgoing) {
-        self.bytes += message.bytes.len();
-        self.queue.push_back(message);
-    }
-
-    fn pop(&mut self) -> Option<Outgoing> {
-        let message = self.queue.pop_front()?;
-        self.bytes -= message.bytes.len();
-        self.written = 0;
-        Some(message)
-    }
-
-    /// Whether all was written; `false` when the kernel takes no more for now.
-    fn flush(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        while let Some(first) = self.queue.front() {
-            match stream.try_write(first.bytes.get(self.written..).unwrap_or_default()) {
-                Ok(length) if self.written + length < first.bytes.len() => self.written += length,
-                Ok(_) => {
-                    self.pop();
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    /// Takes out what is past its time, and says when the next one will be.
-    fn expire(&mut self, now: Instant) -> (Vec<Outgoing>, Option<Instant>) {
-        let (expired, queue): (Vec<_>, Vec<_>) =
-            self.queue.drain(..).partition(|message| message.give_up <= now);
-        self.bytes = queue.iter().map(|message| message.bytes.len()).sum();
-        self.queue = queue.into();
-        (expired, self.queue.iter().map(|message| message.give_up).min())
-    }
+/// What every connection's task needs.
+#[derive(Clone)]
+pub(super) struct Run {
+    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) limits: Limits,
 }
 
-/// Connects from `source` (any address if `None`), then runs the connection to its end.
-pub(super) async fn run_outgoing(
-    link: Arc<Link>,
-    source: Option<IpAddr>,
-    listener: ListenerId,
-    reports: mpsc::Sender<Report>,
-    limits: Limits,
-) {
-    match connect(&link, source, &reports).await {
-        Ok(stream) => run(link, stream, listener, reports, limits).await,
-        Err(ended) => report_end(&link, ended, &reports).await,
-    }
+/// Connects, then runs the connection to its end.
+pub(super) async fn run_dialled(link: Arc<Link>, dial: Dial, run: Run) {
+    let ended = match connect(&link, dial, &run.reports).await {
+        Ok(stream) => talk(&link, stream, &run).await,
+        Err(ended) => ended,
+    };
+    report_end(&link, ended, &run.reports).await;
 }
 
-/// Reads and writes until either ends.
-pub(super) async fn run(
+/// Shakes hands if `tls` is there, then runs the connection to its end.
+pub(super) async fn run_accepted(
     link: Arc<Link>,
     stream: TcpStream,
-    listener: ListenerId,
-    reports: mpsc::Sender<Report>,
-    limits: Limits,
+    tls: Option<Arc<ServerConfig>>,
+    run: Run,
 ) {
     if let Err(error) = tune(&stream) {
         tracing::debug!(remote = %link.remote, %error, "setting options of a connection");
     }
-    let stream = link.stand(stream);
-    let ended = tokio::select! {
-        ended = read(&link, stream, listener, &reports, &limits) => ended,
-        ended = write(&link, stream) => ended,
-        ended = turn_away(&link) => ended,
+    let stream = match tls {
+        None => Ok(Stream::Plain(stream)),
+        Some(config) => match timeout(HANDSHAKE, tls::accept(config, stream)).await {
+            Ok(stream) => stream.map_err(Ended::Handshake),
+            Err(_) => Err(Ended::SlowHandshake),
+        },
     };
-    report_end(&link, ended, &reports).await;
+    let ended = match stream {
+        Ok(stream) => talk(&link, stream, &run).await,
+        Err(ended) => ended,
+    };
+    report_end(&link, ended, &run.reports).await;
+}
+
+/// Reads and writes until either ends.
+async fn talk(link: &Link, stream: Stream, run: &Run) -> Ended {
+    let stream = link.stand(stream);
+    tokio::select! {
+        ended = read(link, stream, run) => ended,
+        ended = write(link, stream) => ended,
+        ended = turn_away(link) => ended,
+    }
 }
 
 async fn report_end(link: &Link, ended: Ended, reports: &mpsc::Sender<Report>) {
@@ -243,75 +135,68 @@ async fn report_end(link: &Link, ended: Ended, reports: &mpsc::Sender<Report>) {
     let _ = reports.send(Report::Ended { connection: link.id, ended }).await;
 }
 
-async fn connect(
-    link: &Link,
-    source: Option<IpAddr>,
-    reports: &mpsc::Sender<Report>,
-) -> Result<TcpStream, Ended> {
-    let socket = if link.remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let socket = socket.map_err(Ended::Connect)?;
-    if let Some(source) = source {
-        socket.bind(SocketAddr::new(source, 0)).map_err(Ended::Connect)?;
-    }
-    let mut connecting = std::pin::pin!(socket.connect(link.remote));
+/// Connects and shakes hands, for as long as a message waits for it.
+async fn connect(link: &Link, dial: Dial, reports: &mpsc::Sender<Report>) -> Result<Stream, Ended> {
+    let mut connecting = std::pin::pin!(open(link.remote, dial));
     loop {
-        let (expired, next) = link.outbox().expire(Instant::now());
+        let (expired, next) = link.expire(Instant::now());
         for message in expired {
             let error = Ended::ConnectTimeout.to_string();
             let _ = reports.send(Report::Unsent { message, error }).await;
         }
         let Some(next) = next else { return Err(Ended::ConnectTimeout) };
         tokio::select! {
-            connected = &mut connecting => return connected.map_err(Ended::Connect),
+            connected = &mut connecting => return connected,
             () = tokio::time::sleep_until(next) => {}
-            () = link.wake.notified() => {}
+            () = link.woken() => {}
         }
     }
 }
 
-async fn read(
-    link: &Link,
-    stream: &TcpStream,
-    listener: ListenerId,
-    reports: &mpsc::Sender<Report>,
-    limits: &Limits,
-) -> Ended {
-    let flow = Flow {
-        transport: crate::sip::flow::Transport::Tcp,
-        listener,
-        remote: link.remote,
-        connection: Some(link.id),
-    };
+async fn open(remote: SocketAddr, dial: Dial) -> Result<Stream, Ended> {
+    let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(Ended::Connect)?;
+    if let Some(source) = dial.source {
+        socket.bind(SocketAddr::new(source, 0)).map_err(Ended::Connect)?;
+    }
+    let stream = socket.connect(remote).await.map_err(Ended::Connect)?;
+    if let Err(error) = tune(&stream) {
+        tracing::debug!(%remote, %error, "setting options of a connection");
+    }
+    match dial.tls {
+        None => Ok(Stream::Plain(stream)),
+        Some((config, name)) => tls::connect(config, name, stream).await.map_err(Ended::Handshake),
+    }
+}
+
+async fn read(link: &Link, stream: &Stream, run: &Run) -> Ended {
     let mut framer = Framer::default();
     let mut buffer = BytesMut::new();
     let mut deadline = None;
     loop {
-        let readable = match deadline {
-            None => stream.readable().await,
-            Some(deadline) => match timeout_at(deadline, stream.readable()).await {
-                Ok(readable) => readable,
+        buffer.reserve(READ_BYTES);
+        let read = match deadline {
+            None => stream.read(&mut buffer).await,
+            Some(deadline) => match timeout_at(deadline, stream.read(&mut buffer)).await {
+                Ok(read) => read,
                 Err(_) => return Ended::PartialMessage,
             },
         };
-        buffer.reserve(READ_BYTES);
-        let room = buffer.capacity() - buffer.len();
-        match readable.and_then(|()| stream.try_read_buf(&mut buffer)) {
+        match read {
             Ok(0) => return Ended::Eof,
-            Ok(length) if length < room => drained(stream),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(error) => return Ended::Failed(error),
         }
 
         loop {
-            match framer.next(&mut buffer, limits) {
+            match framer.next(&mut buffer, &run.limits) {
                 Ok(Some(Frame::Message(bytes))) => {
                     deadline = None;
-                    if reports.send(Report::Received { bytes, flow }).await.is_err() {
+                    if run.reports.send(Report::Received { bytes, flow: link.flow }).await.is_err() {
                         return Ended::Closed;
                     }
                 }
-                Ok(Some(Frame::Ping)) => link.pong(flow),
+                Ok(Some(Frame::Ping)) => link.pong(),
                 Ok(None) => break,
                 Err(error) => return Ended::BadFraming(error),
             }
@@ -327,25 +212,20 @@ async fn read(
     }
 }
 
-/// Forgets readiness after a short read, which says as much as the `WouldBlock` of one more system call would.
-fn drained(stream: &TcpStream) {
-    let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
-}
-
-async fn write(link: &Link, stream: &TcpStream) -> Ended {
+async fn write(link: &Link, stream: &Stream) -> Ended {
     loop {
-        let idle = link.outbox().queue.is_empty();
-        if idle {
-            link.wake.notified().await;
-            continue;
+        match link.flush(stream) {
+            Ok(true) => {
+                link.woken().await;
+                continue;
+            }
+            Ok(false) => {}
+            Err(error) => return Ended::Failed(error),
         }
         match timeout(WRITE_STALL, stream.writable()).await {
             Err(_) => return Ended::SlowReader("nothing was taken for a while"),
             Ok(Err(error)) => return Ended::Failed(error),
             Ok(Ok(())) => {}
-        }
-        if let Err(error) = link.outbox().flush(stream) {
-            return Ended::Failed(error);
         }
     }
 }
@@ -401,12 +281,11 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
-/// Bounds of what waits to be written to one connection.
-const OUTBOX_BYTES: usize = 1024 * 1024;
-const OUTBOX_MESSAGES: usize = 2048;
-
 /// Room made for each read.
 const READ_BYTES: usize = 8 * 1024;
+
+/// How long somebody who connects to us may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// How long the rest of a message may take to come.
 const PARTIAL_MESSAGE: Duration = Duration::from_secs(10);

@@ -154,7 +154,7 @@ impl Listener {
                 if is_keep_alive(content) {
                     continue;
                 }
-                let flow = Flow { transport: Transport::Udp, listener: self.id, remote, connection: None };
+                let flow = flow(self.id, remote);
                 events.push(Event::Received { bytes: Bytes::copy_from_slice(content), flow });
             }
             Ok(received)
@@ -185,8 +185,7 @@ impl Listener {
 
     /// Turns an ICMP error into one event for each token that was sent in such a datagram.
     pub(super) fn on_unreachable(&mut self, report: &Unreachable, events: &mut Vec<Event>) {
-        let flow =
-            Flow { transport: Transport::Udp, listener: self.id, remote: report.remote, connection: None };
+        let flow = flow(self.id, report.remote);
         for token in self.recent.take(report.remote, &report.quoted) {
             events.push(Event::SendFailed { token, flow, error: report.error.clone() });
         }
@@ -266,6 +265,10 @@ fn fail(flow: Flow, token: u64, error: &io::Error, events: &mut Vec<Event>) {
     if token != UNTRACKED {
         events.push(Event::SendFailed { token, flow, error: error.to_string() });
     }
+}
+
+fn flow(listener: ListenerId, remote: SocketAddr) -> Flow {
+    Flow { transport: Transport::Udp, listener, remote, connection: None, domain: None }
 }
 
 /// Nothing but line ends or NUL, as user agents send to keep a NAT binding (RFC 5626 §3.5.1 and older habits).

@@ -28,7 +28,7 @@ drain_s = -1
         [
             "2:9: `ports` is a string; write the first and the last port, such as [20000, 29999]",
             "3:1: unknown key `silence_timeout`; write `silence_timeout_s`",
-            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\" or \"tcp:\", then address and port",
+            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\", \"tcp:\" or \"tls:\", then address and port",
             "7:11: `drain_s` is -1; write a number from 0 to 86400",
         ]
     );
@@ -41,6 +41,18 @@ fn a_syntax_error_is_one_problem_with_its_place_and_without_the_text() {
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("2:16: this is not TOML: invalid basic string"), "{problems:?}");
     assert!(!problems[0].contains("s3cret"));
+}
+
+#[test]
+fn text_without_quotes_or_with_curly_ones_is_told_apart() {
+    let instead = |text: &str| problems(text)[0].rsplit_once("; ").unwrap().1.to_owned();
+
+    assert_eq!(instead("[sip]\nlisten = udp\n"), "write text in quotes, such as name = \"carrier\"");
+    assert_eq!(
+        instead("[log]\nlevel = \u{201c}info\u{201d}\n"),
+        "write straight quotes, \", in place of the curly ones"
+    );
+    assert_eq!(instead("[sip]\nlisten\n"), "see https://toml.io for how TOML is written");
 }
 
 #[test]
@@ -118,12 +130,12 @@ fn an_unknown_key_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
-fn what_is_planned_but_not_there_yet_is_refused_by_name() {
-    let tls = "[sip]\nlisten = [\"tls:0.0.0.0:5061\"]\n";
+fn a_transport_that_is_not_there_is_refused_by_name() {
+    let websocket = "[sip]\nlisten = [\"ws:0.0.0.0:5061\"]\n";
 
     assert_eq!(
-        with_peers(tls),
-        ["2:11: transport \"tls\" is not supported yet; write \"tcp:0.0.0.0:5061\" or \"udp:0.0.0.0:5061\""]
+        with_peers(websocket),
+        ["2:11: transport \"ws\" is not supported; write \"udp:\", \"tcp:\" or \"tls:\" before the address"]
     );
 }
 

@@ -94,16 +94,12 @@ fn a_uri_that_no_call_can_go_to_is_refused() {
     assert_eq!(uri("sip:"), [format!("`uri` can't be read: URI has a bad host; {like}")]);
     assert_eq!(uri("tel:+14155550100"), [format!("`uri` is a telephone number; {like}")]);
     assert_eq!(
-        uri("sips:carrier.example"),
-        ["`uri` asks for TLS, which is not supported yet; write sip: and ;transport=tcp"]
-    );
-    assert_eq!(
-        uri("sip:carrier.example;transport=tls"),
-        ["`uri` asks for TLS, which is not supported yet; write ;transport=tcp or ;transport=udp"]
+        uri("sips:carrier.example;transport=udp"),
+        ["`uri` asks for TLS and for transport \"udp\"; write sips: without ;transport="]
     );
     assert_eq!(
         uri("sip:carrier.example;transport=sctp"),
-        ["`uri` asks for transport \"sctp\"; write ;transport=tcp or ;transport=udp"]
+        ["`uri` asks for transport \"sctp\"; write ;transport=tcp, ;transport=tls or ;transport=udp"]
     );
     assert_eq!(
         uri("sip:acct:s3cret@carrier.example"),
@@ -112,7 +108,7 @@ fn a_uri_that_no_call_can_go_to_is_refused() {
     assert_eq!(uri("sip:carrier.example?X-A=b"), ["`uri` has headers; take out the ? and what follows"]);
     assert_eq!(
         uri("sip:carrier.example:0"),
-        ["`uri` has a port that is none; write a number below 65536, or none for 5060"]
+        ["`uri` has a port that is none; write a number below 65536, or none for the usual one"]
     );
     assert_eq!(
         uri("sip:0.0.0.0"),

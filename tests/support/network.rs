@@ -186,8 +186,13 @@ impl Network {
     fn deliver(&mut self, datagram: Datagram) {
         let Datagram { from, to, bytes } = datagram;
         if to == BRIDGE {
-            let flow =
-                Flow { transport: Transport::Udp, listener: ListenerId(0), remote: from, connection: None };
+            let flow = Flow {
+                transport: Transport::Udp,
+                listener: ListenerId(0),
+                remote: from,
+                connection: None,
+                domain: None,
+            };
             self.heard.push(Heard { after: self.elapsed(), flow, bytes: bytes.clone() });
             self.bridge.on_message(bytes, flow);
         } else if let Some(agent) = self.agents.iter_mut().find(|agent| agent.address() == to) {

@@ -118,6 +118,8 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         trust_address: false,
         force_rport: false,
         tcp_for_large: true,
+        tls_name: None,
+        tls_ca: None,
         called_number: CalledNumber::RequestUri,
     }
 }

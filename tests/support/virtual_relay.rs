@@ -67,8 +67,8 @@ impl Relay {
             let mut leg = Leg::new(Position { ssrc: number, sequence: 65_500, timestamp: 0xFFFF_F000 });
             let address = address(number as usize - 1);
             let latch = Latch::new(Signalled::new(address, true));
-            let payload_types = PayloadTypes { audio: law.payload_type(), event: Some(101) };
-            leg.peer = Some(Peer { latch, payload_types, law, sends: true, receives: true });
+            let payload_types = PayloadTypes { audio: law.payload_type(), event: Some(101), our_event: None };
+            leg.peer = Some(Peer { latch, payload_types, law, ptime_ms: 20, sends: true, receives: true });
             leg.filler = Filler::new(fill_ms);
             leg
         });
@@ -107,8 +107,12 @@ impl Relay {
         let (now, source) = (self.now(), address(coming.to));
         let [first, second] = &mut self.legs;
         let (from, to) = if coming.to == 0 { (first, second) } else { (second, first) };
-        match forward(&mut coming.datagram, source, now, from, to) {
+        let mut made = Made::default();
+        let verdict = forward(&mut coming.datagram, source, now, from, to, &mut made);
+        made.0.iter().for_each(|datagram| self.deliver(1 - coming.to, datagram));
+        match verdict {
             Verdict::Send(length) => self.deliver(1 - coming.to, &coming.datagram[..length]),
+            Verdict::Recut => {}
             Verdict::Drop(reason) => self.dropped.push(reason),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::call::admit::{Refused, offer_of};
-use crate::call::caller::{ALLOW, Progress, SDP, contact};
+use crate::call::caller::{ALLOW, Progress, SDP};
 use crate::call::contract::{Action, Cx};
 use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
@@ -170,8 +170,8 @@ impl Call {
 
     fn contact(&self, leg: LegId) -> String {
         match self.attempt(leg) {
-            Some(attempt) => contact(&attempt.hop.sent_by, attempt.hop.transport),
-            None => self.caller.contact(),
+            Some(attempt) => attempt.contact(),
+            None => self.caller.contact.clone(),
         }
     }
 

@@ -36,10 +36,7 @@ impl<'a> Tree<'a> {
                 let place = line_and_column(&text, span.start);
                 let mistake = match error.message() {
                     "duplicate key" => duplicate::mistake(&text, span),
-                    message => Mistake::new(
-                        format!("this is not TOML: {message}"),
-                        "see https://toml.io for how TOML is written",
-                    ),
+                    message => Mistake::new(format!("this is not TOML: {message}"), advice(&text, place.0)),
                 };
                 Err(Problem::at(name, place, mistake))
             }
@@ -74,6 +71,19 @@ impl<'a> Tree<'a> {
         let parent = self.node(&path.first(path.0.len().saturating_sub(1))).and_then(Node::table);
         let span = parent.and_then(|table| table.key(path.last())?.span());
         span.map_or_else(|| self.place(path), |span| line_and_column(self.document.raw(), span.start))
+    }
+}
+
+/// What to do about a `line` that is not TOML.
+fn advice(text: &str, line: usize) -> &'static str {
+    let written = text.lines().nth(line - 1).unwrap_or_default();
+    let value = written.split_once('=').map_or("", |(_, value)| value.trim_start());
+    if written.contains(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}']) {
+        "write straight quotes, \", in place of the curly ones"
+    } else if value.starts_with(|first: char| first.is_alphabetic()) {
+        "write text in quotes, such as name = \"carrier\""
+    } else {
+        "see https://toml.io for how TOML is written"
     }
 }
 

@@ -65,6 +65,19 @@ impl<'a> Review<'a> {
         self.tree.node(path).is_some() || self.variable_of(path).is_some()
     }
 
+    /// File and line of `path`, or the variable that gave its value.
+    pub(in crate::config) fn place_of(&self, path: &KeyPath) -> String {
+        match self.place(path) {
+            (file, (0, _)) => file,
+            (file, (line, _)) => format!("{file}:{line}"),
+        }
+    }
+
+    /// Every key that was asked for.
+    pub(in crate::config) fn known(&self) -> Vec<String> {
+        self.notes.known().iter().cloned().collect()
+    }
+
     /// Whether the value at `path`, or a part of it, was already reported as a mistake.
     #[must_use]
     pub fn is_broken(&self, path: &KeyPath) -> bool {
@@ -147,11 +160,15 @@ impl<'a> Review<'a> {
     }
 
     fn note(&mut self, path: &KeyPath, severity: Severity, Mistake { what, instead }: Mistake) {
-        let (file, (line, column)) = match self.variable_of(path) {
+        let (file, (line, column)) = self.place(path);
+        self.notes.problems.push(Problem { severity, file, line, column, what, instead });
+    }
+
+    fn place(&self, path: &KeyPath) -> Place {
+        match self.variable_of(path) {
             Some(place) => place.clone(),
             None => (self.tree.file().to_owned(), self.tree.place(path)),
-        };
-        self.notes.problems.push(Problem { severity, file, line, column, what, instead });
+        }
     }
 
     fn variable_of(&self, path: &KeyPath) -> Option<&Place> {

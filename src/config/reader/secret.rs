@@ -74,7 +74,7 @@ impl Secret {
 
     pub(super) fn parse(key: &str, text: &str, tree: &Tree<'_>) -> Result<Self, Mistake> {
         let source = if let Some(name) = text.strip_prefix("env:") {
-            if name.is_empty() || name.contains(['=', '\0', ' ']) {
+            if name.is_empty() || name.contains(['=', '\0', ' ', '$']) {
                 return Err(Mistake::new(
                     format!("`{key}` names no environment variable"),
                     "write \"env:NAME\"",
@@ -176,11 +176,11 @@ mod tests {
     #[test]
     fn a_secret_that_names_nothing_is_a_mistake() {
         let tree = tree("");
-        let what = ["", "env:", "env:A B", "file:"]
+        let what = ["", "env:", "env:A B", "env:$A", "file:"]
             .map(|text| Secret::parse("token", text, &tree).unwrap_err().what);
 
         let variable = "`token` names no environment variable";
-        assert_eq!(what, ["`token` is empty", variable, variable, "`token` names no file"]);
+        assert_eq!(what, ["`token` is empty", variable, variable, variable, "`token` names no file"]);
     }
 
     fn tree(text: &str) -> Tree<'static> {

@@ -36,6 +36,23 @@ fn telephone_events_go_out_under_the_other_legs_payload_type() {
 }
 
 #[test]
+fn events_under_our_number_or_an_ssrc_of_their_own_pass_and_harm_neither_audio_nor_its_statistics() {
+    let mut call = Call::connected();
+    call.caller.peer.as_mut().unwrap().payload_types.our_event = Some(101);
+
+    let sent =
+        [(77, 1, 0), (5, 9_000, 101), (5, 9_001, 96), (77, 2, 0)].map(|(ssrc, sequence, payload_type)| {
+            let sent = call.speak(&Said { ssrc, sequence, payload_type, ..AUDIO }).unwrap();
+            let reader = RtpReader::new(&sent).unwrap();
+            (reader.payload_type(), u16::from(reader.sequence_number()), reader.mark())
+        });
+
+    assert_eq!(sent, [(8, 900, true), (101, 901, false), (101, 902, false), (8, 903, false)]);
+    assert_eq!((call.caller.reception.received(), call.caller.reception.lost()), (4, 0));
+    assert_eq!(call.caller.reception.source().map(|source| source.received), Some(2));
+}
+
+#[test]
 fn events_are_dropped_where_the_other_leg_has_none_and_leave_no_gap() {
     let mut call = Call::connected();
     call.callee.peer.as_mut().unwrap().payload_types.event = None;
@@ -119,10 +136,11 @@ fn before_a_leg_has_a_session_description_nothing_passes_either_way() {
 #[test]
 fn a_peer_that_can_not_be_sent_to_yet_costs_no_numbers() {
     let mut call = Call::connected();
-    call.callee.peer = Some(peer("0.0.0.0:0", PayloadTypes { audio: 8, event: None }));
+    call.callee.peer = Some(peer("0.0.0.0:0", PayloadTypes { audio: 8, event: None, our_event: None }));
 
     assert_eq!(call.speak(&Said { sequence: 1, ..AUDIO }), Err(Reason::NoDestination));
-    call.callee.peer = Some(peer("198.51.100.8:5000", PayloadTypes { audio: 8, event: None }));
+    call.callee.peer =
+        Some(peer("198.51.100.8:5000", PayloadTypes { audio: 8, event: None, our_event: None }));
     assert_eq!(call.speak(&Said { sequence: 2, ..AUDIO }).map(|sent| sequence_of(&sent)), Ok(900));
 }
 
@@ -155,9 +173,10 @@ struct Call {
 impl Call {
     fn connected() -> Self {
         let mut caller = Leg::new(Position { ssrc: 0xAAAA, sequence: 1, timestamp: 1 });
-        caller.peer = Some(peer(AUDIO.source, PayloadTypes { audio: 0, event: Some(96) }));
+        caller.peer = Some(peer(AUDIO.source, PayloadTypes { audio: 0, event: Some(96), our_event: None }));
         let mut callee = Leg::new(Position { ssrc: 0xBBBB, sequence: 900, timestamp: 90_000 });
-        callee.peer = Some(peer("198.51.100.8:5000", PayloadTypes { audio: 8, event: Some(101) }));
+        callee.peer =
+            Some(peer("198.51.100.8:5000", PayloadTypes { audio: 8, event: Some(101), our_event: None }));
         Self { caller, callee, now: Instant::now() }
     }
 
@@ -173,10 +192,20 @@ impl Call {
             .build()
             .unwrap();
         let source = said.source.parse().unwrap();
-        match forward(&mut datagram, source, self.now, &mut self.caller, &mut self.callee) {
+        match forward(&mut datagram, source, self.now, &mut self.caller, &mut self.callee, &mut Never) {
             Verdict::Send(length) => Ok(datagram[..length].to_vec()),
+            Verdict::Recut => panic!("it is as long as it should be"),
             Verdict::Drop(reason) => Err(reason),
         }
+    }
+}
+
+/// For packets that all fit the buffers they came in.
+struct Never;
+
+impl Outbox for Never {
+    fn put(&mut self, _write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        false
     }
 }
 
@@ -184,7 +213,7 @@ fn peer(address: &str, payload_types: PayloadTypes) -> Peer {
     let address: SocketAddr = address.parse().unwrap();
     let latch = Latch::new(Signalled::new(address, true));
     let law = Law::of_payload_type(payload_types.audio).unwrap();
-    Peer { latch, payload_types, law, sends: true, receives: true }
+    Peer { latch, payload_types, law, ptime_ms: 20, sends: true, receives: true }
 }
 
 fn sequence_of(datagram: &[u8]) -> u16 {

@@ -4,6 +4,8 @@
 //! port, because Retell's addresses are shared with other LiveKit customers and its Via has no rport; a trunk
 //! does neither.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
@@ -17,7 +19,8 @@ use crate::sip::uri::{Host, Scheme, Uri, UriError};
 pub struct PeerConfig {
     /// Unique among all peers; stands in rules, records and metrics.
     pub name: String,
-    /// Where calls to this peer go, tried in order; `sip:` with transport UDP or TCP, without a user part.
+    /// Where calls to this peer go, tried in order; `sip:` with transport UDP, TCP or TLS, or `sips:`, without a user
+    /// part.
     pub uris: Vec<Uri>,
     /// Ranges that its requests come from. Absent: Retell's ranges on a `[[retell]]`, none on a trunk. Empty:
     /// a peer that challenges is challenged from anywhere; one that doesn't is never recognised as a caller.
@@ -42,6 +45,11 @@ pub struct PeerConfig {
     pub force_rport: bool,
     /// Send requests over 1,300 bytes by TCP (RFC 3261 §18.1.1). Default `true`.
     pub tcp_for_large: bool,
+    /// Whom its certificate must belong to, when that is not the host in `uri`. Default none: that host.
+    pub tls_name: Option<Host>,
+    /// PEM file with the authorities that its certificate is verified by, or with that certificate itself. Default none:
+    /// `[tls].ca`.
+    pub tls_ca: Option<PathBuf>,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
     /// Keys `fill_ms` and `rtp`.
@@ -141,6 +149,8 @@ impl PeerConfig {
             trust_address: table.flag("trust_address", false),
             force_rport: table.flag("force_rport", defaults.force_rport),
             tcp_for_large: table.flag("tcp_for_large", true),
+            tls_name: table.parsed("tls_name", parse_tls_name),
+            tls_ca: table.file_beside("tls_ca"),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
             media: PeerMedia::read(table),
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
@@ -244,17 +254,15 @@ pub(super) fn parse_uri(text: &str) -> Result<Uri, Mistake> {
             Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
         }
         UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
-        UriError::Port => {
-            Mistake::new("`uri` has a port that is none", "write a number below 65536, or none for 5060")
-        }
+        UriError::Port => Mistake::new(
+            "`uri` has a port that is none",
+            "write a number below 65536, or none for the usual one",
+        ),
         error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
     })?;
     let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
     if uri.scheme == Scheme::Tel {
         return refuse("is a telephone number", &like());
-    }
-    if uri.scheme == Scheme::Sips {
-        return refuse("asks for TLS, which is not supported yet", "write sip: and ;transport=tcp");
     }
     if uri.user.is_some() || uri.password.is_some() {
         return refuse(
@@ -268,15 +276,23 @@ pub(super) fn parse_uri(text: &str) -> Result<Uri, Mistake> {
     if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
         return refuse("holds an address that nobody can be reached at", "write the peer's address");
     }
-    match uri.transport().as_deref() {
-        None | Some("udp" | "tcp") => Ok(uri),
-        Some("tls") => {
-            refuse("asks for TLS, which is not supported yet", "write ;transport=tcp or ;transport=udp")
+    match (uri.scheme, uri.transport().as_deref()) {
+        (_, None | Some("tcp" | "tls")) | (Scheme::Sip, Some("udp")) => Ok(uri),
+        (Scheme::Sips, Some(other)) => {
+            refuse(&format!("asks for TLS and for transport \"{other}\""), "write sips: without ;transport=")
         }
-        Some(other) => {
-            refuse(&format!("asks for transport \"{other}\""), "write ;transport=tcp or ;transport=udp")
-        }
+        (_, Some(other)) => refuse(
+            &format!("asks for transport \"{other}\""),
+            "write ;transport=tcp, ;transport=tls or ;transport=udp",
+        ),
     }
+}
+
+fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
+    Host::parse(text.as_bytes()).map_err(|_| {
+        let what = format!("\"{text}\" is no host");
+        Mistake::new(what, "write the name in the peer's certificate, such as \"sip.carrier.example\"")
+    })
 }
 
 const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";

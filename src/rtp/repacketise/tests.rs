@@ -33,7 +33,7 @@ fn any_length_is_cut_to_the_length_that_was_asked_for() {
 
 #[test]
 fn frames_of_one_packet_are_spaced_in_time_and_the_first_bears_its_marker() {
-    let mut repacketiser = Repacketiser::new(20, Law::Mu, Law::Mu);
+    let mut repacketiser = Repacketiser::new(Shape { ptime_ms: 20, from: Law::Mu, to: Law::Mu });
 
     let mut cut = repacketiser.push(at(100, 0), true, &[1; 480]).unwrap();
     let mut frames = Vec::new();
@@ -159,7 +159,7 @@ fn a_source_may_begin_with_an_event() {
 
 #[test]
 fn duplicates_stragglers_and_endless_packets_give_no_frames() {
-    let mut repacketiser = Repacketiser::new(20, Law::Mu, Law::Mu);
+    let mut repacketiser = Repacketiser::new(Shape { ptime_ms: 20, from: Law::Mu, to: Law::Mu });
     assert_eq!(sent(repacketiser.push(at(100, 0), false, &[0; 160]).unwrap()).len(), 1);
 
     let refused = |repacketiser: &mut Repacketiser, sequence, timestamp, octets: &[u8]| {
@@ -174,7 +174,7 @@ fn duplicates_stragglers_and_endless_packets_give_no_frames() {
 
 #[test]
 fn laws_that_differ_are_transcoded_and_holes_are_silence() {
-    let mut repacketiser = Repacketiser::new(40, Law::Mu, Law::A);
+    let mut repacketiser = Repacketiser::new(Shape { ptime_ms: 40, from: Law::Mu, to: Law::A });
     let sevens = [Law::Mu.encode(7_000); 80];
     for n in [0_u16, 2, 3, 4, 12, 13] {
         let mut cut = repacketiser.push(at(n, u32::from(n) * 80), false, &sevens).unwrap();
@@ -195,7 +195,7 @@ proptest! {
         ptime_ms in any::<u8>(),
         packets in proptest::collection::vec((any::<u32>(), 0_u16..2_000, 0..4_u16, 0..6_u8), 0..200),
     ) {
-        let mut repacketiser = Repacketiser::new(ptime_ms, Law::A, Law::Mu);
+        let mut repacketiser = Repacketiser::new(Shape { ptime_ms, from: Law::A, to: Law::Mu });
         let (mut sequence, mut timestamp, mut arrived, mut left) = (0_u16, 0_u32, 0, 0);
         for (jump, octets, forward, kind) in packets {
             sequence = sequence.wrapping_add(forward).wrapping_sub(1);
@@ -238,7 +238,7 @@ struct Cutter {
 
 impl Cutter {
     fn new(ptime_ms: u8) -> Self {
-        Self { repacketiser: Repacketiser::new(ptime_ms, Law::A, Law::A) }
+        Self { repacketiser: Repacketiser::new(Shape { ptime_ms, from: Law::A, to: Law::A }) }
     }
 
     /// The frames that come of packet `n`, where all hold as many `ticks`.

@@ -7,6 +7,7 @@
 #[allow(missing_docs, reason = "each variant is the header of that name")]
 pub enum Name {
     Accept,
+    AcceptEncoding,
     Allow,
     AllowEvents,
     Authorization,
@@ -92,7 +93,7 @@ impl Name {
             ],
             13 => &[Self::Authorization, Self::ProxyRequire],
             14 => &[Self::ContentLength],
-            15 => &[Self::SessionExpires, Self::RemotePartyId],
+            15 => &[Self::AcceptEncoding, Self::SessionExpires, Self::RemotePartyId],
             16 => &[Self::WwwAuthenticate, Self::ContentEncoding],
             18 => &[Self::ProxyAuthenticate, Self::SubscriptionState],
             19 => &[Self::PAssertedIdentity, Self::ProxyAuthorization],
@@ -108,6 +109,7 @@ impl Name {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accept => "Accept",
+            Self::AcceptEncoding => "Accept-Encoding",
             Self::Allow => "Allow",
             Self::AllowEvents => "Allow-Events",
             Self::Authorization => "Authorization",
@@ -219,6 +221,7 @@ mod tests {
 
     const ALL: &[Name] = &[
         Name::Accept,
+        Name::AcceptEncoding,
         Name::Allow,
         Name::AllowEvents,
         Name::Authorization,

@@ -74,6 +74,7 @@ impl Naptr {
         match self.services.to_ascii_uppercase().as_str() {
             "SIP+D2U" if leads_to_srv => Some(Transport::Udp),
             "SIP+D2T" if leads_to_srv => Some(Transport::Tcp),
+            "SIPS+D2T" if leads_to_srv => Some(Transport::Tls),
             _ => None,
         }
     }
@@ -129,7 +130,6 @@ mod tests {
     #[test]
     fn records_that_lead_to_no_srv_of_ours_are_left_out_before_the_order_counts() {
         let records = [
-            naptr(1, 1, "s", "SIPS+D2T", "tls"),
             naptr(1, 1, "s", "SIP+D2S", "sctp"),
             naptr(1, 1, "u", "E2U+sip", "enum"),
             naptr(2, 1, "a", "SIP+D2U", "address"),

@@ -54,8 +54,8 @@ pub enum ResolveError {
     /// The name exists without an address that a listener reaches, or the URI has no host.
     #[error("{0} has no address")]
     NoAddress(String),
-    /// TLS, SCTP or something unknown.
-    #[error("transport {0} is not supported; use udp or tcp")]
+    /// SCTP or something unknown, or UDP for a `sips:` URI.
+    #[error("transport {0} is not supported; use udp, tcp or tls")]
     Transport(String),
     /// What the name servers or the way to them failed by.
     #[error("looking up {0}: {1}")]
@@ -72,7 +72,8 @@ pub fn literal(uri: &Uri) -> Option<Result<Targets, ResolveError>> {
     match &uri.host {
         Host::Ip(address) => {
             let transport = named.unwrap_or(Transport::Udp);
-            let address = SocketAddr::new(address.to_canonical(), uri.port.unwrap_or(DEFAULT_PORT));
+            let port = uri.port.unwrap_or(transport.default_port());
+            let address = SocketAddr::new(address.to_canonical(), port);
             Some(Ok(Targets { targets: vec![Target { transport, address }], is_named: named.is_some() }))
         }
         Host::Name(_) => None,
@@ -116,7 +117,8 @@ impl Resolver {
         let found = match (uri.port, named) {
             (Some(port), _) => self.by_address(name, port, named.unwrap_or(Transport::Udp)).await,
             (None, _) if !has_services(name) || !self.asking.in_hosts_file(name).is_empty() => {
-                self.by_address(name, DEFAULT_PORT, named.unwrap_or(Transport::Udp)).await
+                let transport = named.unwrap_or(Transport::Udp);
+                self.by_address(name, transport.default_port(), transport).await
             }
             (None, Some(transport)) => self.by_transport(name, transport).await,
             (None, None) => self.by_services(name).await,
@@ -143,7 +145,7 @@ impl Resolver {
         let addresses = self.addresses(name);
         match servers.await {
             Ok(records) if !records.is_empty() => self.by_servers(&records, transport).await,
-            Ok(_) | Err(_) => Ok(self.reached(&addresses.await?, DEFAULT_PORT, transport)),
+            Ok(_) | Err(_) => Ok(self.reached(&addresses.await?, transport.default_port(), transport)),
         }
     }
 
@@ -183,7 +185,7 @@ impl Resolver {
         }
         match found {
             Some(none) => none,
-            None => Ok(self.reached(&addresses.await?, DEFAULT_PORT, Transport::Udp)),
+            None => Ok(self.reached(&addresses.await?, Transport::Udp.default_port(), Transport::Udp)),
         }
     }
 
@@ -254,10 +256,11 @@ type Found = Result<Vec<Target>, String>;
 fn transport(uri: &Uri) -> Result<Option<Transport>, ResolveError> {
     match (uri.scheme, uri.transport().as_deref()) {
         (Scheme::Tel, _) => Err(ResolveError::NoAddress(uri.to_string())),
-        (Scheme::Sips, _) => Err(ResolveError::Transport("tls".to_owned())),
         (Scheme::Sip, None) => Ok(None),
         (Scheme::Sip, Some("udp")) => Ok(Some(Transport::Udp)),
         (Scheme::Sip, Some("tcp")) => Ok(Some(Transport::Tcp)),
+        (Scheme::Sip, Some("tls")) | (Scheme::Sips, None | Some("tcp" | "tls")) => Ok(Some(Transport::Tls)),
+        (Scheme::Sips, Some(other)) => Err(ResolveError::Transport(format!("{other} of a sips: URI"))),
         (Scheme::Sip, Some(other)) => Err(ResolveError::Transport(other.to_owned())),
     }
 }
@@ -272,14 +275,12 @@ fn service(transport: Transport, name: &str) -> String {
     match transport {
         Transport::Udp => format!("_sip._udp.{name}"),
         Transport::Tcp => format!("_sip._tcp.{name}"),
+        Transport::Tls => format!("_sips._tcp.{name}"),
     }
 }
 
 /// Transports in the order they are preferred when a domain has SRV records for several and no NAPTR.
-const TRANSPORTS: [Transport; 2] = [Transport::Udp, Transport::Tcp];
-
-/// RFC 3261 §19.1.2, for both UDP and TCP.
-const DEFAULT_PORT: u16 = 5060;
+const TRANSPORTS: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
 
 /// What is followed of one look-up: services of a domain, servers of a service, and targets in all.
 const MAX_SERVICES: usize = 4;
@@ -295,6 +296,9 @@ mod tests {
         for (uri, expected) in [
             ("sip:192.0.2.1", (Transport::Udp, "192.0.2.1:5060")),
             ("sip:+14155550100@192.0.2.1:5080;transport=TCP", (Transport::Tcp, "192.0.2.1:5080")),
+            ("sip:192.0.2.1;transport=tls", (Transport::Tls, "192.0.2.1:5061")),
+            ("sips:192.0.2.1", (Transport::Tls, "192.0.2.1:5061")),
+            ("sips:192.0.2.1:5071;transport=tcp", (Transport::Tls, "192.0.2.1:5071")),
             ("sip:[2001:db8::1];transport=udp", (Transport::Udp, "[2001:db8::1]:5060")),
             ("sip:[::ffff:192.0.2.1]", (Transport::Udp, "192.0.2.1:5060")),
         ] {
@@ -308,9 +312,11 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_is_refused_without_a_look_up() {
         for (uri, error) in [
-            ("sips:carrier.example", "transport tls is not supported; use udp or tcp"),
-            ("sip:carrier.example;transport=tls", "transport tls is not supported; use udp or tcp"),
-            ("sip:192.0.2.1;transport=sctp", "transport sctp is not supported; use udp or tcp"),
+            (
+                "sips:carrier.example;transport=udp",
+                "transport udp of a sips: URI is not supported; use udp, tcp or tls",
+            ),
+            ("sip:192.0.2.1;transport=sctp", "transport sctp is not supported; use udp, tcp or tls"),
         ] {
             assert_eq!(literal(&parse(uri)).unwrap().unwrap_err().to_string(), error);
         }

@@ -1,0 +1,145 @@
+"""The flows in which somebody listens: tones both ways, by hand, by SIPp and by baresip; digits; media that moves."""
+
+import re
+import time
+
+from agent import Callee, Caller, sdp
+from case import CALLER, flow
+from harness import CALLEE_PORT, CALLER_PORT, DIALLED, ONE_CALL, check
+from phone import Baresip
+from voice import Voice, tone
+
+LOW, MIDDLE, HIGH = 440, 620, 1000
+# Of a tone that came whole, less what a jitter buffer may cut or repeat.
+WHOLE = 0.97
+# Seconds until one who speaks from another address than it gave is heard: half a second, and three packets.
+KNOWN = 0.7
+
+
+@flow("baresip", name="baresip-calls", seconds=8)
+def baresip_calls(case):
+    case.start(phone="caller")
+    net = case.network
+    with Callee(net, case.transport) as callee, Voice(net.callee, 7000, HIGH) as voice, \
+            Baresip(case.folder, "phone", net, net.caller, CALLER_PORT, case.transport, CALLER, LOW) as phone:
+        phone.dial()
+        invite = callee.wait_for("INVITE")
+        callee.accept(invite)
+        voice.speak_to(net.bridge, port(invite))
+        phone.wait_for("CALL_ESTABLISHED")
+        listen(voice, LOW, 2)
+        phone.command("hold")
+        silence(voice, LOW)
+        phone.command("resume")
+        listen(voice, LOW, 2)
+        phone.command("sndcode", "5")
+        digit(voice, 5)
+        check(not callee.inbox or not any(it.is_request("INVITE") for it in callee.inbox), "a re-INVITE was forwarded")
+        phone.command("hangup")
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+    seconds, tone = phone.heard(HIGH)
+    check(seconds > 2 and tone > WHOLE, f"since it resumed, baresip heard {seconds:.1f} s, {tone:.3f} of it {HIGH} Hz")
+    case.finish()
+
+
+@flow("baresip", name="baresip-answers", seconds=5)
+def baresip_answers(case):
+    case.start(phone="callee")
+    net = case.network
+    with Caller(net, case.transport) as caller, Voice(net.caller, 6000, LOW) as voice, \
+            Baresip(case.folder, "phone", net, net.callee, CALLEE_PORT, case.transport, DIALLED, HIGH) as phone:
+        caller.invite()
+        answer = caller.answered()
+        voice.speak_to(net.bridge, port(answer))
+        phone.wait_for("CALL_ESTABLISHED")
+        listen(voice, HIGH, 2)
+        phone.command("hangup")
+        caller.answer(caller.wait_for("BYE"), 200, "OK")
+    seconds, tone = phone.heard(LOW)
+    check(seconds > 1.5 and tone > WHOLE, f"baresip heard {seconds:.1f} s, {tone:.3f} of it {LOW} Hz")
+    case.finish(ended_by="callee")
+
+
+@flow("audio", transports=["udp"], seconds=3)
+def audio(case):
+    case.start()
+    (case.folder / "tone.ulaw").write_bytes(tone(LOW, 3))
+    case.call()
+    record = case.finish()
+    for leg in record["legs"]:
+        counts = leg["packets_received"], leg["packets_sent"]
+        check(min(counts) >= 90 and not leg["packets_lost"], f"received, sent {counts}: {record['legs']}")
+
+
+@flow("audio", transports=["udp"], name="audio-echo", seconds=4)
+def audio_echo(case):
+    case.start()
+    net = case.network
+    sipp = case.callee("uas-echo", *ONE_CALL, "-rtp_echo", "-mp", "7000")
+    with Caller(net) as caller, Voice(net.caller, 6000, LOW) as voice:
+        caller.invite()
+        voice.speak_to(net.bridge, port(caller.answered()))
+        listen(voice, LOW, 2)
+        caller.hang_up()
+    sipp.finish()
+    case.finish()
+
+
+@flow("moved-media", seconds=4)
+def moved_media(case):
+    case.start()
+    net = case.network
+    with Caller(net, case.transport) as caller, Callee(net, case.transport) as callee, \
+            Voice(net.caller, 6000, LOW) as before, Voice(net.caller, 6002, MIDDLE) as after, \
+            Voice(net.callee, 7000, HIGH) as far:
+        caller.invite()
+        invite = callee.wait_for("INVITE")
+        callee.accept(invite)
+        ours = port(caller.answered())
+        before.speak_to(net.bridge, ours)
+        far.speak_to(net.bridge, port(invite))
+        listen(far, LOW, 1)
+        listen(before, HIGH, 1)
+        caller.request("INVITE", 2, body=sdp(net.caller, 6002)).answered(cseq=2)
+        before.pause()
+        after.speak_to(net.bridge, ours)
+        listen(after, HIGH, 1)
+        listen(far, MIDDLE, 1)
+        before.hears(HIGH)
+        time.sleep(0.5)
+        check(before.hears(HIGH)[0] == 0, "audio still goes to the old port")
+        callee.nothing_comes(lambda it: it.is_request("INVITE"), "a re-INVITE", 0.1)
+        caller.request("BYE", 3)
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+        caller.expect(200, "BYE")
+    case.finish()
+
+
+def port(message):
+    return int(re.search(r"^m=audio (\d+)", message.body, re.M).group(1))
+
+
+def listen(voice, hz, seconds):
+    """For so long nothing but this tone comes, once whoever speaks is known by address."""
+    time.sleep(KNOWN)
+    voice.hears(hz)
+    time.sleep(seconds)
+    lasted, tone = voice.hears(hz)
+    check(lasted > 0.9 * seconds and tone > WHOLE, f"{lasted:.1f} of {seconds} s came, {tone:.3f} of it {hz} Hz")
+
+
+def silence(voice, hz):
+    """The tone ends, whether silence comes or nothing."""
+    time.sleep(0.5)
+    voice.hears(hz)
+    time.sleep(1)
+    lasted, tone = voice.hears(hz)
+    check(tone < 0.01, f"{lasted:.1f} s came, {tone:.3f} of it {hz} Hz")
+
+
+def digit(voice, wanted):
+    deadline = time.monotonic() + 3
+    while not voice.digits:
+        check(time.monotonic() < deadline, "no digit came")
+        time.sleep(0.05)
+    check([digit for digit, _ in voice.digits] == [wanted], f"digits {voice.digits}")

@@ -1,0 +1,224 @@
+//! Whole calls over TLS through the running process: what its messages say, where they go when a peer cannot be believed,
+//! and what a reload changes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/certificates.rs"]
+mod certificates;
+#[path = "support/line.rs"]
+mod line;
+#[path = "support/phone.rs"]
+mod phone;
+#[path = "support/process.rs"]
+mod process;
+
+use std::net::SocketAddr;
+
+use certificates::{Authority, Issued};
+use line::{Line, Socketed};
+use phone::{Phone, follow_up, header};
+use process::{Net, Process, Signal};
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+
+#[test]
+fn calls_go_over_tls_in_both_directions_and_say_so() {
+    let site = Site::serve(";transport=tls", "sip");
+    for (caller, callee, socket) in
+        [(&site.trunk, &site.retell, &site.retell_socket), (&site.retell, &site.trunk, &site.trunk_socket)]
+    {
+        let mut call = site.call(caller, callee, socket, "sip");
+        let contact = format!("<sip:{}:5061;transport=tls>", site.bridge.net.bridge());
+
+        let via = format!("SIP/2.0/TLS {}:5061;", site.bridge.net.bridge());
+        assert!(header(&call.offered, "Via").starts_with(&via), "{}", call.offered);
+        assert_eq!((header(&call.offered, "Contact"), header(&call.ok, "Contact")), (&*contact, &*contact));
+        assert!(!call.offered.contains("sips:"), "{}", call.offered);
+        caller.send_audio(&call.ok, 1);
+        assert_eq!(callee.hear_audio(), 172);
+        callee.send_audio(&call.offered, 1);
+        assert_eq!(caller.hear_audio(), 172);
+        call.is_ended_by_callee(callee);
+    }
+    for (method, direction) in [("INVITE", "in"), ("INVITE", "out"), ("BYE", "in"), ("BYE", "out")] {
+        let labels = format!("transport=\"tls\",method=\"{method}\",direction=\"{direction}\"");
+        assert!(site.bridge.metric(&format!("trunkline_sip_messages_total{{{labels}}}")) > 0.0, "{labels}");
+    }
+    assert!(site.bridge.metric("trunkline_tls_certificate_expiry_seconds") > 0.0);
+}
+
+#[test]
+fn sips_is_answered_by_sips_and_called_by_sips() {
+    let site = Site::serve("", "sips");
+
+    let mut call = site.call(&site.trunk, &site.retell, &site.retell_socket, "sips");
+
+    let contact = format!("<sips:{}:5061>", site.bridge.net.bridge());
+    assert!(call.offered.starts_with("INVITE sips:+14155550100@"), "{}", call.offered);
+    assert_eq!((header(&call.offered, "Contact"), header(&call.ok, "Contact")), (&*contact, &*contact));
+    call.is_ended_by_callee(&site.retell);
+}
+
+#[test]
+fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
+    let authority = Authority::new("Test");
+    let net = Net::new();
+    let impostor = net.ip(9);
+    let targets =
+        format!("uri = [\"sip:{impostor}:5061;transport=tls\", \"sip:{}:5061;transport=tls\"]", net.retell());
+    let config = config(net, ";transport=tls", "sip");
+    let config = config.replace(&format!("uri = \"sip:{}:5061;transport=tls\"", net.retell()), &targets);
+    let site = Site::serve_with(net, authority, &config);
+    let socket = Socketed::bind(impostor, &Authority::new("Other").issue(&[&impostor.to_string()]));
+
+    let mut line = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+    line.send(over_tls(&site.trunk.invite("+14155550100", "")));
+    socket.is_refused();
+    let mut callee = site.retell_socket.accept();
+    let offered = callee.expect("INVITE ");
+    callee.send(site.retell.response(&offered, "486 Busy Here"));
+
+    line.expect("SIP/2.0 480 ");
+    let log = site.bridge.log();
+    let told =
+        |line: &&String| line.contains("invalid peer certificate") && line.contains(&impostor.to_string());
+    assert_eq!(log.iter().filter(told).count(), 1, "{log:#?}");
+}
+
+#[test]
+fn sighup_shows_a_new_certificate_and_ends_no_call_and_a_bad_one_changes_nothing() {
+    let mut site = Site::serve(";transport=tls", "sip");
+    let mut call = site.call(&site.trunk, &site.retell, &site.retell_socket, "sip");
+    let renewed = site.authority.issue(&[&site.bridge.net.bridge().to_string()]);
+    let shown =
+        |site: &Site| Line::dial(site.trunk.ip, tls_of(site.bridge.net), &site.authority).peer.unwrap();
+    let first = shown(&site);
+
+    site.bridge.write("own.key", &renewed.key);
+    site.bridge.signal(Signal::HangUp);
+    site.eventually_logs("does not belong to the certificate");
+    assert_eq!(shown(&site), first);
+    site.bridge.write("own.pem", &renewed.certificate);
+    site.bridge.signal(Signal::HangUp);
+    site.eventually_logs("configuration reloaded");
+
+    assert_eq!(shown(&site), CertificateDer::from_pem_slice(renewed.certificate.as_bytes()).unwrap());
+    call.is_ended_by_callee(&site.retell);
+    assert!(site.bridge.runs());
+}
+
+#[test]
+fn a_peer_without_the_certificate_that_is_required_is_named_in_the_log() {
+    let net = Net::new();
+    let config = config(net, ";transport=tls", "sip").replace("[tls]\n", "[tls]\nmtls = \"require\"\n");
+    let site = Site::serve_with(net, Authority::new("Test"), &config);
+
+    Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+
+    site.eventually_logs("no agreement on TLS");
+    let count = "trunkline_sip_rejected_total{reason=\"handshake\"}";
+    assert_eq!(site.bridge.metric(count), 1.0);
+}
+
+/// A bridge with nothing but TLS, and its two peers.
+struct Site {
+    bridge: Process,
+    authority: Authority,
+    trunk: Phone,
+    trunk_socket: Socketed,
+    retell: Phone,
+    retell_socket: Socketed,
+}
+
+impl Site {
+    /// Both peers' URIs begin with `scheme` and end in `rest`.
+    fn serve(rest: &str, scheme: &str) -> Self {
+        let net = Net::new();
+        Self::serve_with(net, Authority::new("Test"), &config(net, rest, scheme))
+    }
+
+    fn serve_with(net: Net, authority: Authority, config: &str) -> Self {
+        let own = authority.issue(&[&net.bridge().to_string()]);
+        let files = [("ca.pem", &*authority.pem()), ("own.pem", &own.certificate), ("own.key", &own.key)];
+        let bridge = Process::start_in(net, config, &files, &[]);
+        let issued = |names: &[&str]| -> Issued { authority.issue(names) };
+        Self {
+            trunk: Phone::new(net.trunk(), tls_of(net)),
+            trunk_socket: Socketed::bind(net.trunk(), &issued(&["trunk.example"])),
+            retell: Phone::new(net.retell(), tls_of(net)),
+            retell_socket: Socketed::bind(net.retell(), &issued(&[&net.retell().to_string()])),
+            bridge,
+            authority,
+        }
+    }
+
+    /// An answered call.
+    fn call(&self, caller: &Phone, callee: &Phone, socket: &Socketed, scheme: &str) -> TlsCall {
+        let mut from = Line::dial(caller.ip, tls_of(self.bridge.net), &self.authority);
+        let invite = over_tls(&caller.invite("+14155550100", ""));
+        let invite = invite.replacen("INVITE sip:", &format!("INVITE {scheme}:"), 1);
+        from.send(&invite);
+        let mut to = socket.accept();
+        let offered = to.expect("INVITE ");
+        to.send(over_tls(&callee.response(&offered, "200 OK")));
+        to.expect("ACK ");
+        let ok = from.expect("SIP/2.0 200 ");
+        from.send(follow_up(&invite, &ok, "ACK", 1));
+        TlsCall { from, to, offered, ok }
+    }
+
+    fn eventually_logs(&self, text: &str) {
+        let logged = || self.bridge.log().iter().any(|line| line.contains(text)).then_some(());
+        self.bridge.eventually(text, logged);
+    }
+}
+
+/// A call as both its ends know it.
+struct TlsCall {
+    from: Line,
+    to: Line,
+    /// What reached the callee.
+    offered: String,
+    ok: String,
+}
+
+impl TlsCall {
+    /// The callee hangs up by its connection, and the caller hears of it by its own.
+    fn is_ended_by_callee(&mut self, callee: &Phone) {
+        let (offered, ip) = (&self.offered, callee.ip);
+        let contact = header(offered, "Contact").trim_matches(['<', '>']);
+        self.to.send(format!(
+            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/TLS {ip}:5061;branch=z9hG4bK-bye-{ip}\r\nMax-Forwards: 70\r\n\
+             From: {};tag=to\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+            header(offered, "To"),
+            header(offered, "From"),
+            header(offered, "Call-ID")
+        ));
+        self.to.expect("SIP/2.0 200 ");
+        let bye = self.from.expect("BYE ");
+        self.from.send(callee.response(&bye, "200 OK"));
+    }
+}
+
+/// A message of a phone as it stands on a TLS connection.
+fn over_tls(message: &str) -> String {
+    message.replace("SIP/2.0/UDP", "SIP/2.0/TLS").replace(":5060>", ":5061;transport=tls>")
+}
+
+fn config(net: Net, rest: &str, scheme: &str) -> String {
+    let (bridge, retell, trunk) = (net.bridge(), net.retell(), net.trunk());
+    let sockets = net
+        .sockets()
+        .replace(&format!("\"udp:{bridge}:5060\", \"tcp:{bridge}:5060\""), &format!("\"tls:{bridge}:5061\""));
+    let port = if rest.is_empty() { "" } else { ":5061" };
+    format!(
+        "{sockets}[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\nca = \"ca.pem\"\n\
+         [[retell]]\nname = \"retell\"\nuri = \"{scheme}:{retell}{port}{rest}\"\nallow = [\"{retell}\"]\n\
+         trust_address = true\n\
+         [[trunks]]\nname = \"carrier\"\nuri = \"{scheme}:{trunk}{port}{rest}\"\nallow = [\"{trunk}\"]\n\
+         tls_name = \"trunk.example\"\ncountry = \"US\"\n"
+    )
+}
+
+fn tls_of(net: Net) -> SocketAddr {
+    (net.bridge(), 5061).into()
+}
