@@ -74,6 +74,8 @@ pub struct Call {
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
     hops: VecDeque<Hop>,
+    /// Addresses that failed lately, with their targets: tried last.
+    resting: VecDeque<(Uri, Hop)>,
     reserved: Option<(std::net::IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
@@ -134,7 +136,7 @@ impl Call {
     pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
         match input {
             Input::Admission(verdict) => self.on_admission(verdict, cx),
-            Input::Targets(hops) => self.on_targets(hops, cx),
+            Input::Targets { hops, resting } => self.on_targets(hops, resting, cx),
             Input::Media(media) => self.on_media(media, cx),
             Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
             Input::TimedOut(tx) => self.on_lost(tx, Lost::TimedOut, cx),
@@ -144,6 +146,7 @@ impl Call {
             Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
             Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
+            Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
             Input::StreamLost(connection) => self.on_stream_lost(connection, cx),
@@ -310,6 +313,7 @@ impl Call {
             targets: plan.targets.iter().cloned().collect(),
             target: None,
             hops: VecDeque::new(),
+            resting: VecDeque::new(),
             reserved: None,
             failure: None,
             hints: Vec::new(),

@@ -17,7 +17,7 @@ use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
 pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
-pub use media::{Aim, PeerMedia};
+pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 

@@ -9,6 +9,7 @@ pub mod dtmf;
 pub mod filler;
 pub mod g711;
 pub mod leg;
+pub mod leg_stats;
 pub mod mos;
 pub mod packet;
 pub mod payload;

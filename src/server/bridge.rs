@@ -6,24 +6,27 @@
 //! input, through `inbox`.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
-use crate::media::LegStats;
 use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
 use crate::rtp::leg::Side;
+use crate::rtp::leg_stats::LegStats;
 use crate::sip::auth::{Algorithm, Verifier};
+use crate::sip::flow::Transport;
 use crate::sip::message::Limits;
 use crate::sip::transaction::{Action as TableAction, Table};
 
 use super::complaints::Complaints;
 use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
+use super::lapsing::Lapsing;
 use super::overload::Overload;
-use super::requests::{LargeRequest, Unreachable};
+use super::requests::LargeRequest;
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -53,7 +56,9 @@ pub struct Bridge<W> {
     /// Peers that send what cannot be read or used.
     pub(super) faulty: Complaints,
     /// Targets that took no TCP for a large request lately.
-    pub(super) no_tcp: Unreachable,
+    pub(super) no_tcp: Lapsing<SocketAddr>,
+    /// Targets that failed lately.
+    pub(super) resting: Lapsing<(Transport, SocketAddr)>,
     /// What calls are still to be told, in order.
     pub(super) inbox: VecDeque<(CallId, Input)>,
     /// Whether `inbox` is being worked off further up the stack.
@@ -145,7 +150,8 @@ impl<W: World> Bridge<W> {
             metrics: counters::metrics(),
             strangers: Complaints::default(),
             faulty: Complaints::default(),
-            no_tcp: Unreachable::default(),
+            no_tcp: Lapsing::default(),
+            resting: Lapsing::default(),
             inbox: VecDeque::new(),
             working: false,
             table_out: Vec::new(),
@@ -221,6 +227,19 @@ impl<W: World> Bridge<W> {
         }
     }
 
+    /// One direction of a call carries nothing; `likely` says why.
+    pub fn on_one_way(&mut self, call: CallId, side: Side, likely: &'static str) {
+        self.metrics.media.one_way(side);
+        self.inbox.push_back((call, Input::OneWay(side, likely)));
+        self.work();
+    }
+
+    /// What the relay counted for the two legs of a live call, the caller's first.
+    #[must_use]
+    pub fn media_of(&self, call: CallId) -> Option<[LegStats; 2]> {
+        self.calls.get(&call).filter(|entry| !entry.call.is_over()).and_then(|_| self.world.stats(call))
+    }
+
     /// A side of a call was silent for the silence time-out.
     pub fn on_media_silent(&mut self, call: CallId, side: Side) {
         self.inbox.push_back((call, Input::MediaSilent(side)));
@@ -250,6 +269,7 @@ impl<W: World> Bridge<W> {
     /// Forgets what has lapsed; to be called every second or so.
     pub fn upkeep(&mut self) {
         self.no_tcp.forget(self.now);
+        self.resting.forget(self.now);
     }
 
     pub(super) fn set_active(&mut self, active: usize) {

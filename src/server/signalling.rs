@@ -134,6 +134,9 @@ impl Server {
             Command::HangUp { call, reply } => {
                 let _ = reply.send(self.bridge.hang_up(call, "hung up through the API", 480));
             }
+            Command::Media { call, reply } => {
+                let _ = reply.send(self.bridge.media_of(call));
+            }
         }
     }
 
@@ -145,7 +148,7 @@ impl Server {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }
                 crate::media::Event::OneWay { call, side, cause } => {
-                    tracing::warn!(%call, ?side, likely = cause.likely(), "one-way audio: nothing from this side for 5 s");
+                    self.bridge.on_one_way(call, side, cause.likely());
                 }
             }
         }
@@ -156,6 +159,7 @@ impl Server {
         let (counters, engine) = (&self.bridge.metrics.counters, &self.bridge.world.engine);
         counters.media_streams_active.set(as_gauge(engine.streams_active()));
         counters.packets(&engine.packet_totals());
+        self.bridge.metrics.media.made(engine.packet_totals().made);
         if let Some(certificate) = &mut self.certificate {
             certificate.look(self.bridge.unix_ms);
         }

@@ -1,4 +1,4 @@
-//! The keys of a peer about its audio: where it is sent, and what while nobody speaks.
+//! The keys of a peer about its audio: where it is sent, what while nobody speaks, and its reports.
 
 use crate::config::reader::Reader;
 
@@ -9,6 +9,17 @@ pub struct PeerMedia {
     pub fill_ms: u32,
     /// Where it is sent RTP. Default `"latch"`.
     pub rtp: Aim,
+    /// Reports about it. Default `"never"` for a `[[retell]]`, which sends none and reads none; `"auto"` for a trunk.
+    pub rtcp: Reports,
+}
+
+/// `rtcp`: reports to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reports {
+    /// `"auto"`: it is sent reports, and its own are read (RFC 3550 §6).
+    Auto,
+    /// `"never"`: none is sent, and no port waits for its own.
+    Never,
 }
 
 /// `rtp`: where a peer is sent RTP.
@@ -21,14 +32,20 @@ pub enum Aim {
 }
 
 impl PeerMedia {
-    pub(super) fn read(table: &mut Reader<'_>) -> Self {
+    pub(super) fn read(table: &mut Reader<'_>, rtcp: Reports) -> Self {
         let aims = [("latch", Aim::Latch), ("sdp", Aim::Sdp)];
-        Self { fill_ms: table.whole("fill_ms", 100, 0..=60_000), rtp: table.choice("rtp", &aims, Aim::Latch) }
+        let words = [("auto", Reports::Auto), ("never", Reports::Never)];
+        Self {
+            fill_ms: table.whole("fill_ms", 100, 0..=60_000),
+            rtp: table.choice("rtp", &aims, Aim::Latch),
+            rtcp: table.choice("rtcp", &words, rtcp),
+        }
     }
 }
 
 impl Default for PeerMedia {
+    /// That of a trunk.
     fn default() -> Self {
-        Self { fill_ms: 100, rtp: Aim::Latch }
+        Self { fill_ms: 100, rtp: Aim::Latch, rtcp: Reports::Auto }
     }
 }

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
 use super::fallback::{FallbackConfig, parse_fallback};
-use super::media::PeerMedia;
+use super::media::{PeerMedia, Reports};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -52,7 +52,7 @@ pub struct PeerConfig {
     pub tls_ca: Option<PathBuf>,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
-    /// Keys `fill_ms` and `rtp`.
+    /// Keys `fill_ms`, `rtp` and `rtcp`.
     pub media: PeerMedia,
     /// Calls at once, in both directions; 0 is no limit, which is the default.
     pub max_calls: u32,
@@ -105,12 +105,14 @@ struct Defaults {
     answer_timeout_s: u32,
     options_s: u32,
     force_rport: bool,
+    rtcp: Reports,
 }
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-        let defaults = Defaults { allow, answer_timeout_s: 90, options_s: 120, force_rport: true };
+        let defaults =
+            Defaults { allow, answer_timeout_s: 90, options_s: 120, force_rport: true, rtcp: Reports::Never };
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
@@ -122,8 +124,13 @@ impl Section for RetellConfig {
 
 impl Section for TrunkConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let defaults =
-            Defaults { allow: Vec::new(), answer_timeout_s: 180, options_s: 0, force_rport: false };
+        let defaults = Defaults {
+            allow: Vec::new(),
+            answer_timeout_s: 180,
+            options_s: 0,
+            force_rport: false,
+            rtcp: Reports::Auto,
+        };
         Self {
             peer: PeerConfig::read(table, defaults),
             country: table.parsed("country", parse_country),
@@ -152,7 +159,7 @@ impl PeerConfig {
             tls_name: table.parsed("tls_name", parse_tls_name),
             tls_ca: table.file_beside("tls_ca"),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
-            media: PeerMedia::read(table),
+            media: PeerMedia::read(table, defaults.rtcp),
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),
