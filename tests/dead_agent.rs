@@ -73,8 +73,9 @@ fn when_the_desk_does_not_take_over_the_caller_gets_bye() {
         let bye = network.received(CALLER, "BYE ")[0];
         assert!(header(bye, "Reason").unwrap().starts_with(&format!("Q.850;cause={cause};")), "{bye}");
         let record = &network.bridge.world.records[0];
-        assert_eq!((record.ended_by, record.sip_code), (EndedBy::Callee, 200));
-        assert!(record.reason.starts_with("carrier refused the call: "), "{}", record.reason);
+        assert_eq!((record.ended_by, record.sip_code), (EndedBy::Trunkline, 200));
+        let why = "no audio came from retell any more, and carrier refused the call: ";
+        assert!(record.reason.starts_with(why), "{}", record.reason);
     }
 }
 

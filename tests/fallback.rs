@@ -201,6 +201,16 @@ fn after_early_media_the_next_callee_is_offered_the_codec_and_the_ports_that_the
 }
 
 #[test]
+fn the_dialled_number_is_no_fallback_for_itself() {
+    let list = [FallbackConfig::Word("415 555 0100".into()), number()];
+
+    let network = fall_back(config(&list), CalleeScript::refusing(503), CalleeScript::default());
+
+    let tried: Vec<_> = network.received(DESK, "INVITE ").iter().map(|text| &text[..28]).collect();
+    assert_eq!(tried, ["INVITE sip:+14155550199@198."]);
+}
+
+#[test]
 fn calls_from_retell_have_no_fallback() {
     let mut config = Way::ToTrunk.config();
     config.retell[0].fallback = vec![address("sip:desk@198.51.100.20")];

@@ -179,6 +179,7 @@ impl Call {
         };
         self.state = State::Answered { attempt: index };
         self.watch_legs(index, cx);
+        self.lost_agent = None;
         if self.is_caller_answered() {
             cx.out.push(Action::Answered);
             return cx.out.push(Action::Show(self.view()));

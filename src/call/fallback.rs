@@ -43,6 +43,7 @@ impl Call {
         self.probes.drop(self.attempts[attempt].leg);
         self.close_callee(attempt, reason::lines(&[Reason::q850(TIMER_EXPIRY)]), cx);
         cx.out.push(Action::SetHeld(Side::Callee, false));
+        self.lost_agent = Some(reason.to_owned());
         self.callee_failed(Failure::ours(503, reason), cx);
     }
 

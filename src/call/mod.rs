@@ -70,6 +70,8 @@ pub struct Call {
     plan: Plan,
     /// What is tried when the plan in force fails.
     fallbacks: VecDeque<Plan>,
+    /// What became of the agent that answered, while another callee is tried in its place.
+    lost_agent: Option<String>,
     targets: VecDeque<Uri>,
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
@@ -309,6 +311,7 @@ impl Call {
             state: State::Resolving,
             caller,
             attempts: Vec::new(),
+            lost_agent: None,
             fallbacks: std::mem::take(&mut plan.fallbacks).into(),
             targets: plan.targets.iter().cloned().collect(),
             target: None,
