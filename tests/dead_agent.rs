@@ -63,6 +63,19 @@ fn the_record_of_a_call_that_was_taken_over_lists_both_with_their_own_figures() 
 }
 
 #[test]
+fn the_agents_figures_stay_its_own_however_many_are_tried_after_it() {
+    let mut network = network(&[number(), number()], CalleeScript::refusing(480));
+    network.run(Duration::from_secs(2));
+    network.bridge.world.packets_from_callee = 500;
+    fall_silent(&mut network, Side::Callee);
+    network.bridge.world.packets_from_callee = 70;
+    finish(&mut network);
+
+    let received = network.bridge.world.records[0].legs.iter().map(|leg| leg.media.packets_received);
+    assert_eq!(received.collect::<Vec<_>>(), [0, 500, 0, 0]);
+}
+
+#[test]
 fn when_the_desk_does_not_take_over_the_caller_gets_bye() {
     for (desk, cause) in [(CalleeScript::refusing(486), 17), (CalleeScript::refusing(503), 41)] {
         let mut network = in_a_call(desk);

@@ -54,9 +54,7 @@ impl Call {
 
     /// What the callee may be offered of `codecs`: once the caller was promised one, in an 18x or the 200, that one.
     pub(super) fn still_possible(&self, codecs: Vec<Payload>) -> Vec<Payload> {
-        let Some((promised, _)) = self.caller.agreed else { return codecs };
-        let same: Vec<_> = codecs.into_iter().filter(|payload| payload.codec == promised.codec).collect();
-        if same.is_empty() { vec![promised] } else { same }
+        self.caller.agreed.map_or(codecs, |(promised, _)| vec![promised])
     }
 
     /// A caller that was not told yet hears ringing.
