@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::counters::LegCounters;
 use super::latch::Signalled;
 use super::leg::Leg;
+use super::reports::Reports;
 use super::socket::Waker;
 use super::stream::Stream;
 use super::{LegMedia, Side};
@@ -38,8 +39,8 @@ pub(crate) enum Command {
     Open { id: StreamId, stream: Box<Stream> },
     /// One side is known, or changed.
     Describe { id: StreamId, side: Side, signalled: Signalled, media: LegMedia, at: Instant },
-    /// One side is to be forgotten for `leg`.
-    Clear { id: StreamId, side: Side, leg: Box<Leg>, counters: Arc<LegCounters> },
+    /// One side is to be forgotten; the next peer there gets these.
+    Clear { id: StreamId, side: Side, leg: Box<Leg>, reports: Box<Reports>, counters: Arc<LegCounters> },
     /// The call was answered.
     Answered { id: StreamId, at: Instant },
     /// One side was put on hold or taken off it.

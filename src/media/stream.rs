@@ -12,6 +12,7 @@ use super::latch::{Latch, Signalled};
 use super::leg::{Leg, Outbox, Peer};
 use super::link::Link;
 use super::mailbox::SideSockets;
+use super::reports::{Port, Reports};
 use super::{LegMedia, OneWay, Side};
 use crate::id::CallId;
 use crate::rtp::filler::Filler;
@@ -29,6 +30,7 @@ pub(crate) struct Stream {
 /// One side.
 pub(crate) struct Half {
     pub(crate) leg: Leg,
+    pub(crate) reports: Reports,
     pub(crate) counters: Arc<LegCounters>,
     pub(crate) sockets: SideSockets,
     /// Whether the RTP socket is connected.
@@ -45,9 +47,10 @@ pub(crate) struct Half {
 }
 
 impl Half {
-    pub(crate) fn new(leg: Leg, counters: Arc<LegCounters>, sockets: SideSockets) -> Self {
+    pub(crate) fn new(leg: Leg, reports: Reports, counters: Arc<LegCounters>, sockets: SideSockets) -> Self {
         Self {
             leg,
+            reports,
             counters,
             sockets,
             link: Link::Open,
@@ -59,6 +62,35 @@ impl Half {
             reported: false,
             missed: false,
         }
+    }
+
+    /// Takes what came to `port` and is no RTP; false if it is not the peer's report.
+    pub(crate) fn on_report(
+        &mut self,
+        datagram: &[u8],
+        source: SocketAddr,
+        port: Port,
+        now: Instant,
+    ) -> bool {
+        let Some(peer) = &self.leg.peer else { return false };
+        let taken = self.reports.on_datagram(datagram, source, port, &peer.latch, now);
+        if taken {
+            self.leg.heard = Some(now);
+            self.counters.publish_reported(&self.reports);
+        }
+        taken
+    }
+
+    /// Where a report of ours goes, if one is due, or if `leaves`, for the last one.
+    pub(crate) fn report_due(
+        &mut self,
+        answered: bool,
+        leaves: bool,
+        now: Instant,
+    ) -> Option<(Port, SocketAddr)> {
+        let peer = self.leg.peer.as_ref().filter(|_| answered)?;
+        self.reports.start(now);
+        (leaves || self.reports.is_due(now)).then(|| self.reports.way(&peer.latch))?
     }
 
     /// The source that is its peer's beyond doubt.
@@ -86,6 +118,10 @@ impl Stream {
     /// A call whose ports were lent at `opened`.
     pub(crate) fn new(call: CallId, sides: [Half; 2], opened: Instant) -> Self {
         Self { call, sides, opened, answered: None }
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.is_some()
     }
 
     /// From when on what arrives is for this call.
@@ -127,6 +163,13 @@ impl Stream {
         }
         half.signalled = Some(signalled);
         half.dead_after = (dead_after_s > 0).then(|| Duration::from_secs(dead_after_s.into()));
+        half.reports.describe(media);
+        if !sends {
+            half.leg.reception.on_hold();
+        }
+        if let Some(answered) = answered {
+            half.leg.reception.on_answer(answered);
+        }
         if half.fill_ms != fill_ms {
             (half.fill_ms, half.leg.filler) = (fill_ms, Filler::new(fill_ms));
         }
@@ -144,15 +187,18 @@ impl Stream {
     }
 
     /// Whoever was at `side` is gone; the next one gets numbers and counters of its own.
-    pub(crate) fn clear(&mut self, side: Side, leg: Leg, counters: Arc<LegCounters>) {
+    pub(crate) fn clear(&mut self, side: Side, leg: Leg, reports: Reports, counters: Arc<LegCounters>) {
         let half = self.side(side);
-        *half = Half { link: half.link, ..Half::new(leg, counters, half.sockets) };
+        *half = Half { link: half.link, ..Half::new(leg, reports, counters, half.sockets) };
     }
 
     pub(crate) fn on_answer(&mut self, at: Instant) {
         self.answered = Some(at);
-        for peer in self.sides.iter_mut().filter_map(|half| half.leg.peer.as_mut()) {
-            peer.latch.on_answer(at);
+        for leg in self.sides.iter_mut().map(|half| &mut half.leg) {
+            leg.reception.on_answer(at);
+            if let Some(peer) = &mut leg.peer {
+                peer.latch.on_answer(at);
+            }
         }
     }
 
@@ -162,6 +208,7 @@ impl Stream {
             half.watched_since = Some(at);
         }
         half.held = held;
+        half.leg.reception.on_hold();
     }
 
     /// Makes the packets that `side` is due to be sent; returns when the next ones may be.
@@ -207,6 +254,7 @@ const ONE_WAY: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
     use crate::rtp::continuity::Position;
+    use crate::rtp::rtcp::{Cname, NtpClock, Session};
 
     const LIMIT: Duration = Duration::from_secs(60);
 
@@ -338,7 +386,9 @@ mod tests {
         let start = Instant::now();
         let half = || {
             let first = Position { ssrc: 1, sequence: 1, timestamp: 1 };
-            Half::new(Leg::new(first), Arc::default(), SideSockets { rtp: 0, rtcp: None })
+            let clock = NtpClock::new(start, Duration::ZERO);
+            let reports = Reports::new(Session::new(1, Cname::from_random(0), clock), 0);
+            Half::new(Leg::new(first), reports, Arc::default(), SideSockets { rtp: 0, rtcp: None })
         };
         let mut stream = Stream::new(CallId(1), [half(), half()], start);
         describe(&mut stream, Side::Caller, true, start);

@@ -18,12 +18,13 @@ use super::forward::{Reason, Verdict, forward};
 use super::handle::Setup;
 use super::link::{Change, Link};
 use super::mailbox::{Command, Mailbox, SideSockets, SocketId, StreamId};
-use super::socket::{BATCH, Batch, Epoll, Events, Sent, disconnect};
+use super::reports::Port;
+use super::socket::{BATCH, Batch, Datagram, Epoll, Events, Sent, disconnect};
 use super::stream::{Half, Stream};
 use super::wheel::Wheel;
 use super::{Event, Side};
 use crate::clock::{self, Anchor};
-use crate::rtp::rtcp::is_rtcp;
+use crate::rtp::rtcp::MAX_BYTES;
 
 /// The thread's own state.
 pub(crate) struct Worker {
@@ -174,14 +175,19 @@ impl Worker {
         match command {
             Command::Adopt { id, socket } => self.adopt(id, socket),
             Command::Open { id, stream } => self.open(id, stream),
-            Command::Release { id } => drop(self.take(id)),
+            Command::Release { id } => {
+                self.report(id, Side::Caller, true);
+                self.report(id, Side::Callee, true);
+                self.take(id);
+            }
             Command::Describe { id, side, signalled, media, at } => {
                 self.with(id, |stream| stream.describe(side, signalled, &media, at));
                 self.follow_peer(id, side);
                 self.wheel.arm(entry(id, side), self.anchor.now);
             }
-            Command::Clear { id, side, leg, counters } => {
-                self.with(id, |stream| stream.clear(side, *leg, counters));
+            Command::Clear { id, side, leg, reports, counters } => {
+                self.report(id, side, true);
+                self.with(id, |stream| stream.clear(side, *leg, *reports, counters));
                 self.follow_peer(id, side);
             }
             Command::Answered { id, at } => {
@@ -376,7 +382,15 @@ impl Worker {
                     if at < opened {
                         Verdict::Drop(Reason::Pooled)
                     } else {
-                        forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg, &mut made)
+                        let Datagram { source, bytes, .. } = datagram;
+                        let verdict = forward(bytes, source, at, &mut from.leg, &mut to.leg, &mut made);
+                        if verdict == Verdict::Drop(Reason::Rtcp)
+                            && !from.on_report(bytes, source, Port::Rtp, at)
+                        {
+                            Verdict::Drop(Reason::Stranger)
+                        } else {
+                            verdict
+                        }
                     }
                 }
                 None => Verdict::Drop(Reason::TooLong),
@@ -402,7 +416,6 @@ impl Worker {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
         let half = stream.side(side);
-        let leg = &mut half.leg;
         for place in 0..received {
             let Some((datagram, _)) = self.batch.datagram(place) else { continue };
             let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
@@ -410,10 +423,7 @@ impl Worker {
                 self.totals.add_dropped(Reason::Pooled, 1);
                 continue;
             }
-            let known = leg.peer.as_ref().is_some_and(|peer| peer.latch.knows(datagram.source.ip()));
-            if known && is_rtcp(datagram.bytes) {
-                leg.heard = Some(self.anchor.now);
-            }
+            let known = half.on_report(datagram.bytes, datagram.source, Port::Rtcp, at);
             self.totals.add_dropped(if known { Reason::Rtcp } else { Reason::Stranger }, 1);
         }
     }
@@ -433,7 +443,30 @@ impl Worker {
             (self.setup.events)(Event::OneWay { call, side, cause });
         }
         self.follow_peer(id, side);
+        self.report(id, side, false);
         self.attend(id, side);
+    }
+
+    /// Sends `side` the report that is due, or, if it `leaves`, the last one.
+    fn report(&mut self, id: StreamId, side: Side, leaves: bool) {
+        let now = self.anchor.now;
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        let answered = stream.is_answered();
+        let half = stream.side(side);
+        let Some((port, to)) = half.report_due(answered, leaves, now) else { return };
+        let (reports, leg, mut bytes) = (&mut half.reports, &half.leg, [0; MAX_BYTES]);
+        let length =
+            if leaves { reports.goodbye(leg, now, &mut bytes) } else { reports.write(leg, now, &mut bytes) };
+        let (socket, to) = match port {
+            Port::Rtp => (Some(half.sockets.rtp), half.link.address(to)),
+            Port::Rtcp => (half.sockets.rtcp, Some(to)),
+        };
+        let Some(out) = socket.and_then(|socket| self.socket(socket)).filter(|_| length > 0) else { return };
+        let report = &bytes[..length];
+        let sent = to.map_or_else(|| out.socket.send(report), |to| out.socket.send_to(report, to));
+        if sent.is_err() {
+            self.totals.add_dropped(Reason::SendFailed, 1);
+        }
     }
 
     /// Sends what `side` is due to be sent, and sees to it that the next is sent in time.
@@ -503,6 +536,7 @@ fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent
         (Some(destination), Some(Some(out))) if batch.kept() > 0 => {
             let sent = batch.send(&out.socket, half.link.address(destination));
             half.counters.add_sent(sent.sent, sent.bytes);
+            half.reports.on_sent(sent.sent, sent.bytes);
             sent
         }
         _ => Sent::default(),
