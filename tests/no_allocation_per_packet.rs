@@ -87,7 +87,7 @@ fn allocations_of_digits_reports_and_tones() -> u64 {
         let now = start + Duration::from_millis(20 * u64::from(sequence));
         let position = Position { ssrc: 7, sequence, timestamp: 160 * u32::from(sequence) };
         reception.on_packet(Arrival { position, is_audio: true, bytes: 172, at: now });
-        session.on_sent(160);
+        session.on_sent(1, 160);
         let view = View { now, timestamp: position.timestamp, reception: &reception };
         let mut bytes = [0; MAX_BYTES];
         let length = session.on_time(view, 0, &mut bytes);
