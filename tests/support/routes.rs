@@ -7,7 +7,7 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
+    CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
     RetellConfig, RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
@@ -29,7 +29,13 @@ pub(crate) fn retell(name: &str) -> RetellConfig {
         password: Some(Secret { source: SecretSource::Literal("secret".to_owned()) }),
         ..peer(name, &["192.0.2.0/24"])
     };
-    RetellConfig { peer, allow_emergency: false, agent_silence_s: 10, fallback: Vec::new() }
+    RetellConfig {
+        peer,
+        allow_emergency: false,
+        dialling: Dialling::default(),
+        agent_silence_s: 10,
+        fallback: Vec::new(),
+    }
 }
 
 pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
