@@ -196,6 +196,11 @@ impl Attempt {
         }
     }
 
+    /// Its address did not take the call: others should try theirs first.
+    pub(super) fn rest(&self, retry_after_s: Option<u32>, cx: &mut Cx<'_>) {
+        cx.out.push(Action::Rest { hop: self.hop.clone(), retry_after_s });
+    }
+
     /// The deadline until which silence is borne.
     pub(super) fn silent_until(is_last: bool, cx: &Cx<'_>) -> Instant {
         cx.now + if is_last { cx.settings.silent_last_target } else { cx.settings.silent_target }

@@ -218,7 +218,11 @@ impl Call {
         if !current {
             return;
         }
+        let retry_after_s = response.retry_after();
         let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
+        if code == 503 && failure.moves_on {
+            attempt.rest(retry_after_s, cx);
+        }
         self.note_hints(std::mem::take(&mut failure.hints));
         if !alerted && failure.moves_on {
             self.give_up_target(index, Some(failure), cx);
@@ -244,6 +248,7 @@ impl Call {
             Lost::Transport => (503, Failure::transport(callee, attempt.hop.remote)),
         };
         attempt.code = code;
+        attempt.rest(None, cx);
         let alerted = attempt.progress == Progress::Pending { alerted: true };
         attempt.progress = Progress::Closed;
         if alerted {

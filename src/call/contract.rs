@@ -71,8 +71,13 @@ pub enum Destination {
 pub enum Input {
     /// The answer to [`Action::Admit`]; after [`Verdict::Queued`] another one follows.
     Admission(Verdict),
-    /// The answer to [`Action::Resolve`]; empty when the target has no address we can reach.
-    Targets(Vec<Hop>),
+    /// The answer to [`Action::Resolve`]; both empty when the target has no address we can reach.
+    Targets {
+        /// To be tried in this order.
+        hops: Vec<Hop>,
+        /// Those that failed lately, perhaps in another call: tried when nothing else is left.
+        resting: Vec<Hop>,
+    },
     /// The answer to [`Action::ReserveMedia`]; the error is a sentence for the record.
     Media(Result<Reserved, String>),
     /// A response to one of our requests.
@@ -143,6 +148,13 @@ pub enum Action {
     Admit(PeerId),
     /// Look a target up; answered by [`Input::Targets`].
     Resolve(Uri),
+    /// Let other calls try this address last for a while: it failed.
+    Rest {
+        /// Which.
+        hop: Hop,
+        /// How long it asked for.
+        retry_after_s: Option<u32>,
+    },
     /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].
     ReserveMedia {
         /// The caller's address: decides family and interface.

@@ -48,17 +48,26 @@ impl Call {
                 self.target = Some(target);
                 self.state = State::Resolving;
             }
-            None => {
-                let failure = self.failure.take().unwrap_or_else(Failure::unreachable);
-                self.callee_failed(failure, cx);
-            }
+            None => self.next_resting(cx),
         }
     }
 
+    /// Tries what failed lately, since nothing else is left: it may be well again, and nobody else will say so.
+    fn next_resting(&mut self, cx: &mut Cx<'_>) {
+        if let Some((target, hop)) = self.resting.pop_front() {
+            self.target = Some(target);
+            return self.reach(hop, cx);
+        }
+        let failure = self.failure.take().unwrap_or_else(Failure::unreachable);
+        self.callee_failed(failure, cx);
+    }
+
     /// Takes the addresses of the target asked for last.
-    pub(super) fn on_targets(&mut self, hops: Vec<Hop>, cx: &mut Cx<'_>) {
+    pub(super) fn on_targets(&mut self, hops: Vec<Hop>, resting: Vec<Hop>, cx: &mut Cx<'_>) {
         if self.state == State::Resolving {
             self.hops = hops.into_iter().take(MAX_ADDRESSES).collect();
+            let resting = resting.into_iter().take(MAX_ADDRESSES);
+            self.resting.extend(resting.filter_map(|hop| Some((self.target.clone()?, hop))));
             self.next_target(cx);
         }
     }
@@ -190,7 +199,10 @@ impl Call {
 
     /// Whether nobody is left to be tried after the current attempt.
     pub(super) fn is_last_target(&self) -> bool {
-        self.hops.is_empty() && self.targets.is_empty() && self.fallbacks.is_empty()
+        self.hops.is_empty()
+            && self.targets.is_empty()
+            && self.resting.is_empty()
+            && self.fallbacks.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.

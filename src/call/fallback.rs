@@ -23,6 +23,7 @@ impl Call {
         self.note_hints([format!("{}, so the call went on to {} ({name})", failure.reason, next.to)]);
         self.targets = next.targets.iter().cloned().collect();
         self.hops.clear();
+        self.resting.clear();
         self.target = None;
         self.failure = None;
         self.answer_by = None;

@@ -69,6 +69,8 @@ pub struct Call {
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
     hops: VecDeque<Hop>,
+    /// Addresses that failed lately, with their targets: tried last.
+    resting: VecDeque<(Uri, Hop)>,
     reserved: Option<(std::net::IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
@@ -128,7 +130,7 @@ impl Call {
     pub fn on(&mut self, input: Input, cx: &mut Cx<'_>) {
         match input {
             Input::Admission(verdict) => self.on_admission(verdict, cx),
-            Input::Targets(hops) => self.on_targets(hops, cx),
+            Input::Targets { hops, resting } => self.on_targets(hops, resting, cx),
             Input::Media(media) => self.on_media(media, cx),
             Input::Response { tx, message, flow } => self.on_response(tx, message, flow, cx),
             Input::TimedOut(tx) => self.on_client_failed(tx, Lost::TimedOut, cx),
@@ -295,6 +297,7 @@ impl Call {
             targets: plan.targets.iter().cloned().collect(),
             target: None,
             hops: VecDeque::new(),
+            resting: VecDeque::new(),
             reserved: None,
             failure: None,
             hints: Vec::new(),

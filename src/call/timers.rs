@@ -48,6 +48,7 @@ impl Call {
         }
         let silent = &mut self.attempts[attempt];
         silent.code = 408;
+        silent.rest(None, cx);
         let failure = Failure::silent(&cx.routes.peer(silent.peer).name, silent.hop.remote);
         let failure = self.failure.take().unwrap_or(failure);
         self.give_up_target(attempt, Some(failure), cx);

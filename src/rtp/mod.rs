@@ -1,7 +1,8 @@
-//! RTP and RTCP (RFC 3550, RFC 3551, RFC 4733), pure: packets in place, statistics, continuous numbering.
+//! RTP and RTCP (RFC 3550, RFC 3551, RFC 4733), pure: packets in place, continuous numbering, statistics,
+//! digits.
 //!
-//! Nothing here allocates or reads a clock: a packet is rewritten in the buffer it was received into, and receive
-//! times are arguments.
+//! Nothing here allocates or reads a clock: a packet is rewritten in the buffer it was received into, and
+//! receive times are arguments.
 
 pub mod continuity;
 pub mod dtmf;
@@ -20,7 +21,8 @@ mod window;
 
 use std::time::Instant;
 
-/// Ticks of an RTP timestamp in a second, for all that is relayed: G.711 and its telephone-event (RFC 3551 §6).
+/// Ticks of an RTP timestamp in a second, for all that is relayed: G.711 and its telephone-event (RFC 3551
+/// §6).
 pub const CLOCK_RATE: u32 = 8_000;
 
 /// Timestamp ticks of the 20 ms that every session description of ours asks for.

@@ -6,6 +6,7 @@
 //! input, through `inbox`.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,14 +17,16 @@ use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
 use crate::rtp::leg::Side;
 use crate::sip::auth::{Algorithm, Verifier};
+use crate::sip::flow::Transport;
 use crate::sip::message::Limits;
 use crate::sip::transaction::{Action as TableAction, Table};
 
 use super::complaints::Complaints;
 use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
+use super::lapsing::Lapsing;
 use super::overload::Overload;
-use super::requests::{LargeRequest, Unreachable};
+use super::requests::LargeRequest;
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -53,7 +56,9 @@ pub struct Bridge<W> {
     /// Peers that send what cannot be read or used.
     pub(super) faulty: Complaints,
     /// Targets that took no TCP for a large request lately.
-    pub(super) no_tcp: Unreachable,
+    pub(super) no_tcp: Lapsing<SocketAddr>,
+    /// Targets that failed lately.
+    pub(super) resting: Lapsing<(Transport, SocketAddr)>,
     /// What calls are still to be told, in order.
     pub(super) inbox: VecDeque<(CallId, Input)>,
     /// Whether `inbox` is being worked off further up the stack.
@@ -145,7 +150,8 @@ impl<W: World> Bridge<W> {
             metrics: counters::metrics(),
             strangers: Complaints::default(),
             faulty: Complaints::default(),
-            no_tcp: Unreachable::default(),
+            no_tcp: Lapsing::default(),
+            resting: Lapsing::default(),
             inbox: VecDeque::new(),
             working: false,
             table_out: Vec::new(),
@@ -250,6 +256,7 @@ impl<W: World> Bridge<W> {
     /// Forgets what has lapsed; to be called every second or so.
     pub fn upkeep(&mut self) {
         self.no_tcp.forget(self.now);
+        self.resting.forget(self.now);
     }
 
     pub(super) fn set_active(&mut self, active: usize) {

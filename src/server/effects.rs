@@ -94,6 +94,7 @@ impl<W: World> Bridge<W> {
                 let waiting = Waiting::for_targets(id, &uri);
                 self.look_up(uri, waiting);
             }
+            Action::Rest { hop, retry_after_s } => self.rest(&hop, retry_after_s),
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
                 if reserved.is_err() {

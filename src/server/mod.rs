@@ -18,6 +18,7 @@ pub mod counters;
 mod deadlines;
 mod dispatch;
 mod effects;
+mod lapsing;
 mod lifecycle;
 mod live;
 mod log_writer;

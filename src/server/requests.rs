@@ -3,9 +3,8 @@
 //! Inside a dialog the remote target decides (RFC 3261 §12.2.1.1), but what it says is often not where the peer can be
 //! reached: see [`in_dialog`].
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::call::{Destination, Hop, Input};
 use crate::id::{CallId, ClientTx, PeerId};
@@ -52,29 +51,6 @@ struct Next {
 pub(super) struct LargeRequest {
     draft: Draft,
     hop: Hop,
-}
-
-/// Targets that took no TCP: large requests go there by UDP for a while.
-#[derive(Debug, Default)]
-pub(super) struct Unreachable {
-    until: HashMap<SocketAddr, Instant>,
-}
-
-impl Unreachable {
-    fn holds(&self, remote: SocketAddr, now: Instant) -> bool {
-        self.until.get(&remote).is_some_and(|&until| now < until)
-    }
-
-    fn note(&mut self, remote: SocketAddr, now: Instant) {
-        if self.until.len() < MOST_REMEMBERED {
-            self.until.insert(remote, now + REMEMBERED);
-        }
-    }
-
-    /// Drops what has lapsed.
-    pub(super) fn forget(&mut self, now: Instant) {
-        self.until.retain(|_, &mut until| now < until);
-    }
 }
 
 impl Waiting {
@@ -126,7 +102,7 @@ impl<W: World> Bridge<W> {
         self.complain_of_peer(flow.remote, error, "message could not be sent");
         let Some(client) = self.clients.get_mut(&tx) else { return };
         if let Some(large) = client.large.take() {
-            self.no_tcp.note(flow.remote, self.now);
+            self.no_tcp.note(flow.remote, self.now + NO_TCP, self.now);
             if let Some((udp, listener)) = self.udp_flow(&large.hop) {
                 let branch = self.ids.branch(tx);
                 let bytes = large.draft.with_via(Transport::Udp, &listener, &branch);
@@ -139,6 +115,16 @@ impl<W: World> Bridge<W> {
             self.inbox.push_back((call, Input::TransportFailed(tx)));
             self.table.on_transport_failed(tx, self.now, &mut self.table_out);
             self.carry_out_table(None);
+        }
+    }
+
+    /// A target of a call failed: others are tried before it for a while.
+    pub(super) fn rest(&mut self, hop: &Hop, retry_after_s: Option<u32>) {
+        let told = retry_after_s.map(|seconds| Duration::from_secs(seconds.min(LONGEST_REST_S).into()));
+        let rest = told.unwrap_or(REST);
+        if self.resting.note((hop.transport, hop.remote), self.now + rest, self.now) {
+            let (remote, transport, seconds) = (hop.remote, hop.transport.via(), rest.as_secs());
+            tracing::warn!(%remote, transport, seconds, "target failed; calls try their other targets first");
         }
     }
 
@@ -167,7 +153,7 @@ impl<W: World> Bridge<W> {
         let by_tcp = hop.transport == Transport::Udp
             && tcp_for_large
             && draft.len() + VIA_LENGTH > LARGE
-            && !self.no_tcp.holds(hop.remote, self.now)
+            && !self.no_tcp.holds(&hop.remote, self.now)
             && self.world.local(Transport::Tcp, hop.remote).is_some();
         let transport = if by_tcp { Transport::Tcp } else { hop.transport };
         let Some(local) = self.world.local(transport, hop.remote) else {
@@ -206,7 +192,9 @@ impl<W: World> Bridge<W> {
         match waiting.0 {
             For::Targets { call, host } => {
                 let hops = targets.map(|targets| self.hops(call, &targets, &host)).unwrap_or_default();
-                self.inbox.push_back((call, Input::Targets(hops)));
+                let rests = |hop: &Hop| self.resting.holds(&(hop.transport, hop.remote), self.now);
+                let (resting, hops) = hops.into_iter().partition(rests);
+                self.inbox.push_back((call, Input::Targets { hops, resting }));
                 self.work();
             }
             For::Request { tx, draft, next } => {
@@ -309,9 +297,11 @@ const VIA_LENGTH: usize = 100;
 /// How long TCP has to come up for a large request before it goes by UDP.
 pub(super) const TCP_FOR_LARGE: Duration = Duration::from_secs(1);
 /// How long a target that took no TCP gets large requests by UDP.
-const REMEMBERED: Duration = Duration::from_secs(600);
-/// Targets remembered at once; more are tried by TCP every time.
-const MOST_REMEMBERED: usize = 4_096;
+const NO_TCP: Duration = Duration::from_secs(600);
+/// How long a target that failed is tried after all others, unless it says for how long.
+const REST: Duration = Duration::from_secs(30);
+/// The most it can say: whoever comes back earlier than it thought is found again.
+const LONGEST_REST_S: u32 = 3_600;
 
 #[cfg(test)]
 mod tests {
