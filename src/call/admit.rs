@@ -4,12 +4,17 @@
 //! the session description, then with the number.
 
 use crate::id::PeerId;
+use crate::routing::config::{Profile, Treatment};
 use crate::routing::limits::Full;
 use crate::routing::{Plan, Refusal, Rotation, Routes};
 use crate::sdp::negotiate::{self, NegotiationError};
 use crate::sdp::session::{SdpError, Session};
 use crate::sip::headers::{HeaderError, Name};
 use crate::sip::message::Message;
+use crate::sip::multipart::{BodyError, session_of};
+use crate::sip::session_timer::granted;
+
+use super::interwork::{extensions, session_timer};
 
 /// Why an INVITE does not become a call; each variant is one response.
 #[derive(Debug, thiserror::Error)]
@@ -20,12 +25,12 @@ pub enum Refused {
     /// It needs extensions that we do not have: all of them, as they go into Unsupported.
     #[error("Extension {0} is not supported")]
     Extension(String),
-    /// Its body is not a session description.
-    #[error("The body must be application/sdp, not {0}")]
-    ContentType(String),
-    /// Its body is encoded.
-    #[error("Content-Encoding is not supported")]
-    ContentEncoding,
+    /// It asks for a session interval below the one given here.
+    #[error("The session interval must be {0} s at least")]
+    Interval(u32),
+    /// Its body cannot be used.
+    #[error("{0}")]
+    Body(#[from] BodyError),
     /// It offers no session.
     #[error("An INVITE must carry a session description")]
     NoOffer,
@@ -56,7 +61,8 @@ impl Refused {
         match self {
             Self::TooManyHops => 483,
             Self::Extension(_) => 420,
-            Self::ContentType(_) | Self::ContentEncoding => 415,
+            Self::Interval(_) => 422,
+            Self::Body(_) => 415,
             Self::NoOffer | Self::Unreadable(_) | Self::Unusable(_) => 488,
             Self::Full(_) => 503,
             Self::Header(error) => error.status(),
@@ -70,11 +76,12 @@ impl Refused {
         let warning = |code: u16| Some((Name::Warning, format!("{code} {host} \"{self}\"")));
         match self {
             Self::Extension(tag) => Some((Name::Unsupported, tag.clone())),
-            Self::ContentType(_) => Some((Name::Accept, "application/sdp".into())),
-            Self::ContentEncoding => Some((Name::AcceptEncoding, "identity".into())),
+            Self::Interval(least) => Some((Name::MinSe, least.to_string())),
+            Self::Body(BodyError::Encoding) => Some((Name::AcceptEncoding, "identity".into())),
+            Self::Body(_) => Some((Name::Accept, ACCEPT.into())),
+            Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),
             Self::NoOffer | Self::Unreadable(_) => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
-            Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),
             Self::TooManyHops | Self::Header(_) | Self::Route(_) => None,
         }
     }
@@ -100,45 +107,49 @@ pub fn admit(
     peer: PeerId,
     routes: &Routes,
     rotation: &mut Rotation,
-) -> Result<(Plan, Session), Refused> {
+) -> Result<(Plan, Option<Session>), Refused> {
     if matches!(invite.max_forwards(), Ok(Some(0))) {
         return Err(Refused::TooManyHops);
     }
-    supports_required(invite)?;
-    let offer = offer_of(invite)?;
-    negotiate::offered(&offer)?;
+    let profile = routes.peer(peer).profile;
+    supports_required(invite, profile)?;
+    if let Some(policy) = session_timer::policy(profile) {
+        granted(invite, policy, None).map_err(|_| Refused::Interval(policy.min_se_s))?;
+    }
+    let offer = session_in(invite)?;
+    match &offer {
+        Some(offer) => drop(negotiate::offered(offer)?),
+        None if profile.late_offer == Treatment::Strip => return Err(Refused::NoOffer),
+        None => {}
+    }
     let plan = routes.plan(peer, invite, rotation, None)?;
     Ok((plan, offer))
 }
 
-/// Whether we have what `request` requires: of the extensions that it may name we have none.
+/// Whether we have the extensions that `request` requires, toward a peer with this profile.
 ///
 /// # Errors
 ///
-/// Names every one of them (RFC 3261 §8.2.2.3).
-pub fn supports_required(request: &Message) -> Result<(), Refused> {
-    let required: Vec<_> =
-        request.elements(Name::Require).map(|tag| String::from_utf8_lossy(&tag).into_owned()).collect();
-    if required.is_empty() { Ok(()) } else { Err(Refused::Extension(required.join(", "))) }
+/// Names every one that we lack (RFC 3261 §8.2.2.3).
+pub fn supports_required(request: &Message, profile: Profile) -> Result<(), Refused> {
+    let is_known = |tag: &[u8]| extensions(profile).any(|known| tag.eq_ignore_ascii_case(known.as_bytes()));
+    let lacking: Vec<_> = request
+        .elements(Name::Require)
+        .filter(|tag| !is_known(tag))
+        .map(|tag| String::from_utf8_lossy(&tag).into_owned())
+        .collect();
+    if lacking.is_empty() { Ok(()) } else { Err(Refused::Extension(lacking.join(", "))) }
 }
 
-/// The session description of `message`.
+/// The session description of `message`; `None` when it has no body, or one without a session description.
 ///
 /// # Errors
 ///
-/// When it has none, or one that cannot be read.
-pub fn offer_of(message: &Message) -> Result<Session, Refused> {
-    let body = message.body();
-    if body.is_empty() {
-        return Err(Refused::NoOffer);
-    }
-    match message.content_type() {
-        Some(kind) if kind == "application/sdp" => {}
-        Some(other) => return Err(Refused::ContentType(other)),
-        None => return Err(Refused::ContentType("absent".into())),
-    }
-    if message.value_named("Content-Encoding").is_some_and(|v| !v.eq_ignore_ascii_case(b"identity")) {
-        return Err(Refused::ContentEncoding);
-    }
-    Ok(Session::parse(&body)?)
+/// When it has a body that cannot be used or read.
+pub fn session_in(message: &Message) -> Result<Option<Session>, Refused> {
+    let body = session_of(message)?;
+    Ok(body.map(|body| Session::parse(&body)).transpose()?)
 }
+
+/// The bodies that we read.
+const ACCEPT: &str = "application/sdp, multipart/mixed";

@@ -26,8 +26,9 @@ mod finish;
 mod goodbye;
 mod hints;
 mod in_dialog;
-pub mod interwork;
+mod interwork;
 mod leg_media;
+mod party;
 mod reason;
 pub mod record;
 mod timers;
@@ -37,12 +38,15 @@ pub use caller::{ALLOW, SDP};
 pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::Plan;
 use crate::rtp::leg::Reserved;
-use crate::sdp::session::{Audio, Session};
+use crate::sdp::build::Local;
+use crate::sdp::exchange::Exchange;
+use crate::sdp::session::Session;
 use crate::sip::dialog::Dialog;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
@@ -71,7 +75,7 @@ pub struct Call {
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
     resting: VecDeque<(Uri, Hop)>,
-    reserved: Option<(std::net::IpAddr, Reserved)>,
+    reserved: Option<(IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
     hints: Vec<String>,
@@ -79,7 +83,6 @@ pub struct Call {
     started_ms: i64,
     answered_ms: Option<i64>,
     names: Names,
-    reoffers: interwork::reinvite::Reoffers,
 }
 
 /// What records and views call the two peers and the two parties, whoever takes the call in the end.
@@ -113,12 +116,18 @@ enum State {
 }
 
 impl Call {
-    /// Begins a call from an admitted INVITE: 100 at once, then the callee's turn is asked for.
+    /// Begins a call from an admitted INVITE with `offer`, if it made one: 100 at once, then the callee's turn is asked
+    /// for.
     ///
     /// # Errors
     ///
     /// Names the header that no dialog can be formed with; nothing was sent.
-    pub fn start(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
+    pub fn start(
+        id: CallId,
+        offered: Offered,
+        offer: Option<Session>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Self, HeaderError> {
         let call = Self::new(id, offered, offer, cx)?;
         call.caller.trying(cx);
         cx.out.push(Action::Show(call.view()));
@@ -167,7 +176,7 @@ impl Call {
 
     /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
     #[must_use]
-    pub fn waits_by_stream(&self, remote: std::net::SocketAddr) -> Option<ClientTx> {
+    pub fn waits_by_stream(&self, remote: SocketAddr) -> Option<ClientTx> {
         let State::Calling { attempt, .. } = self.state else { return None };
         let attempt = &self.attempts[attempt];
         let waits = attempt.progress == attempt::Progress::Pending { alerted: false };
@@ -256,7 +265,12 @@ impl Call {
     }
 
     /// A call from an admitted INVITE whose `offer` was checked.
-    fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
+    fn new(
+        id: CallId,
+        offered: Offered,
+        offer: Option<Session>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Self, HeaderError> {
         let Offered { invite, tx, flow, peer, sent_by, mut plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
         let dialog = Dialog::uas(&invite, &tag)?;
@@ -267,6 +281,12 @@ impl Call {
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
+        let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN));
+        if let Some(offer) = offer {
+            exchange.hear(offer);
+        }
+        let mut work = interwork::Leg::default();
+        work.learn(&invite);
         let contact = contact(&sent_by, flow.transport, scheme_for(&invite));
         let caller = Caller {
             peer,
@@ -277,9 +297,8 @@ impl Call {
             source: flow.remote,
             dialog,
             sent_by,
-            offer,
-            local: None,
-            agreed: None,
+            exchange,
+            work,
             alerted: false,
             progress: caller::Progress::Pending,
             code: 0,
@@ -306,7 +325,6 @@ impl Call {
             answered_ms: None,
             names,
             plan,
-            reoffers: interwork::reinvite::Reoffers::default(),
         })
     }
 
@@ -319,7 +337,5 @@ impl Call {
     }
 }
 
-/// The usable audio of a session that was checked before.
-fn audio(session: &Session) -> Option<&Audio> {
-    session.audio.as_ref().map(|(_, audio)| audio)
-}
+/// Where we receive RTP before media ports were reserved: no session description says so.
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

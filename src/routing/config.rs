@@ -11,6 +11,7 @@ mod headers;
 mod media;
 mod numbers;
 mod peer;
+mod profile;
 mod recognition;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
@@ -22,6 +23,7 @@ pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
+pub use profile::{Preset, Profile, Treatment};
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]

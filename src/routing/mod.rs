@@ -75,6 +75,8 @@ pub struct Peer {
     pub force_rport: bool,
     /// Requests too large for a datagram go by TCP.
     pub tcp_for_large: bool,
+    /// What becomes of what it does inside a call.
+    pub profile: config::Profile,
     /// Whom its certificate must belong to, when that is not the host it is reached at.
     pub tls_name: Option<Host>,
     /// The file of authorities that its certificate is verified by.
@@ -230,6 +232,7 @@ impl Source<'_> {
             },
             force_rport: config.force_rport,
             tcp_for_large: config.tcp_for_large,
+            profile: config.profile,
             tls_name: config.tls_name.clone(),
             tls_ca: config.tls_ca.clone(),
             media: config.media,

@@ -8,7 +8,7 @@ use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
     CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
-    RetellConfig, RuleConfig, Toward, TrunkConfig,
+    Preset, Profile, RetellConfig, RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -27,6 +27,7 @@ pub(crate) fn retell(name: &str) -> RetellConfig {
         challenge: true,
         username: Some(format!("{name}-user")),
         password: Some(Secret { source: SecretSource::Literal("secret".to_owned()) }),
+        profile: Profile::of(Preset::Retell),
         ..peer(name, &["192.0.2.0/24"])
     };
     RetellConfig {
@@ -126,5 +127,6 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         tls_name: None,
         tls_ca: None,
         called_number: CalledNumber::RequestUri,
+        profile: Profile::of(Preset::Standard),
     }
 }

@@ -12,6 +12,7 @@ use super::caller::{CallerId, Country, ForeignCaller, parse_country};
 use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
 use super::media::PeerMedia;
+use super::profile::{Preset, Profile, ProfileKeys};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -50,6 +51,8 @@ pub struct PeerConfig {
     pub tls_ca: Option<PathBuf>,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
+    /// `[….profile]`: what becomes of what it does inside a call. Default: preset `"retell"` or `"standard"`.
+    pub profile: Profile,
     /// Keys `fill_ms` and `rtp`.
     pub media: PeerMedia,
     /// Calls at once, in both directions; 0 is no limit, which is the default.
@@ -104,12 +107,13 @@ struct Defaults {
     allow: Vec<IpNet>,
     answer_timeout_s: u32,
     force_rport: bool,
+    profile: Preset,
 }
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true };
+        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true, profile: Preset::Retell };
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
@@ -122,7 +126,12 @@ impl Section for RetellConfig {
 
 impl Section for TrunkConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let defaults = Defaults { allow: Vec::new(), answer_timeout_s: 180, force_rport: false };
+        let defaults = Defaults {
+            allow: Vec::new(),
+            answer_timeout_s: 180,
+            force_rport: false,
+            profile: Preset::Standard,
+        };
         Self {
             peer: PeerConfig::read(table, defaults),
             country: table.parsed("country", parse_country),
@@ -150,6 +159,7 @@ impl PeerConfig {
             tls_name: table.parsed("tls_name", parse_tls_name),
             tls_ca: table.file_beside("tls_ca"),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
+            profile: table.section::<ProfileKeys>("profile").over(defaults.profile),
             media: PeerMedia::read(table),
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
