@@ -50,7 +50,7 @@ fn the_record_of_a_call_that_was_taken_over_lists_both_with_their_own_figures() 
 
     let record = &network.bridge.world.records[0];
     let legs: Vec<_> =
-        record.legs.iter().map(|leg| (leg.to.as_str(), leg.sip_code, leg.packets_received)).collect();
+        record.legs.iter().map(|leg| (leg.to.as_str(), leg.sip_code, leg.media.packets_received)).collect();
     assert_eq!(legs, [("+14155550100", 200, 0), ("+14155550100", 200, 500), ("+14155550199", 200, 70)]);
     assert_eq!(
         (record.ended_by, record.sip_code, record.reason.as_str()),

@@ -126,7 +126,7 @@ fn what_was_heard_of_a_callee_before_it_refused_stands_in_its_leg_of_the_record(
 
         let record = &network.bridge.world.records[0];
         assert_eq!(record.answered_ms, None);
-        assert_eq!(record.legs[1].packets_received, 145, "{way:?}");
+        assert_eq!(record.legs[1].media.packets_received, 145, "{way:?}");
     }
 }
 

@@ -117,6 +117,8 @@ pub enum Input {
     },
     /// The answer to [`Action::CountMedia`]: packets received from the caller so far.
     MediaCount(u64),
+    /// No audio comes from a side though the other is heard: a sentence about what is likely.
+    OneWay(Side, &'static str),
     /// Nothing was received from a side for the silence time-out.
     MediaSilent(Side),
     /// End the call: a sentence for the record, and the code for a caller who was not answered yet.

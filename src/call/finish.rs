@@ -81,6 +81,18 @@ impl Call {
         self.finish(by, code, sentence, cx);
     }
 
+    /// One direction carries nothing: the commonest complaint, so the record says it even of a call that went on.
+    pub(super) fn on_one_way(&mut self, side: Side, likely: &str, cx: &mut Cx<'_>) {
+        let State::Answered { attempt } = self.state else { return };
+        let peer = match side {
+            Side::Caller => self.caller.peer,
+            Side::Callee => self.attempts[attempt].peer,
+        };
+        let name = &cx.routes.peer(peer).name;
+        tracing::warn!(peer = %name, likely, "one-way audio: nothing came from this side for 5 s");
+        self.note_hints([format!("no audio came from {name} for 5 s: {likely}")]);
+    }
+
     /// Keeps what a peer said for the record.
     pub(super) fn note_hints(&mut self, hints: impl IntoIterator<Item = String>) {
         for hint in hints {

@@ -150,6 +150,7 @@ impl Call {
             Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
             Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
+            Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
             Input::AckGivenUp => self.confirm_caller(cx),

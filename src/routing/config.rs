@@ -21,7 +21,7 @@ pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating
 pub use dialling::{Dialling, Range};
 pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
-pub use media::{Aim, PeerMedia};
+pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 pub use profile::{Preset, Profile, Treatment};

@@ -1,4 +1,4 @@
-//! The keys of a peer about its audio: where it is sent, and what while nobody speaks.
+//! The keys of a peer about its audio: where it is sent, what while nobody speaks, and its reports.
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review};
 use crate::sdp::crypto::Policy;
@@ -15,6 +15,17 @@ pub struct PeerMedia {
     pub srtp: Policy,
     /// Send and take those keys where anybody on the way can read them. Default `false`.
     pub srtp_over_cleartext: bool,
+    /// Reports about it. Default `"never"` for a `[[retell]]`, which sends none and reads none; `"auto"` for a trunk.
+    pub rtcp: Reports,
+}
+
+/// `rtcp`: reports to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reports {
+    /// `"auto"`: it is sent reports, and its own are read (RFC 3550 §6).
+    Auto,
+    /// `"never"`: none is sent, and no port waits for its own.
+    Never,
 }
 
 /// `rtp`: where a peer is sent RTP.
@@ -27,11 +38,13 @@ pub enum Aim {
 }
 
 impl PeerMedia {
-    pub(super) fn read(table: &mut Reader<'_>) -> Self {
+    pub(super) fn read(table: &mut Reader<'_>, rtcp: Reports) -> Self {
         let aims = [("latch", Aim::Latch), ("sdp", Aim::Sdp)];
+        let words = [("auto", Reports::Auto), ("never", Reports::Never)];
         Self {
             fill_ms: table.whole("fill_ms", 100, 0..=60_000),
             rtp: table.choice("rtp", &aims, Aim::Latch),
+            rtcp: table.choice("rtcp", &words, rtcp),
             srtp: table.choice("srtp", &Policy::WORDS, Policy::Off),
             srtp_over_cleartext: table.flag("srtp_over_cleartext", false),
         }
@@ -63,7 +76,14 @@ impl PeerMedia {
 }
 
 impl Default for PeerMedia {
+    /// That of a trunk.
     fn default() -> Self {
-        Self { fill_ms: 100, rtp: Aim::Latch, srtp: Policy::Off, srtp_over_cleartext: false }
+        Self {
+            fill_ms: 100,
+            rtp: Aim::Latch,
+            rtcp: Reports::Auto,
+            srtp: Policy::Off,
+            srtp_over_cleartext: false,
+        }
     }
 }

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
 use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
-use super::media::PeerMedia;
+use super::media::{PeerMedia, Reports};
 use super::profile::{Preset, Profile, ProfileKeys};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
@@ -53,7 +53,7 @@ pub struct PeerConfig {
     pub called_number: CalledNumber,
     /// `[….profile]`: what becomes of what it does inside a call. Default: preset `"retell"` or `"standard"`.
     pub profile: Profile,
-    /// Keys `fill_ms` and `rtp`.
+    /// Keys `fill_ms`, `rtp` and `rtcp`.
     pub media: PeerMedia,
     /// Calls at once, in both directions; 0 is no limit, which is the default.
     pub max_calls: u32,
@@ -107,13 +107,20 @@ struct Defaults {
     allow: Vec<IpNet>,
     answer_timeout_s: u32,
     force_rport: bool,
+    rtcp: Reports,
     profile: Preset,
 }
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true, profile: Preset::Retell };
+        let defaults = Defaults {
+            allow,
+            answer_timeout_s: 90,
+            force_rport: true,
+            rtcp: Reports::Never,
+            profile: Preset::Retell,
+        };
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
@@ -130,6 +137,7 @@ impl Section for TrunkConfig {
             allow: Vec::new(),
             answer_timeout_s: 180,
             force_rport: false,
+            rtcp: Reports::Auto,
             profile: Preset::Standard,
         };
         Self {
@@ -160,7 +168,7 @@ impl PeerConfig {
             tls_ca: table.file_beside("tls_ca"),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
             profile: table.section::<ProfileKeys>("profile").over(defaults.profile),
-            media: PeerMedia::read(table),
+            media: PeerMedia::read(table, defaults.rtcp),
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),
