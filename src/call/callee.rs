@@ -212,6 +212,10 @@ impl Call {
         if !current {
             return;
         }
+        if !alerted && self.invite_without_srtp(index, code, cx) {
+            return;
+        }
+        let attempt = &mut self.attempts[index];
         let retry_after_s = response.retry_after();
         let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
         if code == 503 && failure.moves_on {

@@ -48,6 +48,7 @@ use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::Plan;
 use crate::rtp::leg::Reserved;
 use crate::sdp::build::Local;
+use crate::sdp::crypto::Protection;
 use crate::sdp::exchange::Exchange;
 use crate::sdp::session::Session;
 use crate::sip::dialog::Dialog;
@@ -297,7 +298,9 @@ impl Call {
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
-        let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN));
+        let policy = cx.routes.peer(peer).media.srtp_over(flow.transport).unwrap_or_default();
+        let protection = Protection::new(policy, |suite| cx.ids.master_key(suite));
+        let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN), protection);
         if let Some(offer) = offer {
             exchange.hear(offer);
         }
@@ -347,6 +350,14 @@ impl Call {
 
     fn attempt(&self, leg: LegId) -> Option<&Attempt> {
         self.attempts.get(usize::from(leg.0).checked_sub(1)?)
+    }
+
+    /// What was offered and agreed at `leg`.
+    fn exchange(&mut self, leg: LegId) -> &mut Exchange {
+        match usize::from(leg.0).checked_sub(1).and_then(|index| self.attempts.get_mut(index)) {
+            Some(callee) => &mut callee.exchange,
+            None => &mut self.caller.exchange,
+        }
     }
 
     fn attempt_mut(&mut self, leg: LegId) -> Option<&mut Attempt> {
