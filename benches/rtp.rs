@@ -106,7 +106,7 @@ fn rtcp(group: &mut BenchmarkGroup<'_, WallTime>) {
     let mut bytes = [0; MAX_BYTES];
     let mut report = |session: &mut Session, now| {
         let view = View { now, timestamp: 160, reception: &reception };
-        session.on_sent(160);
+        session.on_sent(1, 160);
         let length = session.on_time(view, 0, &mut bytes);
         (bytes, length)
     };

@@ -21,12 +21,14 @@ use super::limits::Capacity;
 use super::mailbox::{Command, StreamId};
 use super::ports::{Occupation, Pair, Ports, Rest};
 use super::reason::Reason;
+use super::reports::Reports;
 use super::socket::cpus;
 use super::stream::{Half, Stream};
-use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Rtcp, Side, StartError};
+use super::{Config, Event, LegMedia, LegStats, Press, ReserveError, Reserved, Rtcp, Side, StartError};
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
+use crate::rtp::rtcp::{Cname, NtpClock, Session};
 
 /// Held by the signalling thread. No method blocks or fails for a full queue: commands are never lost.
 pub struct Engine {
@@ -35,6 +37,7 @@ pub struct Engine {
     ports: Ports,
     calls: HashMap<CallId, Call>,
     rng: StdRng,
+    ntp_clock: NtpClock,
     silence_timeout: Option<Duration>,
     streams_active: usize,
 }
@@ -85,7 +88,7 @@ impl Engine {
         let cpu = |n: usize| cpus.get(n % cpus.len().max(1)).copied().filter(|_| config.pin_threads);
         let setup = Setup { silence_timeout, events };
         let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
-        let addresses = Addresses::new(config);
+        let (addresses, anchor) = (Addresses::new(config), clock::anchor());
         let ports = Ports::new(addresses.listen(), config.ports, threads);
         let capacity = Capacity::of(ports.pairs());
         if capacity.calls() == 0 {
@@ -96,6 +99,7 @@ impl Engine {
             ports,
             addresses,
             calls: HashMap::new(),
+            ntp_clock: NtpClock::new(anchor.now, anchor.unix),
             rng: StdRng::from_seed(clock::seed().map_err(io::Error::other)?),
             silence_timeout,
             streams_active: 0,
@@ -127,8 +131,10 @@ impl Engine {
             [0, 1].map(|side| SocketAddr::new(locals[side].advertised, pairs[side].port));
         let reserved = Reserved { caller: caller_end, callee: callee_end };
         let counters = [Arc::<LegCounters>::default(), Arc::default()];
-        let halves =
-            [0, 1].map(|side| Half::new(self.leg(), Arc::clone(&counters[side]), pairs[side].sockets));
+        let halves = [0, 1].map(|side: usize| {
+            let (leg, reports) = self.leg();
+            Half::new(leg, reports, Arc::clone(&counters[side]), pairs[side].sockets)
+        });
         let worker = pairs[0].worker;
         let stream = self.workers[worker].open(Box::new(Stream::new(call, halves, now)));
         let (described, used) = ([false; 2], [false; 2]);
@@ -154,7 +160,8 @@ impl Engine {
 
     /// Forgets who is at `side` (the next target is tried); its ports stay reserved, its counters begin at 0.
     pub fn clear_leg(&mut self, call: CallId, side: Side) {
-        let leg = Box::new(self.leg());
+        let (leg, reports) = self.leg();
+        let (leg, reports) = (Box::new(leg), Box::new(reports));
         let Some(known) = self.calls.get_mut(&call) else { return };
         self.streams_active -= usize::from(known.described == [true; 2]);
         known.described[side as usize] = false;
@@ -162,7 +169,7 @@ impl Engine {
         let before = std::mem::replace(&mut known.counters[side as usize], Arc::clone(&counters));
         known.used[side as usize] |= before.was_used();
         let id = known.stream;
-        self.workers[known.worker].push(Command::Clear { id, side, leg, counters });
+        self.workers[known.worker].push(Command::Clear { id, side, leg, reports, counters });
     }
 
     /// The call was answered: silence time-outs run from here, and a silent SDP address may be doubted.
@@ -170,6 +177,14 @@ impl Engine {
         if let Some(known) = self.calls.get_mut(&call) {
             known.used = [true; 2];
             self.workers[known.worker].push(Command::Answered { id: known.stream, at: clock::now() });
+        }
+    }
+
+    /// Sends the peer of `side` a digit as a telephone event, behind those that wait; its audio pauses meanwhile. One that
+    /// takes no events is sent none.
+    pub fn press(&mut self, call: CallId, side: Side, press: Press) {
+        if let Some(known) = self.calls.get(&call) {
+            self.workers[known.worker].push(Command::Press { id: known.stream, side, press });
         }
     }
 
@@ -282,8 +297,11 @@ impl Engine {
     }
 
     /// A leg whose numbers begin where nobody can guess; low enough to stay clear of the first wrap (RFC 3711 §3.3.1).
-    fn leg(&mut self) -> Leg {
+    fn leg(&mut self) -> (Leg, Reports) {
         let sequence = self.rng.random::<u16>() >> 1;
-        Leg::new(Position { ssrc: self.rng.random(), sequence, timestamp: self.rng.random() })
+        let leg = Leg::new(Position { ssrc: self.rng.random(), sequence, timestamp: self.rng.random() });
+        let session =
+            Session::new(leg.outbound.ssrc(), Cname::from_random(self.rng.random()), self.ntp_clock);
+        (leg, Reports::new(session, self.rng.random()))
     }
 }

@@ -88,7 +88,8 @@ impl Signalled {
         Self { address, translated: is_nowhere(ip) || is_private(ip), learn }
     }
 
-    fn reachable(self) -> Option<SocketAddr> {
+    /// The address, if it can be sent to.
+    pub(super) fn reachable(self) -> Option<SocketAddr> {
         (!is_nowhere(self.address.ip().to_canonical()) && self.address.port() != 0).then_some(self.address)
     }
 }
@@ -138,10 +139,22 @@ impl Latch {
         });
     }
 
-    /// Whether `address` is where the peer is known, or said, to be; the port is not looked at.
+    /// The source that is the peer's, once one is.
     #[must_use]
-    pub fn knows(&self, address: IpAddr) -> bool {
-        self.lock.map_or(self.signalled.address, |lock| lock.source).ip() == address
+    pub fn locked(&self) -> Option<SocketAddr> {
+        self.lock.map(|lock| lock.source)
+    }
+
+    /// Where packets go that do not go where the session description says.
+    #[must_use]
+    pub fn moved(&self) -> Option<SocketAddr> {
+        self.destination().filter(|&to| !same(to, self.signalled.address))
+    }
+
+    /// Whether `source` is the peer's; before one is, the signalled address.
+    #[must_use]
+    pub fn is_peer(&self, source: SocketAddr) -> bool {
+        same(self.lock.map_or(self.signalled.address, |lock| lock.source), source)
     }
 
     /// Tells whose packet this is, and learns from it.

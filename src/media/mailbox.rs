@@ -13,9 +13,10 @@ use std::time::Instant;
 use super::counters::LegCounters;
 use super::latch::Signalled;
 use super::leg::Leg;
+use super::reports::Reports;
 use super::socket::Waker;
 use super::stream::Stream;
-use super::{LegMedia, Side};
+use super::{LegMedia, Press, Side};
 
 /// The place of a call's stream in its media thread's table.
 pub(crate) type StreamId = u32;
@@ -38,12 +39,14 @@ pub(crate) enum Command {
     Open { id: StreamId, stream: Box<Stream> },
     /// One side is known, or changed.
     Describe { id: StreamId, side: Side, signalled: Signalled, media: LegMedia, at: Instant },
-    /// One side is to be forgotten for `leg`.
-    Clear { id: StreamId, side: Side, leg: Box<Leg>, counters: Arc<LegCounters> },
+    /// One side is to be forgotten; the next peer there gets these.
+    Clear { id: StreamId, side: Side, leg: Box<Leg>, reports: Box<Reports>, counters: Arc<LegCounters> },
     /// The call was answered.
     Answered { id: StreamId, at: Instant },
     /// One side was put on hold or taken off it.
     Hold { id: StreamId, side: Side, held: bool, at: Instant },
+    /// A digit is to be sent to the peer of one side.
+    Press { id: StreamId, side: Side, press: Press },
     /// The RTCP port of one side was opened.
     OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
     /// The call is over and its sockets go back to the pool.
@@ -118,7 +121,11 @@ impl Command {
     /// From which rest on the thread is woken for it.
     fn urgency(&self) -> u8 {
         match self {
-            Self::Stop | Self::Answered { .. } | Self::Leave { .. } | Self::Arrive { .. } => DOZING,
+            Self::Stop
+            | Self::Answered { .. }
+            | Self::Press { .. }
+            | Self::Leave { .. }
+            | Self::Arrive { .. } => DOZING,
             Self::Adopt { .. }
             | Self::Open { .. }
             | Self::Describe { .. }

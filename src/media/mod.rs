@@ -7,6 +7,7 @@
 mod address;
 pub mod config;
 mod counters;
+mod digits;
 mod engine;
 pub mod forward;
 mod handle;
@@ -17,6 +18,8 @@ mod link;
 mod mailbox;
 mod ports;
 mod reason;
+mod recut;
+mod reports;
 mod socket;
 mod strangers;
 mod stream;
@@ -27,10 +30,12 @@ use std::io;
 use std::net::IpAddr;
 
 pub use config::Config;
+pub use digits::Press;
 pub use engine::{Engine, PacketTotals};
 pub use limits::{Capacity, FileLimit, raise_file_limit};
 
 pub use crate::rtp::leg::{LegMedia, Reserved, Rtcp, Side};
+pub use crate::rtp::leg_stats::LegStats;
 
 use crate::id::CallId;
 
@@ -59,23 +64,6 @@ pub enum ReserveError {
         /// Where its signalling comes from.
         peer: IpAddr,
     },
-}
-
-/// One leg's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LegStats {
-    /// Relayed to this peer.
-    pub packets_sent: u64,
-    /// RTP packets that came from this peer, each once.
-    pub packets_received: u64,
-    /// Packets of this peer that never came (RFC 3550 A.3).
-    pub packets_lost: u64,
-    /// Interarrival jitter of this peer's packets in milliseconds (RFC 3550 A.8).
-    pub jitter_ms: f64,
-    /// Packets that came from elsewhere and were dropped.
-    pub strangers: u64,
-    /// Packets of silence that this peer was sent while the other one said nothing.
-    pub packets_filled: u64,
 }
 
 /// Why the engine does not start.
@@ -109,6 +97,15 @@ pub enum Event {
         call: CallId,
         /// Who is silent.
         side: Side,
+    },
+    /// The peer of `side` pressed a key, told once when it is over; as an event it was relayed already.
+    Digit {
+        /// Whose media it is.
+        call: CallId,
+        /// Who pressed it.
+        side: Side,
+        /// What, and for how long. Not for logs: it may belong to somebody's secret.
+        press: Press,
     },
     /// The thread that relayed it panicked: it carries nothing any more.
     Failed {

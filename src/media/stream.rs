@@ -12,9 +12,11 @@ use super::latch::{Latch, Signalled};
 use super::leg::{Leg, Outbox, Peer};
 use super::link::Link;
 use super::mailbox::SideSockets;
+use super::reports::{Port, Reports};
 use super::{LegMedia, OneWay, Side};
 use crate::id::CallId;
 use crate::rtp::filler::Filler;
+use crate::rtp::g711::Law;
 use crate::rtp::payload::PayloadTypes;
 
 /// A call with its two sides, the caller's first.
@@ -29,12 +31,15 @@ pub(crate) struct Stream {
 /// One side.
 pub(crate) struct Half {
     pub(crate) leg: Leg,
+    pub(crate) reports: Reports,
     pub(crate) counters: Arc<LegCounters>,
     pub(crate) sockets: SideSockets,
     /// Whether the RTP socket is connected.
     pub(crate) link: Link,
     signalled: Option<Signalled>,
     fill_ms: u32,
+    /// The law of the tones that are listened for.
+    tones: Option<Law>,
     /// How long it may be silent once it was heard, if not as long as others.
     dead_after: Option<Duration>,
     held: bool,
@@ -45,20 +50,53 @@ pub(crate) struct Half {
 }
 
 impl Half {
-    pub(crate) fn new(leg: Leg, counters: Arc<LegCounters>, sockets: SideSockets) -> Self {
+    pub(crate) fn new(leg: Leg, reports: Reports, counters: Arc<LegCounters>, sockets: SideSockets) -> Self {
         Self {
             leg,
+            reports,
             counters,
             sockets,
             link: Link::Open,
             signalled: None,
             fill_ms: 0,
+            tones: None,
             dead_after: None,
             held: false,
             watched_since: None,
             reported: false,
             missed: false,
         }
+    }
+
+    /// Takes what came to `port` and is no RTP; false if it is not the peer's report.
+    pub(crate) fn on_report(
+        &mut self,
+        datagram: &mut [u8],
+        source: SocketAddr,
+        port: Port,
+        now: Instant,
+    ) -> bool {
+        let Leg { peer: Some(peer), srtp, .. } = &mut self.leg else { return false };
+        let length = srtp.as_mut().map_or(Ok(datagram.len()), |srtp| srtp.inbound.unprotect_rtcp(datagram));
+        let Ok(length) = length else { return false };
+        let taken = self.reports.on_datagram(&datagram[..length], source, port, &peer.latch, now);
+        if taken {
+            self.leg.heard = Some(now);
+            self.counters.publish_reported(&self.reports);
+        }
+        taken
+    }
+
+    /// Where a report of ours goes, if one is due, or if `leaves`, for the last one.
+    pub(crate) fn report_due(
+        &mut self,
+        answered: bool,
+        leaves: bool,
+        now: Instant,
+    ) -> Option<(Port, SocketAddr)> {
+        let peer = self.leg.peer.as_ref().filter(|_| answered)?;
+        self.reports.start(now);
+        (leaves || self.reports.is_due(now)).then(|| self.reports.way(&peer.latch))?
     }
 
     /// The source that is its peer's beyond doubt.
@@ -86,6 +124,10 @@ impl Stream {
     /// A call whose ports were lent at `opened`.
     pub(crate) fn new(call: CallId, sides: [Half; 2], opened: Instant) -> Self {
         Self { call, sides, opened, answered: None }
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.is_some()
     }
 
     /// From when on what arrives is for this call.
@@ -127,6 +169,19 @@ impl Stream {
         }
         half.signalled = Some(signalled);
         half.dead_after = (dead_after_s > 0).then(|| Duration::from_secs(dead_after_s.into()));
+        half.reports.describe(media);
+        half.leg.secure(media.srtp.as_deref());
+        let tones = media.inband_dtmf.then_some(law);
+        if half.tones != tones {
+            half.tones = tones;
+            half.leg.listen_for_tones(tones);
+        }
+        if !sends {
+            half.leg.reception.on_hold();
+        }
+        if let Some(answered) = answered {
+            half.leg.reception.on_answer(answered);
+        }
         if half.fill_ms != fill_ms {
             (half.fill_ms, half.leg.filler) = (fill_ms, Filler::new(fill_ms));
         }
@@ -144,15 +199,18 @@ impl Stream {
     }
 
     /// Whoever was at `side` is gone; the next one gets numbers and counters of its own.
-    pub(crate) fn clear(&mut self, side: Side, leg: Leg, counters: Arc<LegCounters>) {
+    pub(crate) fn clear(&mut self, side: Side, leg: Leg, reports: Reports, counters: Arc<LegCounters>) {
         let half = self.side(side);
-        *half = Half { link: half.link, ..Half::new(leg, counters, half.sockets) };
+        *half = Half { link: half.link, ..Half::new(leg, reports, counters, half.sockets) };
     }
 
     pub(crate) fn on_answer(&mut self, at: Instant) {
         self.answered = Some(at);
-        for peer in self.sides.iter_mut().filter_map(|half| half.leg.peer.as_mut()) {
-            peer.latch.on_answer(at);
+        for leg in self.sides.iter_mut().map(|half| &mut half.leg) {
+            leg.reception.on_answer(at);
+            if let Some(peer) = &mut leg.peer {
+                peer.latch.on_answer(at);
+            }
         }
     }
 
@@ -162,14 +220,15 @@ impl Stream {
             half.watched_since = Some(at);
         }
         half.held = held;
+        half.leg.reception.on_hold();
     }
 
     /// Makes the packets that `side` is due to be sent; returns when the next ones may be.
     pub(crate) fn make(&mut self, side: Side, now: Instant, out: &mut impl Outbox) -> Option<Instant> {
         let answered = self.answered.is_some();
         let leg = &mut self.side(side).leg;
-        leg.fill(answered, now, out);
-        leg.filler.next_deadline()
+        leg.make(answered, now, out);
+        leg.next_deadline(now)
     }
 
     /// Whether nothing came from `side` for `common`, or for its own time once it was heard; true once.
@@ -207,6 +266,7 @@ const ONE_WAY: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
     use crate::rtp::continuity::Position;
+    use crate::rtp::rtcp::{Cname, NtpClock, Session};
 
     const LIMIT: Duration = Duration::from_secs(60);
 
@@ -338,7 +398,9 @@ mod tests {
         let start = Instant::now();
         let half = || {
             let first = Position { ssrc: 1, sequence: 1, timestamp: 1 };
-            Half::new(Leg::new(first), Arc::default(), SideSockets { rtp: 0, rtcp: None })
+            let clock = NtpClock::new(start, Duration::ZERO);
+            let reports = Reports::new(Session::new(1, Cname::from_random(0), clock), 0);
+            Half::new(Leg::new(first), reports, Arc::default(), SideSockets { rtp: 0, rtcp: None })
         };
         let mut stream = Stream::new(CallId(1), [half(), half()], start);
         describe(&mut stream, Side::Caller, true, start);

@@ -18,12 +18,14 @@ use super::forward::{Reason, Verdict, forward};
 use super::handle::Setup;
 use super::link::{Change, Link};
 use super::mailbox::{Command, Mailbox, SideSockets, SocketId, StreamId};
-use super::socket::{BATCH, Batch, Epoll, Events, Sent, disconnect};
+use super::reports::Port;
+use super::socket::{BATCH, Batch, Datagram, Epoll, Events, Sent, disconnect};
 use super::stream::{Half, Stream};
 use super::wheel::Wheel;
 use super::{Event, Side};
 use crate::clock::{self, Anchor};
-use crate::rtp::rtcp::is_rtcp;
+use crate::rtp::rtcp::MAX_BYTES;
+use crate::rtp::srtp::MAX_TRAILER;
 
 /// The thread's own state.
 pub(crate) struct Worker {
@@ -174,14 +176,19 @@ impl Worker {
         match command {
             Command::Adopt { id, socket } => self.adopt(id, socket),
             Command::Open { id, stream } => self.open(id, stream),
-            Command::Release { id } => drop(self.take(id)),
+            Command::Release { id } => {
+                self.report(id, Side::Caller, true);
+                self.report(id, Side::Callee, true);
+                self.take(id);
+            }
             Command::Describe { id, side, signalled, media, at } => {
                 self.with(id, |stream| stream.describe(side, signalled, &media, at));
                 self.follow_peer(id, side);
                 self.wheel.arm(entry(id, side), self.anchor.now);
             }
-            Command::Clear { id, side, leg, counters } => {
-                self.with(id, |stream| stream.clear(side, *leg, counters));
+            Command::Clear { id, side, leg, reports, counters } => {
+                self.report(id, side, true);
+                self.with(id, |stream| stream.clear(side, *leg, *reports, counters));
                 self.follow_peer(id, side);
             }
             Command::Answered { id, at } => {
@@ -191,6 +198,12 @@ impl Worker {
                 }
             }
             Command::Hold { id, side, held, at } => self.with(id, |stream| stream.hold(side, held, at)),
+            Command::Press { id, side, press } => {
+                self.with(id, |stream| {
+                    stream.side(side).leg.press(press);
+                });
+                self.wheel.arm(entry(id, side), self.anchor.now);
+            }
             Command::OpenRtcp { id, side, rtcp } => {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
                 self.assign(rtcp, Role::Rtcp(id, side));
@@ -364,8 +377,8 @@ impl Worker {
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
+        let (call, mut sooner) = (stream.call, false);
         let (from, to) = stream.split(side);
-        let mut sooner = false;
         for place in 0..received {
             if self.batch.room() < MOST_MADE {
                 self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
@@ -376,14 +389,22 @@ impl Worker {
                     if at < opened {
                         Verdict::Drop(Reason::Pooled)
                     } else {
-                        forward(datagram.bytes, datagram.source, at, &mut from.leg, &mut to.leg, &mut made)
+                        let Datagram { source, bytes, .. } = datagram;
+                        let verdict = forward(bytes, source, at, &mut from.leg, &mut to.leg, &mut made);
+                        if verdict == Verdict::Drop(Reason::Rtcp)
+                            && !from.on_report(bytes, source, Port::Rtp, at)
+                        {
+                            Verdict::Drop(Reason::Stranger)
+                        } else {
+                            verdict
+                        }
                     }
                 }
                 None => Verdict::Drop(Reason::TooLong),
             };
             match verdict {
                 Verdict::Send(length) => self.batch.keep(place, length),
-                Verdict::Recut => {}
+                Verdict::Recut => sooner = true,
                 Verdict::Drop(reason) => {
                     sooner |= reason == Reason::ComfortNoise;
                     self.totals.add_dropped(reason, 1);
@@ -392,7 +413,11 @@ impl Worker {
         }
         from.counters.publish_received(&from.leg, received);
         self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
-        if sooner && let Some(due) = to.leg.filler.next_deadline() {
+        while let Some(press) = from.leg.next_press() {
+            sooner = true;
+            (self.setup.events)(Event::Digit { call, side, press });
+        }
+        if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
             self.wheel.arm(entry(id, other(side)), due);
         }
     }
@@ -402,7 +427,6 @@ impl Worker {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
         let half = stream.side(side);
-        let leg = &mut half.leg;
         for place in 0..received {
             let Some((datagram, _)) = self.batch.datagram(place) else { continue };
             let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
@@ -410,10 +434,7 @@ impl Worker {
                 self.totals.add_dropped(Reason::Pooled, 1);
                 continue;
             }
-            let known = leg.peer.as_ref().is_some_and(|peer| peer.latch.knows(datagram.source.ip()));
-            if known && is_rtcp(datagram.bytes) {
-                leg.heard = Some(self.anchor.now);
-            }
+            let known = half.on_report(datagram.bytes, datagram.source, Port::Rtcp, at);
             self.totals.add_dropped(if known { Reason::Rtcp } else { Reason::Stranger }, 1);
         }
     }
@@ -422,10 +443,15 @@ impl Worker {
     fn on_timer(&mut self, due: u32) {
         let (id, side) = (due / 2, if due.is_multiple_of(2) { Side::Caller } else { Side::Callee });
         let (now, limit) = (self.anchor.now, self.setup.silence_timeout);
-        let Some(stream) = self.stream(id) else { return };
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let silent = stream.falls_silent(side, limit, now);
         let missed = stream.falls_one_way(side, now);
         let call = stream.call;
+        let leg = &mut stream.side(side).leg;
+        leg.pressed.on_time(now);
+        while let Some(press) = leg.next_press() {
+            (self.setup.events)(Event::Digit { call, side, press });
+        }
         if silent {
             (self.setup.events)(Event::Silent { call, side });
         }
@@ -433,7 +459,33 @@ impl Worker {
             (self.setup.events)(Event::OneWay { call, side, cause });
         }
         self.follow_peer(id, side);
+        self.report(id, side, false);
         self.attend(id, side);
+    }
+
+    /// Sends `side` the report that is due, or, if it `leaves`, the last one.
+    fn report(&mut self, id: StreamId, side: Side, leaves: bool) {
+        let now = self.anchor.now;
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
+        let answered = stream.is_answered();
+        let half = stream.side(side);
+        let Some((port, to)) = half.report_due(answered, leaves, now) else { return };
+        let (reports, leg, mut bytes) = (&mut half.reports, &half.leg, [0; MAX_BYTES + MAX_TRAILER]);
+        let mut length =
+            if leaves { reports.goodbye(leg, now, &mut bytes) } else { reports.write(leg, now, &mut bytes) };
+        if let Some(srtp) = half.leg.srtp.as_mut().filter(|_| length > 0) {
+            length = srtp.outbound.protect_rtcp(&mut bytes, length).unwrap_or(0);
+        }
+        let (socket, to) = match port {
+            Port::Rtp => (Some(half.sockets.rtp), half.link.address(to)),
+            Port::Rtcp => (half.sockets.rtcp, Some(to)),
+        };
+        let Some(out) = socket.and_then(|socket| self.socket(socket)).filter(|_| length > 0) else { return };
+        let report = &bytes[..length];
+        let sent = to.map_or_else(|| out.socket.send(report), |to| out.socket.send_to(report, to));
+        if sent.is_err() {
+            self.totals.add_dropped(Reason::SendFailed, 1);
+        }
     }
 
     /// Sends what `side` is due to be sent, and sees to it that the next is sent in time.
@@ -484,6 +536,7 @@ impl Command {
             | Self::Clear { id, .. }
             | Self::Answered { id, .. }
             | Self::Hold { id, .. }
+            | Self::Press { id, .. }
             | Self::OpenRtcp { id, .. }
             | Self::Release { id }
             | Self::Leave { id, .. } => Some(*id),
@@ -496,13 +549,20 @@ impl Command {
     }
 }
 
-/// Sends what is kept for `half` to its peer; nothing while there is no telling where that is.
+/// Sends what is kept for `half` to its peer, protected if it has to be; nothing while there is no telling where that is.
 fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent {
     let destination = half.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
     match (destination, sockets.get(half.sockets.rtp as usize)) {
         (Some(destination), Some(Some(out))) if batch.kept() > 0 => {
-            let sent = batch.send(&out.socket, half.link.address(destination));
+            let mut trailers = 0;
+            let unsealed = half.leg.srtp.as_mut().map_or(0, |srtp| {
+                trailers = srtp.outbound.trailer_bytes();
+                batch.seal(|bytes, length| srtp.outbound.protect(bytes, length).ok())
+            });
+            let mut sent = batch.send(&out.socket, half.link.address(destination));
             half.counters.add_sent(sent.sent, sent.bytes);
+            half.reports.on_sent(sent.sent, sent.bytes - sent.sent * trailers);
+            sent.failed += unsealed;
             sent
         }
         _ => Sent::default(),

@@ -1,13 +1,15 @@
-//! RTP and RTCP (RFC 3550, RFC 3551, RFC 4733), pure: packets in place, statistics, continuous numbering.
+//! RTP and RTCP (RFC 3550, RFC 3551, RFC 4733), pure: packets in place, continuous numbering, statistics,
+//! digits.
 //!
-//! Nothing here allocates or reads a clock: a packet is rewritten in the buffer it was received into, and receive
-//! times are arguments.
+//! Nothing here allocates or reads a clock: a packet is rewritten in the buffer it was received into, and
+//! receive times are arguments.
 
 pub mod continuity;
 pub mod dtmf;
 pub mod filler;
 pub mod g711;
 pub mod leg;
+pub mod leg_stats;
 pub mod mos;
 pub mod packet;
 pub mod payload;
@@ -20,7 +22,8 @@ mod window;
 
 use std::time::Instant;
 
-/// Ticks of an RTP timestamp in a second, for all that is relayed: G.711 and its telephone-event (RFC 3551 §6).
+/// Ticks of an RTP timestamp in a second, for all that is relayed: G.711 and its telephone-event (RFC 3551
+/// §6).
 pub const CLOCK_RATE: u32 = 8_000;
 
 /// Timestamp ticks of the 20 ms that every session description of ours asks for.
@@ -35,6 +38,10 @@ pub(crate) fn sequence_distance(from: u16, to: u16) -> i32 {
 /// The time from `earlier` to `later` in timestamp ticks; 0 if it is the other way round.
 #[must_use]
 pub(crate) fn ticks_between(earlier: Instant, later: Instant) -> u32 {
-    let micros = later.saturating_duration_since(earlier).as_micros();
-    u32::try_from(micros * u128::from(CLOCK_RATE) / 1_000_000).unwrap_or(u32::MAX)
+    let time = later.saturating_duration_since(earlier);
+    let whole = time.as_secs().saturating_mul(CLOCK_RATE.into());
+    let ticks = whole.saturating_add((time.subsec_nanos() / NANOS_PER_TICK).into());
+    u32::try_from(ticks).unwrap_or(u32::MAX)
 }
+
+const NANOS_PER_TICK: u32 = 1_000_000_000 / CLOCK_RATE;

@@ -122,6 +122,7 @@ impl Server {
                 if broken {
                     self.bridge.on_stream_broken(remote);
                 }
+                self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
             Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
@@ -134,6 +135,9 @@ impl Server {
             Command::HangUp { call, reply } => {
                 let _ = reply.send(self.bridge.hang_up(call, "hung up through the API", 480));
             }
+            Command::Media { call, reply } => {
+                let _ = reply.send(self.bridge.media_of(call));
+            }
         }
     }
 
@@ -141,11 +145,12 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+                crate::media::Event::Digit { call, side, .. } => tracing::debug!(%call, ?side, "digit"),
                 crate::media::Event::Failed { call } => {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }
                 crate::media::Event::OneWay { call, side, cause } => {
-                    tracing::warn!(%call, ?side, likely = cause.likely(), "one-way audio: nothing from this side for 5 s");
+                    self.bridge.on_one_way(call, side, cause.likely());
                 }
             }
         }
@@ -156,6 +161,7 @@ impl Server {
         let (counters, engine) = (&self.bridge.metrics.counters, &self.bridge.world.engine);
         counters.media_streams_active.set(as_gauge(engine.streams_active()));
         counters.packets(&engine.packet_totals());
+        self.bridge.metrics.media.made(engine.packet_totals().made);
         if let Some(certificate) = &mut self.certificate {
             certificate.look(self.bridge.unix_ms);
         }

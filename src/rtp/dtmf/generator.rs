@@ -39,6 +39,13 @@ impl Generator {
         Self { digit, timestamp, duration: ticks, step, elapsed, begun: false, ends_left: ENDS, due: start }
     }
 
+    /// The key is let go before its time: the digit ends with the next packet, or after 40 ms.
+    ///
+    /// So a digit can begin before it is known how long it lasts.
+    pub fn release(&mut self) {
+        self.duration = self.duration.min(self.elapsed.max(SHORTEST.as_millis() as u16 * TICKS_PER_MS));
+    }
+
     /// When to call [`Self::on_time`]; `None` once all was sent.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
@@ -112,10 +119,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_digit_that_is_released_ends_with_its_next_packet_but_not_before_40_ms() {
+        for (told, duration) in [(0, 320), (1, 320), (4, 800), (9, 1_600)] {
+            let start = Instant::now();
+            let (mut generator, now) = (generator(Duration::MAX, 20, start), start + Duration::from_secs(9));
+            assert!((0..told).all(|_| generator.on_time(now).is_some_and(|it| !it.event.end)));
+
+            generator.release();
+            generator.release();
+            let rest: Vec<_> = std::iter::from_fn(|| generator.on_time(now)).collect();
+
+            let ends: Vec<_> = rest.iter().filter(|it| it.event.end).map(|it| it.event.duration).collect();
+            assert_eq!(ends, [duration; 3], "after {told}");
+            assert_eq!(rest.len(), if told == 0 { 4 } else { 3 });
+        }
+    }
+
     /// All packets with the milliseconds since the start.
     fn sent(duration: Duration, ptime_ms: u8) -> Vec<(u128, EventPacket)> {
         let start = Instant::now();
-        let mut generator = Generator::new(Digit::try_from('#').unwrap(), duration, ptime_ms, start, 4_000);
+        let mut generator = generator(duration, ptime_ms, start);
         let mut packets = Vec::new();
         while let Some(due) = generator.next_deadline() {
             assert_eq!(generator.on_time(due - Duration::from_nanos(1)), None);
@@ -123,5 +147,9 @@ mod tests {
             packets.push(((due - start).as_millis(), packet));
         }
         packets
+    }
+
+    fn generator(duration: Duration, ptime_ms: u8, start: Instant) -> Generator {
+        Generator::new(Digit::try_from('#').unwrap(), duration, ptime_ms, start, 4_000)
     }
 }

@@ -85,11 +85,11 @@ impl Session {
         self.schedule.start(now, random as u32);
     }
 
-    /// The leg was sent an RTP packet with so many octets of payload.
+    /// The leg was sent so many RTP packets, with so many octets of payload in all.
     ///
     /// Hot path.
-    pub fn on_sent(&mut self, octets: usize) {
-        self.packets = self.packets.wrapping_add(1);
+    pub fn on_sent(&mut self, packets: usize, octets: usize) {
+        self.packets = self.packets.wrapping_add(packets as u32);
         self.octets = self.octets.wrapping_add(octets as u32);
     }
 

@@ -218,7 +218,7 @@ impl Pair {
     fn speak(&mut self, packets: u16, arrives: impl Fn(u16) -> bool) {
         for n in 0..packets {
             self.now += ms(20);
-            self.sessions[0].on_sent(160);
+            self.sessions[0].on_sent(1, 160);
             if arrives(n) {
                 self.arrive(self.sequence);
             }
