@@ -1,7 +1,8 @@
-//! TLS over real sockets on loopback: who is believed, who is turned away, and which connection a message takes.
+//! TLS over real sockets on loopback: who is believed, who is turned away, and which connection a message
+//! takes.
 //!
-//! Nothing sleeps: each test waits for events, with a time-out that only a defect reaches; the one about slowness runs on
-//! a paused clock.
+//! Nothing sleeps: each test waits for events, with a time-out that only a defect reaches; the one about
+//! slowness runs on a paused clock.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/certificates.rs"]

@@ -1,5 +1,5 @@
-//! Whole calls over TLS through the running process: what its messages say, where they go when a peer cannot be believed,
-//! and what a reload changes.
+//! Whole calls over TLS through the running process: what its messages say, where they go when a peer cannot
+//! be believed, and what a reload changes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/certificates.rs"]

@@ -1,7 +1,9 @@
-//! The bytes of one connection, bare or inside TLS, read and written without waiting from behind a shared reference.
+//! The bytes of one connection, bare or inside TLS, read and written without waiting from behind a shared
+//! reference.
 //!
-//! The handshake is over when a stream exists (see [`super::tls`]). What TLS has encrypted and the kernel has not taken
-//! yet stays in the session: a write counts as done only when [`Stream::try_flush`] says that nothing is left there.
+//! The handshake is over when a stream exists (see [`super::tls`]). What TLS has encrypted and the kernel has
+//! not taken yet stays in the session: a write counts as done only when [`Stream::try_flush`] says that
+//! nothing is left there.
 
 use std::io::{self, BufRead as _, ErrorKind, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -87,7 +89,8 @@ impl Stream {
     }
 }
 
-/// A short read says as much as the `WouldBlock` of one more system call would: readiness is forgotten after it.
+/// A short read says as much as the `WouldBlock` of one more system call would: readiness is forgotten after
+/// it.
 fn read_plain(tcp: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
     let room = buffer.capacity() - buffer.len();
     let length = tcp.try_read_buf(buffer)?;
@@ -216,9 +219,9 @@ mod tests {
                 theirs.read(&mut read).await.unwrap();
             }
         };
+        assert!(!is_flushed);
         tokio::join!(flush, read_all);
 
-        assert!(!is_flushed);
         assert!(read.iter().all(|&byte| byte == 7));
     }
 
