@@ -3,9 +3,12 @@
 //! ```text
 //!            targets          2xx             BYE, CANCEL, time-out …
 //! Resolving ────────► Calling ────► Answered ─────────────────────────► Over ──► gone
-//!     ▲                  │                                               ▲
-//!     └── next target ───┴──────────── refused, cancelled ───────────────┘
+//!     ▲                  │             │                                  ▲
+//!     ├── next target ───┴─────────────┼─ refused, cancelled ─────────────┘
+//!     └── fallback ── dead agent ──────┘
 //! ```
+//!
+//! These are the callee's states. The caller's own are in [`caller`]: once answered it stays so while another callee is tried.
 //!
 //! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call needs to
 //! know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A call that is
@@ -49,6 +52,7 @@ use crate::sdp::crypto::Protection;
 use crate::sdp::exchange::Exchange;
 use crate::sdp::session::Session;
 use crate::sip::dialog::Dialog;
+use crate::sip::flow::ConnectionId;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
@@ -70,6 +74,8 @@ pub struct Call {
     plan: Plan,
     /// What is tried when the plan in force fails.
     fallbacks: VecDeque<Plan>,
+    /// What became of the agent that answered, while another callee is tried in its place.
+    lost_agent: Option<String>,
     targets: VecDeque<Uri>,
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
@@ -153,6 +159,7 @@ impl Call {
             Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::StreamLost(connection) => self.on_stream_lost(connection, cx),
             Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
@@ -217,6 +224,14 @@ impl Call {
         } else {
             self.attempt(leg).map(|attempt| attempt.peer)
         }
+    }
+
+    /// Whether a leg of the answered call speaks by `connection`.
+    #[must_use]
+    pub fn speaks_by(&self, connection: ConnectionId) -> bool {
+        let State::Answered { attempt } = self.state else { return false };
+        let flows = [Some(self.caller.flow), self.attempts[attempt].flow];
+        flows.into_iter().flatten().any(|flow| flow.connection == Some(connection))
     }
 
     /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).
@@ -316,6 +331,7 @@ impl Call {
             state: State::Resolving,
             caller,
             attempts: Vec::new(),
+            lost_agent: None,
             fallbacks: std::mem::take(&mut plan.fallbacks).into(),
             targets: plan.targets.iter().cloned().collect(),
             target: None,

@@ -19,11 +19,12 @@ pub(crate) fn assert_well_formed(network: &Network) {
 
 /// What is wrong with the first message of the bridge that is not right.
 pub(crate) fn first_fault(network: &Network) -> Option<String> {
-    let heard = Heard { requests: requests_heard(network), tags: tags_heard(network) };
+    let requests = requests_heard(network);
+    let tags = tags_heard(network);
     let mut seen = HashSet::new();
     let mut numbers = BTreeMap::new();
     let distinct = network.emitted.iter().filter(|emitted| seen.insert((emitted.to, &emitted.bytes)));
-    distinct.map(|emitted| (emitted, faults(emitted, &heard, &mut numbers))).find_map(
+    distinct.map(|emitted| (emitted, faults(emitted, &requests, &tags, &mut numbers))).find_map(
         |(emitted, mut wrong)| {
             if wrong.is_empty() {
                 wrong.extend(
@@ -37,37 +38,36 @@ pub(crate) fn first_fault(network: &Network) -> Option<String> {
 }
 
 /// Everything wrong with one message.
-fn faults(emitted: &Emitted, heard: &Heard, numbers: &mut BTreeMap<Side, u32>) -> Vec<String> {
+fn faults(
+    emitted: &Emitted,
+    requests: &HashMap<String, String>,
+    tags: &HashSet<String>,
+    numbers: &mut BTreeMap<Side, u32>,
+) -> Vec<String> {
     let text = emitted.text();
     let mut faults = Faults { text, found: Vec::new() };
     faults.lines();
     faults.body();
     if status(text).is_some() {
-        faults.response(heard.requests.get(&transaction(text)), emitted.to);
+        faults.response(requests.get(&transaction(text)), emitted.to);
     } else {
-        faults.request(&heard.tags, numbers);
+        let to = tag(text, "To");
+        faults.note(to.is_empty() || tags.contains(to), format!("To-tag {to}, which no peer gave"));
+        faults.request(numbers);
     }
     faults.found
-}
-
-/// What peers said, that what we say must agree with.
-struct Heard {
-    /// Requests, by the transaction that their responses name.
-    requests: HashMap<String, String>,
-    /// The tags of their ends of dialogs.
-    tags: HashSet<String>,
-}
-
-/// The tags that peers gave themselves: in From of their requests, in To of their responses.
-fn tags_heard(network: &Network) -> HashSet<String> {
-    let heard = network.heard.iter().map(|heard| String::from_utf8_lossy(&heard.bytes).into_owned());
-    heard.map(|text| tag(&text, if status(&text).is_some() { "To" } else { "From" }).to_owned()).collect()
 }
 
 /// Requests that the bridge heard, by the transaction that their responses name.
 fn requests_heard(network: &Network) -> HashMap<String, String> {
     let heard = network.heard.iter().map(|heard| String::from_utf8_lossy(&heard.bytes).into_owned());
     heard.filter(|text| status(text).is_none()).map(|text| (transaction(&text), text)).collect()
+}
+
+/// The tags that peers wrote.
+fn tags_heard(network: &Network) -> HashSet<String> {
+    let heard = network.heard.iter().map(|heard| String::from_utf8_lossy(&heard.bytes).into_owned());
+    heard.flat_map(|text| ["From", "To"].map(|name| tag(&text, name).to_owned())).collect()
 }
 
 /// Top branch and CSeq.
@@ -155,7 +155,7 @@ impl Faults<'_> {
         self.note(port.is_some_and(is_ours), format!("RTP at {port:?}"));
     }
 
-    fn request(&mut self, tags: &HashSet<String>, numbers: &mut BTreeMap<Side, u32>) {
+    fn request(&mut self, numbers: &mut BTreeMap<Side, u32>) {
         let mut words = self.text.split("\r\n").next().unwrap_or_default().split(' ');
         let (method, uri, version) =
             (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next());
@@ -168,9 +168,7 @@ impl Faults<'_> {
         let via = self.value("Via");
         let start = format!("SIP/2.0/UDP {BRIDGE};rport;branch=z9hG4bK");
         self.note(via.starts_with(&start) && via.len() > start.len() + 8, format!("Via {via}"));
-        let to_tag = tag(self.text, "To");
-        let has_to_tag = !to_tag.is_empty();
-        self.note(!has_to_tag || tags.contains(to_tag), format!("nobody has the To-tag {to_tag}"));
+        let has_to_tag = !tag(self.text, "To").is_empty();
         self.note(!self.value("Authorization").contains("secret"), "the password is shown");
         match method {
             "INVITE" if has_to_tag => {
