@@ -72,7 +72,7 @@ fn of_an_ack_or_a_request_that_is_answered_here_nothing_reaches_the_other_leg() 
             let before = call.network.messages(other).len();
 
             for (method, code) in [
-                ("INFO", Some(200)),
+                ("INFO", Some(469)),
                 ("UPDATE", Some(200)),
                 ("OPTIONS", Some(200)),
                 ("REFER", Some(405)),
@@ -279,6 +279,7 @@ const EXPECTED: &[&str] = &[
     "Content-Length",
     "Reason",
     "Retry-After",
+    "Supported",
     "X-Note",
     "x-lower-7",
     "User-to-User",

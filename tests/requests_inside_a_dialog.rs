@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use calls::{
     ByHand, ByHandCall, CALLEE, CALLER, CalleeScript, CallerScript, DialogSide, End, NO_BODY, Network,
-    RETELL, SDP, STRANGER, TRUNK, Way, answer, answer_to, ask, finish, header, status, with_body,
+    RETELL, SDP, STRANGER, TRUNK, Way, answer, answer_to, ask, body, finish, header, leg, status, with_body,
 };
-use trunkline::rtp::leg::{LegMedia, Side};
+use trunkline::rtp::leg::LegMedia;
 
 #[test]
 fn info_and_options_are_answered_on_their_leg_and_not_forwarded() {
@@ -116,7 +116,7 @@ fn hold_is_answered_in_kind_and_ends_with_the_next_reinvite() {
 #[test]
 fn reinvite_that_we_cannot_use_is_488_with_a_warning_and_changes_nothing() {
     for (who, _) in EITHER {
-        for (sdp, warning) in [("", "399 "), (OTHER_CODEC, "305 "), ("v=1\r\n", "399 ")] {
+        for (sdp, warning) in [(NO_CODEC, "305 "), (VIDEO_ALONE, "304 "), ("v=1\r\n", "399 ")] {
             let mut call = ByHandCall::answered(Way::ToRetell);
             let media = media(&call.network);
 
@@ -246,17 +246,17 @@ fn a_cseq_that_is_not_above_the_last_is_500() {
 }
 
 #[test]
-fn a_method_nobody_knows_is_501_and_one_that_is_not_for_us_is_405_each_with_allow() {
+fn a_method_nobody_knows_is_501_one_that_is_not_for_us_405_and_an_event_489_each_with_allow() {
     for (who, other) in EITHER {
         let mut call = ByHandCall::answered(Way::ToRetell);
         let before = call.network.messages(other).len();
         for (method, code) in [
             ("DANCE", 501),
             ("REFER", 405),
-            ("SUBSCRIBE", 405),
-            ("NOTIFY", 405),
+            ("SUBSCRIBE", 489),
+            ("NOTIFY", 489),
             ("MESSAGE", 405),
-            ("PUBLISH", 405),
+            ("PUBLISH", 489),
         ] {
             let told = call.ask(who, method, NO_BODY);
 
@@ -273,11 +273,12 @@ fn an_extension_that_a_request_requires_is_420_and_named() {
     for method in ["INVITE", "UPDATE", "INFO", "BYE"] {
         let mut call = ByHandCall::answered(Way::ToRetell);
 
-        let told = call.ask(CALLER, method, &with_body("Require: 100rel, timer\r\n", ""));
+        let told =
+            call.ask(CALLER, method, &with_body("Require: 100rel, precondition, timer, made-up\r\n", ""));
 
         assert_eq!(
             (status(&told), header(&told, "Unsupported")),
-            (Some(420), Some("100rel, timer")),
+            (Some(420), Some("precondition, made-up")),
             "{method}"
         );
         call.hang_up();
@@ -465,10 +466,6 @@ fn acknowledge(call: &mut ByHandCall, who: usize) {
     call.say(who, &ack);
 }
 
-fn body(text: &str) -> &str {
-    text.split_once("\r\n\r\n").unwrap().1
-}
-
 /// The description that `who` has of us: from our 200, or from our INVITE.
 fn body_before(call: &ByHandCall, who: usize) -> String {
     match who {
@@ -479,12 +476,6 @@ fn body_before(call: &ByHandCall, who: usize) -> String {
             offer.to_owned()
         }
     }
-}
-
-fn leg(network: &Network, who: usize) -> LegMedia {
-    let side = if who == CALLER { Side::Caller } else { Side::Callee };
-    let legs = &network.bridge.world.legs;
-    legs.iter().find(|((_, it), _)| *it == side).unwrap().1.clone()
 }
 
 fn media(network: &Network) -> [LegMedia; 2] {
@@ -498,5 +489,8 @@ fn moved() -> String {
 
 const MOVED_TO: &str = "198.51.100.77:7000";
 
-const OTHER_CODEC: &str = "v=0\r\no=- 7 2 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
-    m=audio 6000 RTP/AVP 8\r\n";
+const NO_CODEC: &str = "v=0\r\no=- 7 2 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
+    m=audio 6000 RTP/AVP 18\r\n";
+
+const VIDEO_ALONE: &str = "v=0\r\no=- 7 2 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
+    m=video 6000 RTP/AVP 31\r\n";

@@ -148,7 +148,7 @@ fn the_example_of_rfc_3264_negotiates_as_printed() {
         Session::parse(b"v=0\no=- 1 1 IN IP4 192.0.2.7\nc=IN IP4 192.0.2.7\nm=audio 49920 RTP/AVP 0")
             .unwrap();
     let taken = negotiate::accepted(&callee, &toward_retell, Some(101)).unwrap();
-    let ours = negotiate::matching(offered, taken.codec).unwrap();
+    let ours = negotiate::chosen(&offer, Some(taken.codec.codec)).unwrap().codec;
     let answer = local("192.0.2.9:20000").answer(&offer, ours, None, Direction::SendRecv);
 
     assert_eq!(toward_retell, [Codec::Pcmu.offered()]);
@@ -164,21 +164,30 @@ fn payload_types_are_mapped_per_leg() {
     let offered = negotiate::offered(&offer).unwrap();
 
     let toward_trunk = negotiate::codecs_for_trunk(offered);
-    let caller = negotiate::matching(offered, Codec::Pcma.offered()).unwrap();
+    let caller = negotiate::chosen(&offer, Some(Codec::Pcma)).unwrap().codec;
 
     assert_eq!(toward_trunk, [Codec::Pcmu.offered(), Codec::Pcma.offered()]);
     assert_eq!(caller, Payload { codec: Codec::Pcma, payload_type: 97 });
 }
 
 #[test]
-fn a_codec_that_was_not_offered_cannot_be_taken() {
+fn an_answer_is_taken_by_what_was_offered_or_else_by_the_other_law() {
     let answer = Session::parse(body("Telnyx").as_bytes()).unwrap();
+    let other_law =
+        Session::parse(b"v=0\no=- 1 1 IN IP4 192.0.2.7\nc=IN IP4 192.0.2.7\nm=audio 49920 RTP/AVP 8")
+            .unwrap();
+    let none = Session::parse(b"v=0\no=- 1 1 IN IP4 192.0.2.7\nc=IN IP4 192.0.2.7\nm=audio 49920 RTP/AVP 18")
+        .unwrap();
+    let taken = |answer, offered: Codec| {
+        negotiate::accepted(answer, &[offered.offered()], None).map(|accepted| accepted.codec.codec)
+    };
 
-    let pcma_only = negotiate::accepted(&answer, &[Codec::Pcma.offered()], None);
-    let none = negotiate::accepted(&answer, &[], None);
-
-    assert_eq!(pcma_only.unwrap().codec, Codec::Pcma.offered());
-    assert_eq!(none.unwrap_err(), NegotiationError::NotOffered { codec: "PCMU" });
+    assert_eq!(taken(&answer, Codec::Pcma), Ok(Codec::Pcma));
+    assert_eq!(taken(&other_law, Codec::Pcmu), Ok(Codec::Pcma), "the relay transcodes");
+    assert_eq!(
+        taken(&none, Codec::Pcmu),
+        Err(NegotiationError::NoCommonCodec { offered: vec!["G729".to_owned()] })
+    );
 }
 
 proptest! {
@@ -237,7 +246,7 @@ fn negotiates_to_a_subset(offer: &Session) -> Result<(), TestCaseError> {
     let toward_trunk = negotiate::codecs_for_trunk(audio);
     prop_assert!(toward_trunk.starts_with(&negotiate::codecs_for_retell(audio)));
     for ours in toward_trunk {
-        let caller = negotiate::matching(audio, ours).expect("what was passed on was offered");
+        let caller = negotiate::chosen(offer, Some(ours.codec)).expect("it was offered").codec;
         prop_assert_eq!(caller.codec, ours.codec);
         let index = offer.audio.as_ref().expect("offered").0;
         prop_assert!(offer.lines[index].formats.contains(&caller.payload_type.to_string()));

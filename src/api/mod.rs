@@ -20,6 +20,7 @@ use tracing::error;
 use crate::call::record::View;
 use crate::id::CallId;
 use crate::net;
+use crate::rtp::leg_stats::LegStats;
 
 /// What HTTP shares with the server; cheap to clone.
 #[derive(Clone)]
@@ -43,6 +44,13 @@ pub enum Command {
         call: CallId,
         /// Where the answer goes; nobody may be waiting any more.
         reply: oneshot::Sender<bool>,
+    },
+    /// Tell the figures of a live call's two legs, the caller's first.
+    Media {
+        /// The call.
+        call: CallId,
+        /// Where the answer goes; `None` when it has no media.
+        reply: oneshot::Sender<Option<[LegStats; 2]>>,
     },
 }
 

@@ -21,6 +21,7 @@ use super::{Command, Shared};
 use crate::call::record::{Direction, View};
 use crate::call::timestamp::rfc3339;
 use crate::id::CallId;
+use crate::rtp::leg_stats::LegStats;
 
 pub(super) fn router(shared: Shared, access: Access) -> Router {
     Router::new()
@@ -79,9 +80,18 @@ async fn list_calls(State(shared): State<Shared>) -> Json<Vec<CallBody>> {
 async fn show_call(
     State(shared): State<Shared>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<CallBody>, Failure> {
-    let view = call_id(id).and_then(|id| shared.views.get(&id).map(|entry| entry.value().clone()));
-    view.map(|view| Json(view.into())).ok_or(NO_SUCH_CALL)
+) -> Result<Json<DetailBody>, Failure> {
+    let call = call_id(id).ok_or(NO_SUCH_CALL)?;
+    let view = shared.views.get(&call).map(|entry| entry.value().clone()).ok_or(NO_SUCH_CALL)?;
+    let (reply, answer) = oneshot::channel();
+    shared.commands.try_send(Command::Media { call, reply }).map_err(|_| BUSY)?;
+    match timeout(COMMAND_TIMEOUT, answer).await {
+        Ok(Ok(legs)) => Ok(Json(DetailBody {
+            call: view.into(),
+            legs: legs.map(|[caller, callee]| LegsBody { caller, callee }),
+        })),
+        Ok(Err(_)) | Err(_) => Err(BUSY),
+    }
 }
 
 async fn hang_up(
@@ -115,6 +125,22 @@ struct CallBody {
     retell: String,
     started: String,
     answered: Option<String>,
+}
+
+/// One call with what its legs carried so far.
+#[derive(Serialize)]
+struct DetailBody {
+    #[serde(flatten)]
+    call: CallBody,
+    /// Absent before media ports were reserved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legs: Option<LegsBody>,
+}
+
+#[derive(Serialize)]
+struct LegsBody {
+    caller: LegStats,
+    callee: LegStats,
 }
 
 impl From<View> for CallBody {

@@ -6,21 +6,22 @@
 use std::time::Instant;
 
 use crate::id::{ClientTx, LegId, PeerId};
-use crate::sdp::build::Local;
-use crate::sdp::codec::Payload;
-use crate::sdp::negotiate::{self, Accepted};
-use crate::sdp::session::Session;
+use crate::sdp::exchange::Exchange;
+use crate::sdp::negotiate::Accepted;
 use crate::sip::build::{Draft, RequestBuilder};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::{Limits, Message, Method};
+use crate::sip::prack::Received;
 use crate::sip::uri::Uri;
 
+use super::admit::session_in;
 use super::auth::{Answers, Authorization, is_own_host, with_authorization};
-use super::caller::{ALLOW, SDP, contact};
+use super::caller::{SDP, contact};
 use super::contract::{Action, Cx, Destination, Hop};
 use super::goodbye::Goodbye;
+use super::interwork::{self, prack};
 
 /// One attempt.
 #[derive(Debug)]
@@ -37,16 +38,15 @@ pub(super) struct Attempt {
     pub(super) invite: Option<Draft>,
     pub(super) progress: Progress,
     /// Dialogs that provisional responses opened, until one is answered: a fork has one each.
-    pub(super) early: Vec<Dialog>,
+    pub(super) early: Vec<Early>,
     /// The dialog of whoever answered first.
     pub(super) dialog: Option<Dialog>,
     /// The path that its last message came by; `None` before the first.
     pub(super) flow: Option<Flow>,
-    pub(super) local: Local,
-    /// What we offered.
-    pub(super) offered: Vec<Payload>,
-    /// What it took, from an early or the final answer.
-    pub(super) accepted: Option<Accepted>,
+    /// Our offer, its final answer, and what came after them.
+    pub(super) exchange: Exchange,
+    /// What is absorbed on its leg.
+    pub(super) work: interwork::Leg,
     /// The callee's challenges.
     pub(super) answers: Answers,
     /// The credentials of the last INVITE, for its ACK.
@@ -61,6 +61,18 @@ pub(super) struct Attempt {
     pub(super) open: Vec<ClientTx>,
     /// What it ended with, for the record: its final status, or what we made of its silence.
     pub(super) code: u16,
+}
+
+/// A dialog that a provisional response opened.
+#[derive(Debug)]
+pub(super) struct Early {
+    pub(super) dialog: Dialog,
+    /// What its 18x answered to our offer.
+    pub(super) agreed: Option<Accepted>,
+    /// That answer is final: it came reliably, or an UPDATE followed it.
+    pub(super) settled: bool,
+    /// The reliable responses that were acknowledged.
+    pub(super) received: Received,
 }
 
 /// Fresh for every attempt; kept when a challenge is answered.
@@ -88,17 +100,26 @@ pub(super) enum Progress {
 }
 
 impl Attempt {
-    /// What the callee took: the session description of its 2xx, or of an earlier 18x when the 2xx has none.
-    pub(super) fn accept(&mut self, response: &Message) -> Result<Accepted, String> {
-        let body = response.body();
-        if body.is_empty() {
-            return self.accepted.clone().ok_or_else(|| "there is none".to_owned());
-        }
-        let answer = Session::parse(&body).map_err(|error| error.to_string())?;
-        let accepted = negotiate::accepted(&answer, &self.offered, Some(DTMF_PAYLOAD_TYPE))
-            .map_err(|error| error.to_string())?;
-        self.accepted = Some(accepted.clone());
-        Ok(accepted)
+    /// What the callee took: the session description of its 2xx in the dialog that was `early`, or what stood before
+    /// where the 2xx has none, or comes after an answer that was final (RFC 6337 §3.1.1).
+    pub(super) fn accept(&mut self, early: Option<Early>, response: &Message) -> Result<(), String> {
+        let before = early.and_then(|early| early.agreed.map(|agreed| (agreed, early.settled)));
+        let accepted = match (
+            session_in(response, self.exchange.policy()).map_err(|error| error.to_string())?,
+            before,
+        ) {
+            (Some(_) | None, Some((agreed, true))) | (None, Some((agreed, false))) => agreed,
+            (Some(answer), _) => self.exchange.read_answer(&answer).map_err(|error| error.to_string())?,
+            (None, None) => return Err("there is none".to_owned()),
+        };
+        self.exchange.settle(accepted);
+        Ok(())
+    }
+
+    /// What was agreed with it last, be it before it answered.
+    pub(super) fn agreed(&self) -> Option<&Accepted> {
+        let early = self.early.iter().rev().find_map(|early| early.agreed.as_ref());
+        self.exchange.agreed().or(early)
     }
 
     /// Whether nothing of it is left on the wire.
@@ -108,6 +129,7 @@ impl Attempt {
 
     /// Writes the INVITE under the identity as it stands and hands it out in a new transaction.
     pub(super) fn send_invite(&mut self, extra: &Extra<'_>, cx: &mut Cx<'_>) {
+        let profile = cx.routes.peer(self.peer).profile;
         let mut request = RequestBuilder::new(Method::Invite, &self.target)
             .header(Name::MaxForwards, extra.max_forwards)
             .header(Name::From, &self.identity.from)
@@ -115,7 +137,12 @@ impl Attempt {
             .header(Name::CallId, &self.identity.call_id)
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
             .header(Name::Contact, self.contact())
-            .header(Name::Allow, ALLOW);
+            .header(Name::Allow, interwork::allow(profile));
+        let tags = interwork::supported(profile).map(|tags| (Name::Supported, tags));
+        let absorbed = prack::required_of(profile).into_iter().chain(self.work.session_timer.asks(profile));
+        for (name, value) in tags.into_iter().chain(absorbed) {
+            request = request.header(name, value);
+        }
         request = with_authorization(request, &self.authorization);
         for (name, value) in extra.headers {
             request = request.header_raw(name, value);
@@ -147,36 +174,67 @@ impl Attempt {
     /// Opens the early dialog of a provisional response, unless it stands (RFC 3261 §12.1.2).
     pub(super) fn open_early(&mut self, response: &Message) {
         let tag = response.to_tag().unwrap_or_default();
-        let stands = self.early.iter().any(|dialog| dialog.remote_tag().as_bytes() == tag);
+        let stands = self.early.iter().any(|early| early.dialog.remote_tag().as_bytes() == tag);
         if tag.is_empty() || stands || self.early.len() >= MAX_FORKS {
             return;
         }
         let dialog = self.invite_message().and_then(|invite| Dialog::uac(&invite, response).ok());
-        self.early.extend(dialog);
+        let early = |dialog| Early { dialog, agreed: None, settled: false, received: Received::default() };
+        self.early.extend(dialog.map(early));
     }
 
-    /// The dialog of whoever sent the 2xx `response`: its early one confirmed, or a new one.
-    pub(super) fn confirm(&mut self, response: &Message) -> Option<Dialog> {
+    /// The early dialog of a response, or of a request inside it.
+    pub(super) fn early_of(&mut self, message: &Message) -> Option<&mut Early> {
+        let tag = if message.is_request() { message.from_tag() } else { message.to_tag() }?;
+        self.early.iter_mut().find(|early| early.dialog.remote_tag().as_bytes() == tag)
+    }
+
+    /// The dialog of whoever sent the 2xx `response`, with what it was while it was early.
+    pub(super) fn confirm(&mut self, response: &Message) -> Option<(Dialog, Option<Early>)> {
         let tag = response.to_tag().unwrap_or_default();
         let early = std::mem::take(&mut self.early);
-        let early = early.into_iter().find(|dialog| dialog.remote_tag().as_bytes() == tag);
-        let Some(mut dialog) = early else { return Dialog::uac(&self.invite_message()?, response).ok() };
+        let early = early.into_iter().find(|early| early.dialog.remote_tag().as_bytes() == tag);
+        let Some(early) = early else {
+            return Some((Dialog::uac(&self.invite_message()?, response).ok()?, None));
+        };
+        let mut dialog = early.dialog.clone();
         dialog.confirm(response);
-        Some(dialog)
+        Some((dialog, Some(early)))
     }
 
     /// Whether `request` belongs to one of its dialogs.
     pub(super) fn matches(&self, request: &Message) -> bool {
-        self.dialog.iter().chain(&self.early).any(|dialog| dialog.matches(request))
+        let early = self.early.iter().map(|early| &early.dialog);
+        self.dialog.iter().chain(early).any(|dialog| dialog.matches(request))
     }
 
     /// The dialog of `request`, while requests inside it are still answered.
     pub(super) fn dialog_of(&mut self, request: &Message) -> Option<&mut Dialog> {
+        let mut early = self.early.iter_mut().map(|early| &mut early.dialog);
         match self.progress {
-            Progress::Pending { .. } => self.early.iter_mut().find(|dialog| dialog.matches(request)),
+            Progress::Pending { .. } => early.find(|dialog| dialog.matches(request)),
             Progress::Answered => self.dialog.as_mut(),
             Progress::Abandoned | Progress::Closed => None,
         }
+    }
+
+    /// Sends a PRACK in the early dialog of `response`.
+    pub(super) fn prack(&mut self, response: &Message, rack: &str, cx: &mut Cx<'_>) {
+        let known = self.hop.remote.ip();
+        let path = self.flow.map_or(known, |flow| flow.remote.ip());
+        let (peer, credentials) = (self.peer, cx.routes.peer(self.peer).credentials.as_ref());
+        let tag = response.to_tag().unwrap_or_default();
+        let early = self.early.iter_mut().find(|early| early.dialog.remote_tag().as_bytes() == tag);
+        let Some(dialog) = early.map(|early| &mut early.dialog) else { return };
+        let is_own = is_own_host(dialog.next_hop(), peer, known, path, cx.routes);
+        let (credentials, target) = (credentials.filter(|_| is_own), dialog.remote_target());
+        let authorization = self.answers.write(credentials, Method::Prack, target, &[], cx.ids);
+        let request = with_authorization(dialog.request(Method::Prack), &authorization);
+        let draft = request.header(Name::RAck, rack).no_body();
+        let dialog = dialog.clone();
+        let (tx, to) = (cx.ids.client_tx(), self.destination(&dialog));
+        cx.out.push(Action::Request { tx, leg: self.leg, peer, draft, to });
+        self.open.push(tx);
     }
 
     /// The ACK to a 2xx in `dialog`: it repeats the credentials of its INVITE (RFC 3261 §22.1).

@@ -17,6 +17,7 @@ use crate::sip::uri::Uri;
 
 use super::Call;
 use super::contract::Cx;
+use super::interwork::session_timer;
 
 /// A credentials header: its name and value.
 pub(super) type Authorization = (Name, String);
@@ -105,17 +106,34 @@ impl Call {
         if credentials.is_none() || !attempt.answers.take(response) {
             return false;
         }
-        attempt.identity.cseq += 1;
-        attempt.early.clear();
-        let body = attempt.local.last().unwrap_or_default();
+        let body = attempt.exchange.local.last().unwrap_or_default();
         attempt.authorization =
             attempt.answers.write(credentials, Method::Invite, &attempt.target, &body, cx.ids);
+        self.invite_again(index, cx);
+        true
+    }
+
+    /// Sends the INVITE again with the interval that a 422 asks for (RFC 4028 §7.3). False when it was raised to that
+    /// before, or no session timer is taken part in.
+    pub(super) fn raise_interval(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
+        let attempt = &mut self.attempts[index];
+        let takes_part = session_timer::policy(cx.routes.peer(attempt.peer).profile).is_some();
+        let raised = takes_part && attempt.work.session_timer.raise(response);
+        if raised {
+            self.invite_again(index, cx);
+        }
+        raised
+    }
+
+    fn invite_again(&mut self, index: usize, cx: &mut Cx<'_>) {
+        let attempt = &mut self.attempts[index];
+        attempt.identity.cseq += 1;
+        attempt.early.clear();
         let mut attempt = self.attempts.swap_remove(index);
         self.send_invite(&mut attempt, cx);
         self.attempts.push(attempt);
         let last = self.attempts.len() - 1;
         self.attempts.swap(index, last);
-        true
     }
 }
 

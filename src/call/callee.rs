@@ -5,36 +5,35 @@
 
 use bytes::Bytes;
 
-use crate::id::ClientTx;
-use crate::rtp::leg::Side;
-use crate::sdp::negotiate::{self, Accepted};
-use crate::sdp::session::Direction as Flowing;
+use crate::id::{ClientTx, LegId};
+use crate::sdp::negotiate::{Accepted, NegotiationError};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 
 use super::attempt::{Attempt, MAX_FORKS, Progress};
 use super::contract::{Action, Cx};
 use super::failure::Failure;
-use super::leg_media::leg_media;
-use super::{Call, State, audio};
+use super::goodbye::Passed;
+use super::{Call, State, reason};
 
 impl Call {
     pub(super) fn on_response(&mut self, tx: ClientTx, response: Message, flow: Flow, cx: &mut Cx<'_>) {
         let Some(code) = response.status() else { return };
         let Some(index) = self.attempts.iter().position(|attempt| attempt.open.contains(&tx)) else {
-            if code >= 200 {
+            if code >= 200 && !self.on_asked_response(tx, &response, flow, cx) {
                 self.caller.on_response(tx, &response, flow, cx);
             }
             return;
         };
-        let attempt = &mut self.attempts[index];
-        if attempt.tx != tx {
-            if code >= 200 {
-                attempt.on_response(tx, &response, flow, cx);
+        if self.attempts[index].tx != tx {
+            if code >= 200 && !self.on_asked_response(tx, &response, flow, cx) {
+                self.attempts[index].on_response(tx, &response, flow, cx);
             }
             return;
         }
+        let attempt = &mut self.attempts[index];
         match (attempt.progress, code) {
             (_, 200..=299) => self.on_success(index, &response, flow, cx),
             (Progress::Pending { .. }, 100..=199) => self.on_provisional(index, code, &response, flow, cx),
@@ -64,53 +63,31 @@ impl Call {
             _ => attempt.progress = Progress::Pending { alerted: true },
         }
         attempt.open_early(response);
-        let early = self.take_early_media(index, code, response, cx);
+        if !self.acknowledge_provisional(index, response, cx) {
+            return;
+        }
+        let early = self.on_early_media(index, code, response, cx);
         if (code == 180 && self.caller.alerted) || self.is_caller_answered() {
             return;
         }
-        if code == 180 || code == 183 {
-            self.caller.alerted |= code == 180;
-        }
+        self.caller.alerted |= code == 180;
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
-        self.caller.progress(code, &headers, early.as_ref(), cx);
+        self.provisional(code, headers, early, cx);
         cx.out.push(Action::Show(self.view()));
     }
 
-    /// The body of a 183 toward the caller when the callee sends early media. The description in any other 18x is kept for
-    /// an answer without one; a 180 has the caller's own exchange ring, which early media would keep it from.
-    fn take_early_media(
+    /// Relays between the legs as attempt `index` agreed; returns our session description for the caller.
+    pub(super) fn connect(
         &mut self,
         index: usize,
-        code: u16,
-        response: &Message,
+        agreed: &Accepted,
         cx: &mut Cx<'_>,
-    ) -> Option<Bytes> {
-        if response.body().is_empty() {
-            return None;
+    ) -> Result<Bytes, NegotiationError> {
+        let sdp = self.describe_to_caller(agreed.codec.codec)?;
+        if !self.is_caller_answered() {
+            self.relay_as_agreed(LegId::CALLER, cx);
         }
-        let accepted = self.attempts[index].accept(response).ok()?;
-        if code == 183 { self.connect_media(&accepted, cx).ok() } else { None }
-    }
-
-    /// Relays between the legs as `accepted` by the callee; returns the answer to the caller.
-    fn connect_media(&mut self, accepted: &Accepted, cx: &mut Cx<'_>) -> Result<Bytes, String> {
-        let caller = &mut self.caller;
-        let (_, reserved) = self.reserved.ok_or("no media ports")?;
-        negotiate::same_family(&accepted.audio, reserved.callee.ip()).map_err(|error| error.to_string())?;
-        let offer = audio(&caller.offer).ok_or("the caller's offer has no audio")?;
-        let codec = negotiate::matching(offer, accepted.codec).map_err(|error| error.to_string())?;
-        let peer = cx.routes.peer(self.plan.callee);
-        let callee = leg_media(&accepted.audio, accepted.codec, accepted.dtmf, peer);
-        if self.answered_ms.is_some() {
-            cx.out.push(Action::SetLeg(Side::Callee, callee));
-            return Ok(Bytes::new());
-        }
-        let local = caller.local.as_mut().ok_or("no media ports")?;
-        let sdp = local.answer(&caller.offer, codec, offer.dtmf, negotiate::mirrored(offer.direction));
-        caller.agreed = Some((codec, offer.dtmf));
-        let here = leg_media(offer, codec, offer.dtmf, cx.routes.peer(caller.peer));
-        cx.out.push(Action::SetLeg(Side::Caller, here));
-        cx.out.push(Action::SetLeg(Side::Callee, callee));
+        self.relay_as(self.attempts[index].leg, agreed, cx);
         Ok(sdp)
     }
 
@@ -146,7 +123,7 @@ impl Call {
         let attempt = &mut self.attempts[index];
         attempt.flow = Some(flow);
         attempt.code = response.status().unwrap_or(200);
-        let Some(dialog) = attempt.confirm(response) else {
+        let Some((dialog, early)) = attempt.confirm(response) else {
             attempt.progress = Progress::Closed;
             let error = "no dialog can be formed with it";
             return self.callee_failed(Failure::bad_answer(&callee, error, self.direction), cx);
@@ -159,27 +136,39 @@ impl Call {
         attempt.ack = Some((tx, ack, to));
         attempt.dialog = Some(dialog);
         attempt.progress = Progress::Answered;
-        let accepted = attempt.accept(response);
-        let connected = accepted.map_err(|error| error.to_string()).and_then(|a| self.connect_media(&a, cx));
-        let sdp = match connected {
-            Ok(sdp) => sdp,
-            Err(error) => {
-                self.close_callee(index, Vec::new(), cx);
-                return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
-            }
-        };
+        attempt.work.learn(response);
+        let leg = attempt.leg;
+        let accepted = attempt.accept(early, response);
+        let agreed = accepted.map(|()| self.attempts[index].exchange.agreed().cloned());
+        let connected = agreed.and_then(|agreed| {
+            let agreed = agreed.ok_or("there is none")?;
+            self.connect(index, &agreed, cx).map_err(|error| error.to_string())
+        });
+        if let Err(error) = connected {
+            let unusable = Reason::sip(488, "Not Acceptable Here");
+            self.close_callee(index, reason::lines(&[unusable]), cx);
+            return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
+        }
         self.state = State::Answered { attempt: index };
+        self.start_timer_of_callee(leg, response, cx);
+        self.start_keepalive(leg, cx);
+        self.lost_agent = None;
         if self.is_caller_answered() {
             cx.out.push(Action::Answered);
             return cx.out.push(Action::Show(self.view()));
         }
-        self.answered_ms = Some(cx.unix_ms);
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
-        self.caller.answer(&headers, &sdp, cx);
+        self.tell_answer_after_prack(headers, cx);
+    }
+
+    /// Sends the caller its 200: the call is answered.
+    pub(super) fn tell_answer(&mut self, headers: Passed, cx: &mut Cx<'_>) {
+        let sdp = self.described_in_answer();
+        self.answered_ms = Some(cx.unix_ms);
+        let timer = self.grant_to_caller(cx);
+        self.caller.answer(&headers, &sdp, &timer, cx);
+        self.start_keepalive(LegId::CALLER, cx);
         cx.out.push(Action::Answered);
-        if audio(&self.caller.offer).is_some_and(|offer| offer.direction != Flowing::SendRecv) {
-            cx.out.push(Action::SetHeld(Side::Caller, true));
-        }
         cx.out.push(Action::CountMedia);
         cx.out.push(Action::Show(self.view()));
     }
@@ -198,11 +187,16 @@ impl Call {
         let ack_tx = cx.ids.client_tx();
         cx.out.push(Action::Ack { tx: ack_tx, peer: attempt.peer, draft: ack.clone(), to: to.clone() });
         attempt.forks.push((dialog.remote_tag().to_owned(), ack_tx, ack, to));
-        attempt.bye(dialog, Vec::new(), cx);
+        attempt.bye(dialog, reason::lines(&[Reason::normal()]), cx);
     }
 
     fn on_refusal(&mut self, index: usize, code: u16, response: Message, cx: &mut Cx<'_>) {
-        if matches!(code, 401 | 407) && self.answer_challenge(index, &response, cx) {
+        let goes_again = match code {
+            401 | 407 => self.answer_challenge(index, &response, cx),
+            422 => self.raise_interval(index, &response, cx),
+            _ => false,
+        };
+        if goes_again {
             let is_last = self.is_last_target();
             if let State::Calling { attempt, silent_until } = &mut self.state
                 && *attempt == index
@@ -218,6 +212,10 @@ impl Call {
         if !current {
             return;
         }
+        if !alerted && self.invite_without_srtp(index, code, cx) {
+            return;
+        }
+        let attempt = &mut self.attempts[index];
         let retry_after_s = response.retry_after();
         let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
         if code == 503 && failure.moves_on {
@@ -240,6 +238,9 @@ impl Call {
             self.attempts[index].tx == tx && matches!(self.attempts[index].progress, Progress::Pending { .. })
         });
         self.forget(tx);
+        if self.on_asked_lost(tx, cx) {
+            return;
+        }
         let Some(index) = failed else { return };
         let attempt = &mut self.attempts[index];
         let callee = &cx.routes.peer(attempt.peer).name;

@@ -8,9 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use crate::id::{ClientTx, PeerId, ServerTx};
-use crate::sdp::build::Local;
-use crate::sdp::codec::Payload;
-use crate::sdp::session::Session;
+use crate::sdp::exchange::Exchange;
+use crate::sdp::session::{Audio, Session};
 use crate::sip::build::ResponseBuilder;
 use crate::sip::dialog::{AnswerRepeat, Dialog};
 use crate::sip::flow::{Flow, Transport};
@@ -18,10 +17,10 @@ use crate::sip::headers::Name;
 use crate::sip::message::Message;
 use crate::sip::uri::{Scheme, Uri};
 
-use super::audio;
 use super::auth::Answers;
 use super::contract::{Action, Cx};
 use super::goodbye::{Goodbye, Passed};
+use super::interwork;
 
 /// The caller's leg.
 #[derive(Debug)]
@@ -39,10 +38,10 @@ pub(super) struct Caller {
     pub(super) dialog: Dialog,
     /// Our `host:port` as it sees it.
     pub(super) sent_by: String,
-    pub(super) offer: Session,
-    pub(super) local: Option<Local>,
-    /// What was agreed with it: the codec under its payload type, and its telephone-event type.
-    pub(super) agreed: Option<(Payload, Option<u8>)>,
+    /// Its offer, our answer, and what came after them.
+    pub(super) exchange: Exchange,
+    /// What is absorbed on its leg.
+    pub(super) work: interwork::Leg,
     /// Whether it was told 180.
     pub(super) alerted: bool,
     pub(super) progress: Progress,
@@ -94,7 +93,8 @@ impl Caller {
     /// description is of the other family.
     pub(super) fn media_address(&self) -> IpAddr {
         let source = self.source.ip().to_canonical();
-        match audio(&self.offer).map(|audio| audio.rtp.ip()) {
+        let offered = self.exchange.offered().and_then(audio).map(|audio| audio.rtp.ip());
+        match offered {
             Some(wanted) if wanted.is_ipv4() != source.is_ipv4() => wanted,
             _ => source,
         }
@@ -111,30 +111,46 @@ impl Caller {
         cx.out.push(Action::Respond { tx: self.tx, code: 100, bytes });
     }
 
-    /// Sends a provisional response that carries `headers` and, early media, `body`.
+    /// Sends a provisional response that carries `headers` of the callee's, `ours`, and `body`, if it describes our
+    /// session; returns it.
     pub(super) fn progress(
         &mut self,
         code: u16,
         headers: &[(Vec<u8>, Vec<u8>)],
         body: Option<&Bytes>,
+        ours: &[(Name, String)],
         cx: &mut Cx<'_>,
-    ) {
-        let mut response =
-            with_headers(self.response(code, "").header(Name::Contact, &self.contact), headers);
+    ) -> Bytes {
+        let allow = interwork::allow(cx.routes.peer(self.peer).profile);
+        let response =
+            self.response(code, "").header(Name::Contact, &self.contact).header(Name::Allow, allow);
+        let response = with_ours(with_headers(response, headers), ours);
         let bytes = match body {
             Some(body) => response.body(SDP, body),
-            None => {
-                response = response.header(Name::Allow, ALLOW);
-                response.no_body()
-            }
+            None => response.no_body(),
         };
-        cx.out.push(Action::Respond { tx: self.tx, code, bytes });
+        cx.out.push(Action::Respond { tx: self.tx, code, bytes: bytes.clone() });
+        bytes
     }
 
     /// Sends the 200 and begins to repeat it.
-    pub(super) fn answer(&mut self, headers: &[(Vec<u8>, Vec<u8>)], sdp: &Bytes, cx: &mut Cx<'_>) {
-        let response = self.response(200, "").header(Name::Contact, &self.contact).header(Name::Allow, ALLOW);
-        let ok = with_headers(response, headers).body(SDP, sdp);
+    pub(super) fn answer(
+        &mut self,
+        headers: &[(Vec<u8>, Vec<u8>)],
+        sdp: &Bytes,
+        ours: &[(Name, String)],
+        cx: &mut Cx<'_>,
+    ) {
+        let profile = cx.routes.peer(self.peer).profile;
+        let mut response = self
+            .response(200, "")
+            .header(Name::Contact, &self.contact)
+            .header(Name::Allow, interwork::allow(profile));
+        if let Some(tags) = interwork::supported(profile) {
+            response = response.header(Name::Supported, tags);
+        }
+        let response = with_ours(with_headers(response, headers), ours);
+        let ok = if sdp.is_empty() { response.no_body() } else { response.body(SDP, sdp) };
         self.code = 200;
         cx.out.push(Action::Respond { tx: self.tx, code: 200, bytes: ok.clone() });
         let repeat = AnswerRepeat::start(cx.settings.timers, cx.now);
@@ -152,6 +168,7 @@ impl Caller {
         self.code = code;
         let bytes = with_headers(self.response(code, reason), headers).no_body();
         cx.out.push(Action::Respond { tx: self.tx, code, bytes });
+        self.work.stop();
         self.progress = Progress::Closed;
     }
 }
@@ -181,8 +198,18 @@ pub(super) fn with_headers(response: ResponseBuilder, headers: &[(Vec<u8>, Vec<u
     headers.iter().fold(response, |response, (name, value)| response.header_raw(name, value))
 }
 
+/// Adds headers of our own to a response.
+fn with_ours(response: ResponseBuilder, ours: &[(Name, String)]) -> ResponseBuilder {
+    ours.iter().fold(response, |response, (name, value)| response.header(*name, value))
+}
+
+/// The usable audio of a session that was checked before.
+fn audio(session: &Session) -> Option<&Audio> {
+    session.audio.as_ref().map(|(_, audio)| audio)
+}
+
 /// The content type of every body we send.
 pub const SDP: &str = "application/sdp";
 
-/// The methods we take part in.
-pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO";
+/// The methods we take part in, as told to whoever asks outside a call.
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK";

@@ -22,10 +22,14 @@ impl Call {
         self.finish(EndedBy::Caller, 487, "the caller gave up before the call was answered".into(), cx);
     }
 
-    /// Cancels the attempt that is out, if one is.
+    /// Cancels the attempt that is out, if one is; one that answered while our own 200 waited is told BYE.
     pub(super) fn release_attempt(&mut self, reason: Reason, cx: &mut Cx<'_>) {
-        if let State::Calling { attempt, .. } = self.state {
-            self.abandon(attempt, Some(reason), cx);
+        match self.state {
+            State::Calling { attempt, .. } => {
+                self.abandon(attempt, Some(reason), cx);
+            }
+            State::Answered { attempt } => self.close_callee(attempt, Vec::new(), cx),
+            State::Resolving | State::Over => {}
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
-use crate::sip::flow::{Domain, Flow, Transport};
+use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
@@ -117,6 +117,8 @@ pub enum Input {
     },
     /// The answer to [`Action::CountMedia`]: packets received from the caller so far.
     MediaCount(u64),
+    /// No audio comes from a side though the other is heard: a sentence about what is likely.
+    OneWay(Side, &'static str),
     /// Nothing was received from a side for the silence time-out.
     MediaSilent(Side),
     /// End the call: a sentence for the record, and the code for a caller who was not answered yet.
@@ -126,6 +128,8 @@ pub enum Input {
         /// Status for an unanswered caller.
         code: u16,
     },
+    /// A stream ended that one of its legs speaks by.
+    StreamLost(ConnectionId),
     /// The caller's ACK is not waited for any longer.
     AckGivenUp,
     /// A deadline of the call has come.

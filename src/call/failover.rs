@@ -10,6 +10,9 @@ use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
 use crate::routing::limits::Verdict;
 use crate::sdp::build::Local;
+use crate::sdp::codec::{Codec, Payload};
+use crate::sdp::crypto::{Policy, Protection};
+use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate;
 use crate::sip::reason::Reason;
 use crate::sip::uri::Host;
@@ -18,7 +21,8 @@ use super::attempt::{Attempt, DTMF_PAYLOAD_TYPE, Extra, Identity, Progress};
 use super::auth::Answers;
 use super::contract::{Action, Cx, Hop};
 use super::failure::Failure;
-use super::{Call, State, audio};
+use super::interwork::{self, late_offer::codecs_from};
+use super::{Call, State};
 
 impl Call {
     /// Goes on, or waits and tells the caller so: a 182 keeps it from giving up (RFC 3261 §21.1.4).
@@ -31,7 +35,7 @@ impl Call {
             Verdict::Queued if self.is_caller_answered() => {}
             Verdict::Queued => {
                 let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
-                self.caller.progress(182, &headers, None, cx);
+                self.provisional(182, headers, None, cx);
             }
             Verdict::Refused(full) => self.callee_failed(Failure::full(&full), cx),
         }
@@ -75,7 +79,7 @@ impl Call {
     /// Tries one address; media ports come first, since the INVITE names them.
     fn reach(&mut self, hop: Hop, cx: &mut Cx<'_>) {
         let callee = hop.remote.ip();
-        if self.caller.agreed.is_some() {
+        if self.caller.exchange.local.last().is_some() {
             return self.reach_by_known_ports(hop, cx);
         }
         if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
@@ -102,29 +106,42 @@ impl Call {
         match media {
             Ok(reserved) => {
                 self.reserved = Some((hop.remote.ip(), reserved));
-                self.caller.local = Some(Local::new(cx.ids.random() >> 1, reserved.caller));
+                self.caller.exchange.local.rtp = reserved.caller;
                 self.invite(hop, cx);
             }
             Err(reason) => self.fail(Failure::no_media(reason), cx),
         }
     }
 
-    /// Sends the INVITE of a fresh attempt to `hop`.
+    /// Sends the INVITE of a fresh attempt to `hop`, unless keys that its peer requires could be read on the way.
     fn invite(&mut self, hop: Hop, cx: &mut Cx<'_>) {
-        let (Some((_, reserved)), Some(offer), Some(target)) =
-            (self.reserved, audio(&self.caller.offer), self.target.clone())
-        else {
-            return;
-        };
+        match cx.routes.peer(self.plan.callee).media.srtp_over(hop.transport) {
+            Some(policy) => self.invite_under(policy, hop, cx),
+            None => self.next_target(cx),
+        }
+    }
+
+    /// Asks the callee of attempt `index` again without encryption, when it refused with `code` what had been offered to it
+    /// with; false when that is not what it may have meant.
+    pub(super) fn invite_without_srtp(&mut self, index: usize, code: u16, cx: &mut Cx<'_>) -> bool {
+        let attempt = &self.attempts[index];
+        if attempt.exchange.policy() != Policy::Offer || !matches!(code, 400 | 415 | 488) {
+            return false;
+        }
+        let hop = attempt.hop.clone();
+        self.clear_callee(cx);
+        self.invite_under(Policy::Off, hop, cx);
+        true
+    }
+
+    fn invite_under(&mut self, policy: Policy, hop: Hop, cx: &mut Cx<'_>) {
+        let (Some((_, reserved)), Some(target)) = (self.reserved, self.target.clone()) else { return };
         let leg = LegId(u16::try_from(self.attempts.len() + 1).unwrap_or(u16::MAX));
         let peer = self.plan.callee;
-        let codecs = match cx.routes.peer(peer).kind {
-            Kind::Retell => negotiate::codecs_for_retell(offer),
-            Kind::Trunk => negotiate::codecs_for_trunk(offer),
-        };
-        let codecs = self.still_possible(codecs);
-        let mut local = Local::new(cx.ids.random() >> 1, reserved.callee);
-        local.offer(&codecs, Some(DTMF_PAYLOAD_TYPE));
+        let codecs = self.still_possible(self.codecs_for(cx.routes.peer(peer).kind));
+        let local = Local::new(cx.ids.random() >> 1, reserved.callee);
+        let mut exchange = Exchange::new(local, Protection::new(policy, |suite| cx.ids.master_key(suite)));
+        exchange.offer(codecs, Some(DTMF_PAYLOAD_TYPE));
         let tag = cx.ids.tag(self.id, leg);
         let identity =
             Identity { call_id: cx.ids.call_id(), from: self.caller_identity(&hop, &tag), cseq: 1 };
@@ -140,9 +157,8 @@ impl Call {
             early: Vec::new(),
             dialog: None,
             flow: None,
-            local,
-            offered: codecs,
-            accepted: None,
+            exchange,
+            work: interwork::Leg::default(),
             answers: Answers::default(),
             authorization: Vec::new(),
             ack: None,
@@ -158,10 +174,23 @@ impl Call {
         self.state = State::Calling { attempt: self.attempts.len() - 1, silent_until };
     }
 
+    /// The codecs that a callee is offered: what the caller has; both if it did not say yet.
+    fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
+        let caller = &self.caller.exchange;
+        let offered = caller.offered().and_then(|offer| negotiate::offered(offer).ok());
+        let known = offered.or(caller.agreed().map(|agreed| &agreed.audio));
+        match (known, callee) {
+            (Some(audio), Kind::Retell) => negotiate::codecs_for_retell(audio),
+            (Some(audio), Kind::Trunk) => negotiate::codecs_for_trunk(audio),
+            (None, Kind::Retell) => vec![Codec::Pcmu.offered()],
+            (None, Kind::Trunk) => codecs_from(Codec::Pcmu),
+        }
+    }
+
     /// Sends the INVITE of `attempt` as its identity stands, with credentials when it was challenged.
     pub(super) fn send_invite(&self, attempt: &mut Attempt, cx: &mut Cx<'_>) {
         let headers = self.headers_toward(attempt.peer, &attempt.hop.sent_by, Some(&self.caller.invite), cx);
-        let sdp = attempt.local.last().unwrap_or_default();
+        let sdp = attempt.exchange.local.last().unwrap_or_default();
         let received = self.caller.invite.max_forwards().ok().flatten();
         let extra = Extra {
             max_forwards: received.map_or(70, |hops| hops.saturating_sub(1)),
@@ -199,10 +228,8 @@ impl Call {
 
     /// Whether nobody is left to be tried after the current attempt.
     pub(super) fn is_last_target(&self) -> bool {
-        self.hops.is_empty()
-            && self.targets.is_empty()
-            && self.resting.is_empty()
-            && self.fallbacks.is_empty()
+        let has_address = !self.hops.is_empty() || !self.resting.is_empty();
+        !has_address && self.targets.is_empty() && self.fallbacks.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.

@@ -42,6 +42,7 @@ impl Call {
         }
         self.close_callee(attempt, reason::lines(&[Reason::q850(TIMER_EXPIRY)]), cx);
         cx.out.push(Action::SetHeld(Side::Callee, false));
+        self.lost_agent = Some(reason.to_owned());
         self.callee_failed(Failure::ours(503, reason), cx);
     }
 
@@ -52,9 +53,10 @@ impl Call {
 
     /// What the callee may be offered of `codecs`: once the caller was promised one, in an 18x or the 200, that one.
     pub(super) fn still_possible(&self, codecs: Vec<Payload>) -> Vec<Payload> {
-        let Some((promised, _)) = self.caller.agreed else { return codecs };
-        let same: Vec<_> = codecs.into_iter().filter(|payload| payload.codec == promised.codec).collect();
-        if same.is_empty() { vec![promised] } else { same }
+        match self.caller.exchange.agreed() {
+            Some(promised) => vec![promised.codec.codec.offered()],
+            None => codecs,
+        }
     }
 
     /// A caller that was not told yet hears ringing.
@@ -64,7 +66,7 @@ impl Call {
         }
         self.caller.alerted = true;
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
-        self.caller.progress(180, &headers, None, cx);
+        self.provisional(180, headers, None, cx);
         cx.out.push(Action::Show(self.view()));
     }
 }

@@ -19,7 +19,8 @@ impl Call {
         if self.is_caller_answered() {
             let cause = Cause::of_status(failure.code).map_or(TEMPORARY_FAILURE, |cause| cause.value);
             self.close_caller(reason::lines(&[Reason::q850(cause)]), cx);
-            return self.finish(failure.ended_by, 200, failure.reason, cx);
+            let lost = self.lost_agent.take().map_or_else(String::new, |lost| format!("{lost}, and "));
+            return self.finish(EndedBy::Trunkline, 200, format!("{lost}{}", failure.reason), cx);
         }
         let mut headers = match &failure.response {
             Some(response) => self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx),
@@ -53,10 +54,14 @@ impl Call {
 
     /// The same for any Q.850 `cause`.
     fn end_answered_as(&mut self, reason: &str, cause: u16, cx: &mut Cx<'_>) {
+        self.end_answered_with(reason, Reason::q850(cause), cx);
+    }
+
+    /// The same with any Reason in the BYEs.
+    pub(super) fn end_answered_with(&mut self, reason: &str, told: Reason, cx: &mut Cx<'_>) {
         if !self.is_caller_answered() {
             return;
         }
-        let told = Reason::q850(cause);
         match self.state {
             State::Over => return,
             State::Answered { attempt } => {
@@ -73,7 +78,20 @@ impl Call {
         let said = reason::words_of(bye);
         let sentence = said.as_ref().map_or_else(|| what.to_owned(), |said| format!("{what}, saying {said}"));
         self.note_hints(said);
-        self.finish(by, 200, sentence, cx);
+        let code = if self.is_caller_answered() { 200 } else { self.caller.code };
+        self.finish(by, code, sentence, cx);
+    }
+
+    /// One direction carries nothing: the commonest complaint, so the record says it even of a call that went on.
+    pub(super) fn on_one_way(&mut self, side: Side, likely: &str, cx: &mut Cx<'_>) {
+        let State::Answered { attempt } = self.state else { return };
+        let peer = match side {
+            Side::Caller => self.caller.peer,
+            Side::Callee => self.attempts[attempt].peer,
+        };
+        let name = &cx.routes.peer(peer).name;
+        tracing::warn!(peer = %name, likely, "one-way audio: nothing came from this side for 5 s");
+        self.note_hints([format!("no audio came from {name} for 5 s: {likely}")]);
     }
 
     /// Keeps what a peer said for the record.
@@ -92,7 +110,11 @@ impl Call {
             return self.end_answered_as(reason, cause, cx);
         }
         match self.state {
-            State::Over | State::Answered { .. } => {}
+            State::Over => {}
+            State::Answered { attempt } => {
+                self.close_callee(attempt, Vec::new(), cx);
+                self.fail(Failure::ordered(code, reason), cx);
+            }
             State::Resolving => self.fail(Failure::ordered(code, reason), cx),
             State::Calling { attempt, .. } => {
                 self.abandon(attempt, None, cx);
@@ -110,7 +132,8 @@ impl Call {
         };
         self.state = State::Over;
         self.answer_by = None;
-        self.reoffers.clear();
+        self.caller.work.stop();
+        self.attempts.iter_mut().for_each(|attempt| attempt.work.stop());
         let record = Record {
             id: self.id,
             direction: self.direction,
@@ -133,7 +156,7 @@ impl Call {
 
     /// Place in the record's legs of the last attempt that had media.
     pub(super) fn last_heard(&self) -> Option<usize> {
-        self.attempts.iter().rposition(|attempt| attempt.accepted.is_some()).map(|attempt| attempt + 1)
+        self.attempts.iter().rposition(|attempt| attempt.agreed().is_some()).map(|attempt| attempt + 1)
     }
 
     fn legs(&self, cx: &Cx<'_>) -> Vec<LegRecord> {
@@ -143,7 +166,7 @@ impl Call {
             to: self.names.to.clone(),
             remote: self.caller.source.to_string(),
             sip_code: self.caller.code,
-            codec: self.caller.agreed.map(|(payload, _)| payload.codec.name().to_owned()),
+            codec: self.caller.exchange.agreed().map(|agreed| agreed.codec.codec.name().to_owned()),
             ..LegRecord::default()
         };
         let attempts = self.attempts.iter().map(|attempt| LegRecord {
@@ -152,7 +175,7 @@ impl Call {
             to: attempt.target.user.clone().unwrap_or_default(),
             remote: attempt.hop.remote.to_string(),
             sip_code: attempt.code,
-            codec: attempt.accepted.as_ref().map(|accepted| accepted.codec.codec.name().to_owned()),
+            codec: attempt.agreed().map(|agreed| agreed.codec.codec.name().to_owned()),
             ..LegRecord::default()
         });
         std::iter::once(caller).chain(attempts).collect()

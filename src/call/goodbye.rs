@@ -58,10 +58,11 @@ impl Goodbye {
 }
 
 impl Call {
-    /// Says BYE to the caller, after its ACK if that is still to come.
+    /// Says BYE to the caller, after its ACK if that is still to come; before our 200 it is refused.
     pub(super) fn close_caller(&mut self, headers: Passed, cx: &mut Cx<'_>) {
         match &mut self.caller.progress {
-            Progress::Pending | Progress::Closed => {}
+            Progress::Pending => self.caller.refuse(480, "", &headers, cx),
+            Progress::Closed => {}
             Progress::Answered { closing, .. } => *closing = Some(Closing { headers }),
             Progress::Confirmed => self.caller.bye(headers, cx),
         }

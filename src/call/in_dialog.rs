@@ -13,7 +13,7 @@ use crate::sip::message::{Message, Method};
 
 use super::admit::supports_required;
 use super::attempt;
-use super::caller::{ALLOW, Progress};
+use super::caller::Progress;
 use super::contract::{Action, Cx};
 use super::record::EndedBy;
 use super::{Call, State, reason};
@@ -41,7 +41,7 @@ impl Call {
             Ok(CSeqOrder::Old) => return respond(request, tx, flow, 500, &[], cx),
             Err(_) => return respond(request, tx, flow, 400, &[], cx),
         }
-        if let Err(refused) = supports_required(request) {
+        if let Err(refused) = supports_required(request, self.profile(leg, cx)) {
             return self.refuse(leg, tx, request, flow, &refused, cx);
         }
         self.moved(leg, flow);
@@ -49,27 +49,29 @@ impl Call {
             Method::Bye => self.on_bye(leg, tx, request, flow, cx),
             Method::Invite => self.on_reinvite(leg, tx, request, flow, cx),
             Method::Update => self.on_update(leg, tx, request, flow, cx),
-            Method::Options | Method::Info => respond(request, tx, flow, 200, &[(Name::Allow, ALLOW)], cx),
-            Method::Prack => respond(request, tx, flow, 481, &[], cx),
+            Method::Prack => self.on_prack(leg, tx, request, flow, cx),
             Method::Cancel | Method::Ack => {}
-            Method::Register
+            Method::Options
+            | Method::Info
+            | Method::Register
             | Method::Refer
             | Method::Notify
             | Method::Subscribe
             | Method::Message
-            | Method::Publish => respond(request, tx, flow, 405, &[(Name::Allow, ALLOW)], cx),
-            Method::Other(_) => respond(request, tx, flow, 501, &[(Name::Allow, ALLOW)], cx),
+            | Method::Publish
+            | Method::Other(_) => self.on_aside(leg, tx, request, flow, cx),
         }
     }
 
     /// The ACK to a 200 of ours, to the first INVITE or to a later one.
     pub(super) fn on_ack(&mut self, leg: LegId, ack: &Message, cx: &mut Cx<'_>) {
         let Ok(cseq) = ack.cseq() else { return };
-        if self.reoffers.acknowledge(leg, cseq.number) || leg != LegId::CALLER {
+        if self.on_ack_of_reinvite(leg, cseq.number, ack, cx) || leg != LegId::CALLER {
             return;
         }
         if self.caller.invite.cseq().is_ok_and(|invite| invite.number == cseq.number) {
             self.confirm_caller(cx);
+            self.on_late_answer(ack, cx);
         }
     }
 
@@ -156,7 +158,7 @@ impl Call {
     }
 
     /// Remembers the path of the newest request of `leg`: a stream may have been opened anew.
-    fn moved(&mut self, leg: LegId, flow: Flow) {
+    pub(super) fn moved(&mut self, leg: LegId, flow: Flow) {
         if leg == LegId::CALLER {
             self.caller.flow = flow;
         } else if let Some(attempt) = self.attempt_mut(leg) {

@@ -1,9 +1,9 @@
 //! What the relay is told of a leg: its session description and its peer's keys, in the relay's words.
 
-use crate::routing::config::Aim;
+use crate::routing::config::{Aim, Reports};
 use crate::routing::{Kind, Peer};
 use crate::rtp::g711::Law;
-use crate::rtp::leg::LegMedia;
+use crate::rtp::leg::{LegMedia, Rtcp};
 use crate::sdp::codec::{Codec, Payload};
 use crate::sdp::session::Audio;
 
@@ -12,6 +12,10 @@ pub(super) fn leg_media(audio: &Audio, codec: Payload, dtmf: Option<u8>, peer: &
     LegMedia {
         learn: peer.media.rtp == Aim::Latch,
         remote_rtcp: audio.rtcp,
+        rtcp: match peer.media.rtcp {
+            Reports::Auto => Rtcp::Separate,
+            Reports::Never => Rtcp::Never,
+        },
         law: match codec.codec {
             Codec::Pcmu => Law::Mu,
             Codec::Pcma => Law::A,

@@ -3,9 +3,12 @@
 //! ```text
 //!            targets          2xx             BYE, CANCEL, time-out …
 //! Resolving ────────► Calling ────► Answered ─────────────────────────► Over ──► gone
-//!     ▲                  │                                               ▲
-//!     └── next target ───┴──────────── refused, cancelled ───────────────┘
+//!     ▲                  │             │                                  ▲
+//!     ├── next target ───┴─────────────┼─ refused, cancelled ─────────────┘
+//!     └── fallback ── dead agent ──────┘
 //! ```
+//!
+//! These are the callee's states. The caller's own are in [`caller`]: once answered it stays so while another callee is tried.
 //!
 //! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call needs to
 //! know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A call that is
@@ -26,8 +29,9 @@ mod finish;
 mod goodbye;
 mod hints;
 mod in_dialog;
-pub mod interwork;
+mod interwork;
 mod leg_media;
+mod party;
 mod reason;
 pub mod record;
 mod timers;
@@ -37,13 +41,18 @@ pub use caller::{ALLOW, SDP};
 pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::Plan;
 use crate::rtp::leg::Reserved;
-use crate::sdp::session::{Audio, Session};
+use crate::sdp::build::Local;
+use crate::sdp::crypto::Protection;
+use crate::sdp::exchange::Exchange;
+use crate::sdp::session::Session;
 use crate::sip::dialog::Dialog;
+use crate::sip::flow::ConnectionId;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
@@ -65,13 +74,15 @@ pub struct Call {
     plan: Plan,
     /// What is tried when the plan in force fails.
     fallbacks: VecDeque<Plan>,
+    /// What became of the agent that answered, while another callee is tried in its place.
+    lost_agent: Option<String>,
     targets: VecDeque<Uri>,
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Uri>,
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
     resting: VecDeque<(Uri, Hop)>,
-    reserved: Option<(std::net::IpAddr, Reserved)>,
+    reserved: Option<(IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
     hints: Vec<String>,
@@ -79,7 +90,6 @@ pub struct Call {
     started_ms: i64,
     answered_ms: Option<i64>,
     names: Names,
-    reoffers: interwork::reinvite::Reoffers,
 }
 
 /// What records and views call the two peers and the two parties, whoever takes the call in the end.
@@ -113,12 +123,18 @@ enum State {
 }
 
 impl Call {
-    /// Begins a call from an admitted INVITE: 100 at once, then the callee's turn is asked for.
+    /// Begins a call from an admitted INVITE with `offer`, if it made one: 100 at once, then the callee's turn is asked
+    /// for.
     ///
     /// # Errors
     ///
     /// Names the header that no dialog can be formed with; nothing was sent.
-    pub fn start(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
+    pub fn start(
+        id: CallId,
+        offered: Offered,
+        offer: Option<Session>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Self, HeaderError> {
         let call = Self::new(id, offered, offer, cx)?;
         call.caller.trying(cx);
         cx.out.push(Action::Show(call.view()));
@@ -140,8 +156,10 @@ impl Call {
             Input::Request { leg, tx, message, flow } => self.on_request(leg, tx, &message, flow, cx),
             Input::Ack { leg, message } => self.on_ack(leg, &message, cx),
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
+            Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::StreamLost(connection) => self.on_stream_lost(connection, cx),
             Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
@@ -167,7 +185,7 @@ impl Call {
 
     /// The INVITE that is out to `remote` by a stream and that nobody rang for yet.
     #[must_use]
-    pub fn waits_by_stream(&self, remote: std::net::SocketAddr) -> Option<ClientTx> {
+    pub fn waits_by_stream(&self, remote: SocketAddr) -> Option<ClientTx> {
         let State::Calling { attempt, .. } = self.state else { return None };
         let attempt = &self.attempts[attempt];
         let waits = attempt.progress == attempt::Progress::Pending { alerted: false };
@@ -206,6 +224,14 @@ impl Call {
         } else {
             self.attempt(leg).map(|attempt| attempt.peer)
         }
+    }
+
+    /// Whether a leg of the answered call speaks by `connection`.
+    #[must_use]
+    pub fn speaks_by(&self, connection: ConnectionId) -> bool {
+        let State::Answered { attempt } = self.state else { return false };
+        let flows = [Some(self.caller.flow), self.attempts[attempt].flow];
+        flows.into_iter().flatten().any(|flow| flow.connection == Some(connection))
     }
 
     /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).
@@ -256,7 +282,12 @@ impl Call {
     }
 
     /// A call from an admitted INVITE whose `offer` was checked.
-    fn new(id: CallId, offered: Offered, offer: Session, cx: &mut Cx<'_>) -> Result<Self, HeaderError> {
+    fn new(
+        id: CallId,
+        offered: Offered,
+        offer: Option<Session>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Self, HeaderError> {
         let Offered { invite, tx, flow, peer, sent_by, mut plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
         let dialog = Dialog::uas(&invite, &tag)?;
@@ -267,6 +298,14 @@ impl Call {
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
+        let policy = cx.routes.peer(peer).media.srtp_over(flow.transport).unwrap_or_default();
+        let protection = Protection::new(policy, |suite| cx.ids.master_key(suite));
+        let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN), protection);
+        if let Some(offer) = offer {
+            exchange.hear(offer);
+        }
+        let mut work = interwork::Leg::default();
+        work.learn(&invite);
         let contact = contact(&sent_by, flow.transport, scheme_for(&invite));
         let caller = Caller {
             peer,
@@ -277,9 +316,8 @@ impl Call {
             source: flow.remote,
             dialog,
             sent_by,
-            offer,
-            local: None,
-            agreed: None,
+            exchange,
+            work,
             alerted: false,
             progress: caller::Progress::Pending,
             code: 0,
@@ -293,6 +331,7 @@ impl Call {
             state: State::Resolving,
             caller,
             attempts: Vec::new(),
+            lost_agent: None,
             fallbacks: std::mem::take(&mut plan.fallbacks).into(),
             targets: plan.targets.iter().cloned().collect(),
             target: None,
@@ -306,7 +345,6 @@ impl Call {
             answered_ms: None,
             names,
             plan,
-            reoffers: interwork::reinvite::Reoffers::default(),
         })
     }
 
@@ -314,12 +352,18 @@ impl Call {
         self.attempts.get(usize::from(leg.0).checked_sub(1)?)
     }
 
+    /// What was offered and agreed at `leg`.
+    fn exchange(&mut self, leg: LegId) -> &mut Exchange {
+        match usize::from(leg.0).checked_sub(1).and_then(|index| self.attempts.get_mut(index)) {
+            Some(callee) => &mut callee.exchange,
+            None => &mut self.caller.exchange,
+        }
+    }
+
     fn attempt_mut(&mut self, leg: LegId) -> Option<&mut Attempt> {
         self.attempts.get_mut(usize::from(leg.0).checked_sub(1)?)
     }
 }
 
-/// The usable audio of a session that was checked before.
-fn audio(session: &Session) -> Option<&Audio> {
-    session.audio.as_ref().map(|(_, audio)| audio)
-}
+/// Where we receive RTP before media ports were reserved: no session description says so.
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);

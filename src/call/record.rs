@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::id::CallId;
+use crate::rtp::leg_stats::LegStats;
 
 /// Which way a call goes through the bridge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize)]
@@ -74,14 +75,8 @@ pub struct LegRecord {
     pub sip_code: u16,
     /// Name of the agreed codec.
     pub codec: Option<String>,
-    /// RTP packets to this peer.
-    pub packets_sent: u64,
-    /// RTP packets from this peer.
-    pub packets_received: u64,
-    /// Gaps in its sequence numbers (RFC 3550 A.3).
-    pub packets_lost: u64,
-    /// Interarrival jitter (RFC 3550 A.8), in milliseconds.
-    pub jitter_ms: f64,
+    /// Its audio.
+    pub media: LegStats,
     /// The number called: the caller's as we read it, an attempt's as sent.
     pub to: String,
 }

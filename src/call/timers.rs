@@ -5,11 +5,10 @@
 //! | silent target | INVITE sent | any response |
 //! | answer time-out of the callee's peer | INVITE sent | 200 |
 //! | repeat of our 200 | 200 sent | ACK, or 64·T1 |
-//! | repeat of our 200 to a re-INVITE | 200 sent | ACK, or 64·T1 |
+//! | what `interwork` waits for: PRACK, ACK to a re-INVITE, session timer, OPTIONS | see there | |
 
 use std::time::Instant;
 
-use crate::id::LegId;
 use crate::routing::Kind;
 use crate::sip::dialog::RepeatEvent;
 use crate::sip::reason::Reason;
@@ -31,14 +30,14 @@ impl Call {
             Progress::Answered { repeat, .. } => Some(repeat.next_deadline()),
             Progress::Pending | Progress::Confirmed | Progress::Closed => None,
         };
-        [silent, answer_by, repeat, self.reoffers.next_deadline()].into_iter().flatten().min()
+        [silent, answer_by, repeat, self.interwork_deadline()].into_iter().flatten().min()
     }
 
     pub(super) fn on_deadline(&mut self, cx: &mut Cx<'_>) {
         self.on_silent_target(cx);
         self.on_no_answer(cx);
         self.on_unacknowledged(cx);
-        self.on_reoffer_deadline(cx);
+        self.interwork_due(cx);
     }
 
     fn on_silent_target(&mut self, cx: &mut Cx<'_>) {
@@ -90,13 +89,6 @@ impl Call {
                 self.confirm_caller(cx);
             }
             Some(_) => {}
-        }
-    }
-
-    fn on_reoffer_deadline(&mut self, cx: &mut Cx<'_>) {
-        if let Some(leg) = self.reoffers.on_deadline(cx) {
-            let who = if leg == LegId::CALLER { "caller" } else { "callee" };
-            self.end_answered(&format!("the {who} never acknowledged our answer to its re-INVITE"), cx);
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::config::reader::Secret;
 use crate::media;
 use crate::routing::config::{
-    CalledNumber, CallerId, ForeignCaller, PeerConfig, PeerMedia, RetellConfig, TrunkConfig,
+    CalledNumber, CallerId, Dialling, ForeignCaller, PeerConfig, PeerMedia, Preset, Profile, RetellConfig,
+    TrunkConfig,
 };
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
@@ -125,9 +126,11 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
             password: Some(Secret::literal(credentials.password.clone())),
             challenge: true,
             force_rport: true,
+            profile: Profile::of(Preset::Retell),
             ..peer("retell", uri(retell).with_param("transport", Some("tcp")), RETELL)
         },
         allow_emergency: false,
+        dialling: Dialling::default(),
         agent_silence_s: 10,
         fallback: Vec::new(),
     }];
@@ -159,6 +162,7 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         tls_name: None,
         tls_ca: None,
         called_number: CalledNumber::RequestUri,
+        profile: Profile::of(Preset::Standard),
     }
 }
 

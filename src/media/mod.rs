@@ -35,6 +35,7 @@ pub use engine::{Engine, PacketTotals};
 pub use limits::{Capacity, FileLimit, raise_file_limit};
 
 pub use crate::rtp::leg::{LegMedia, Reserved, Rtcp, Side};
+pub use crate::rtp::leg_stats::LegStats;
 
 use crate::id::CallId;
 
@@ -63,43 +64,6 @@ pub enum ReserveError {
         /// Where its signalling comes from.
         peer: IpAddr,
     },
-}
-
-/// One leg's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct LegStats {
-    /// Sent to this peer, silence and digits of ours included.
-    pub packets_sent: u64,
-    /// What those hold, RTP headers included.
-    pub bytes_sent: u64,
-    /// RTP packets that came from this peer, each once.
-    pub packets_received: u64,
-    /// What those hold, RTP headers included.
-    pub bytes_received: u64,
-    /// Packets of this peer that never came (RFC 3550 A.3).
-    pub packets_lost: u64,
-    /// Packets of this peer that came too late to be placed, or after silence was sent in their place.
-    pub packets_late: u64,
-    /// Packets of this peer that came once more.
-    pub packets_duplicate: u64,
-    /// Packets of this peer that came after one that it sent later.
-    pub packets_reordered: u64,
-    /// Interarrival jitter of this peer's packets in milliseconds (RFC 3550 A.8).
-    pub jitter_ms: f64,
-    /// The longest time between two packets of this peer in milliseconds, hold left out.
-    pub longest_gap_ms: f64,
-    /// Milliseconds from the answer to the first audio of this peer.
-    pub first_audio_ms: Option<f64>,
-    /// To this peer and back, in milliseconds, as its reports tell.
-    pub rtt_ms: Option<f64>,
-    /// The part of what it was sent that was lost on the way, 0 to 1, as its last report tells.
-    pub peer_loss: Option<f64>,
-    /// What this peer sounds like, 1 to 4.5 (ITU-T G.107); `None` before it was heard.
-    pub mos: Option<f64>,
-    /// Packets that came from elsewhere and were dropped.
-    pub strangers: u64,
-    /// Packets of silence that this peer was sent while the other one said nothing.
-    pub packets_filled: u64,
 }
 
 /// Why the engine does not start.

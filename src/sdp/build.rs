@@ -27,7 +27,18 @@ pub struct Local {
     pub rtp: SocketAddr,
     /// The keys we send under: those offered, or the one that was agreed on; none for plain RTP.
     pub crypto: Vec<Crypto>,
+    /// The m-lines agreed on so far, in order: there never get fewer of them (RFC 3264 §8).
+    lines: Vec<Line>,
     last: Option<Bytes>,
+}
+
+/// What stands in the place of one m-line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Line {
+    /// Our one audio stream, by this protocol.
+    Audio(String),
+    /// A stream of the peer's that we do not take.
+    Refused(MediaLine),
 }
 
 impl Local {
@@ -35,19 +46,27 @@ impl Local {
     /// (RFC 3264 §5 permits no more).
     #[must_use]
     pub fn new(id: u64, rtp: SocketAddr) -> Self {
-        Self { id: id >> 2, version: 1, rtp, crypto: Vec::new(), last: None }
+        let lines = vec![Line::Audio("RTP/AVP".to_owned())];
+        Self { id: id >> 2, version: 1, rtp, crypto: Vec::new(), lines, last: None }
     }
 
     /// One m=audio with `codecs` in order, telephone-event under `dtmf`, ptime 20, sendrecv; over SRTP if
-    /// there are keys.
+    /// there are keys. Streams that were refused before stay in their places.
     pub fn offer(&mut self, codecs: &[Payload], dtmf: Option<u8>) -> Bytes {
-        let proto = if self.crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
-        let stream = self.audio(proto, codecs, dtmf, Direction::SendRecv);
-        self.describe(vec![stream])
+        let is_secure = !self.crypto.is_empty();
+        for line in &mut self.lines {
+            if let Line::Audio(proto) = line
+                && proto.contains("SAVP") != is_secure
+            {
+                *proto = if is_secure { "RTP/SAVP" } else { "RTP/AVP" }.to_owned();
+            }
+        }
+        self.describe(self.rtp.port(), codecs, dtmf, Direction::SendRecv)
     }
 
     /// Answers `offer`: its audio line with exactly `codec` (and `dtmf`) in `direction` from our view, every other
-    /// m-line with port 0 (RFC 3264 §6).
+    /// m-line with port 0 (RFC 3264 §6). One that has no audio to use gets port 0 everywhere, and its first audio line
+    /// is where we offer audio again.
     pub fn answer(
         &mut self,
         offer: &Session,
@@ -56,15 +75,14 @@ impl Local {
         direction: Direction,
     ) -> Bytes {
         let used = offer.audio.as_ref().map(|(index, _)| *index);
-        let streams = offer.lines.iter().enumerate().map(|(index, line)| {
-            if Some(index) == used {
-                self.audio(&line.proto, &[codec], dtmf, direction)
-            } else {
-                refused(line)
-            }
-        });
-        let streams = streams.collect();
-        self.describe(streams)
+        let ours = used.or_else(|| offer.lines.iter().position(|line| line.media == "audio"));
+        let line = |(index, line): (usize, &MediaLine)| match ours == Some(index) {
+            true => Line::Audio(line.proto.clone()),
+            false => Line::Refused(line.clone()),
+        };
+        self.lines = offer.lines.iter().enumerate().map(line).collect();
+        let port = if used.is_some() { self.rtp.port() } else { 0 };
+        self.describe(port, &[codec], dtmf, direction)
     }
 
     /// The last description sent, byte for byte (for a repeated 18x or 200, or a session refresh).
@@ -73,8 +91,12 @@ impl Local {
         self.last.clone()
     }
 
-    fn describe(&mut self, streams: Vec<MediaDescription>) -> Bytes {
-        let mut description = self.session(streams);
+    fn describe(&mut self, port: u16, codecs: &[Payload], dtmf: Option<u8>, direction: Direction) -> Bytes {
+        let streams = self.lines.iter().map(|line| match line {
+            Line::Audio(proto) => audio((port, proto, &self.crypto), codecs, dtmf, direction),
+            Line::Refused(line) => refused(line),
+        });
+        let mut description = self.session(streams.collect());
         let text = description.to_string();
         let text = match &self.last {
             Some(last) if *last == text => return last.clone(),
@@ -124,34 +146,33 @@ impl Local {
             media_descriptions,
         }
     }
+}
 
-    fn audio(
-        &self,
-        proto: &str,
-        codecs: &[Payload],
-        dtmf: Option<u8>,
-        direction: Direction,
-    ) -> MediaDescription {
-        let formats = codecs.iter().map(|payload| payload.payload_type).chain(dtmf);
-        let fmt = formats.map(|format| format.to_string()).collect::<Vec<_>>().join(" ");
-        let mut attributes: Vec<_> =
-            codecs.iter().map(|payload| rtpmap(payload.payload_type, payload.codec.name())).collect();
-        if let Some(dtmf) = dtmf {
-            attributes.push(rtpmap(dtmf, TELEPHONE_EVENT));
-            let events = Fmtp { fmt: dtmf.to_string(), params: DTMF_EVENTS.to_owned() };
-            attributes.push(Attribute::Other("fmtp".to_owned(), Some(events.to_string())));
-        }
-        let keys = self.crypto.iter().map(|line| Attribute::Other("crypto".to_owned(), Some(line.reveal())));
-        attributes.extend(keys);
-        attributes.push(Attribute::Ptime(PTIME_MS));
-        attributes.push(match direction {
-            Direction::SendRecv => Attribute::Sendrecv,
-            Direction::SendOnly => Attribute::Sendonly,
-            Direction::RecvOnly => Attribute::Recvonly,
-            Direction::Inactive => Attribute::Inactive,
-        });
-        stream(MediaType::Audio, self.rtp.port(), proto, fmt, attributes)
+fn audio(
+    (port, proto, crypto): (u16, &str, &[Crypto]),
+    codecs: &[Payload],
+    dtmf: Option<u8>,
+    direction: Direction,
+) -> MediaDescription {
+    let formats = codecs.iter().map(|payload| payload.payload_type).chain(dtmf);
+    let fmt = formats.map(|format| format.to_string()).collect::<Vec<_>>().join(" ");
+    let mut attributes: Vec<_> =
+        codecs.iter().map(|payload| rtpmap(payload.payload_type, payload.codec.name())).collect();
+    if let Some(dtmf) = dtmf {
+        attributes.push(rtpmap(dtmf, TELEPHONE_EVENT));
+        let events = Fmtp { fmt: dtmf.to_string(), params: DTMF_EVENTS.to_owned() };
+        attributes.push(Attribute::Other("fmtp".to_owned(), Some(events.to_string())));
     }
+    let keys = crypto.iter().map(|line| Attribute::Other("crypto".to_owned(), Some(line.reveal())));
+    attributes.extend(keys);
+    attributes.push(Attribute::Ptime(PTIME_MS));
+    attributes.push(match direction {
+        Direction::SendRecv => Attribute::Sendrecv,
+        Direction::SendOnly => Attribute::Sendonly,
+        Direction::RecvOnly => Attribute::Recvonly,
+        Direction::Inactive => Attribute::Inactive,
+    });
+    stream(MediaType::Audio, port, proto, fmt, attributes)
 }
 
 /// The line of a stream that we do not take; it must list a format though none is used.

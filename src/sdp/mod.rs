@@ -6,5 +6,6 @@
 pub mod build;
 pub mod codec;
 pub mod crypto;
+pub mod exchange;
 pub mod negotiate;
 pub mod session;

@@ -1,9 +1,11 @@
 //! Offer and answer of each leg (RFC 3264): what to offer the callee, what it took, what to answer the caller.
 //!
-//! The two legs are negotiated apart, under payload types of their own; what ties them together is the codec alone,
-//! since nothing is transcoded. So the caller is answered only when the callee's answer is known, by [`matching`].
+//! The two legs are negotiated apart, under payload types and even laws of their own. Yet the caller is answered only when
+//! the callee's answer is known, with the same codec if it has it: what need not be transcoded should not be.
 
 use std::net::IpAddr;
+
+use crate::id::srtp::LegKeys;
 
 use super::codec::{Codec, Payload};
 use super::crypto::Policy;
@@ -53,12 +55,9 @@ pub enum NegotiationError {
         /// `IPv4` or `IPv6`.
         ours: &'static str,
     },
-    /// An answer with a codec that was not in the offer, or the callee's codec was not in the caller's offer.
-    #[error("{codec} was taken, which was not offered")]
-    NotOffered {
-        /// The encoding name.
-        codec: &'static str,
-    },
+    /// An answer to no offer.
+    #[error("there is no offer that this answers")]
+    Unasked,
 }
 
 impl NegotiationError {
@@ -71,7 +70,8 @@ impl NegotiationError {
             }
             Self::Family { .. } => 301,
             Self::NoAudio | Self::Refused => 304,
-            Self::NoCommonCodec { .. } | Self::NotOffered { .. } => 305,
+            Self::NoCommonCodec { .. } => 305,
+            Self::Unasked => 399,
         }
     }
 }
@@ -107,25 +107,27 @@ pub fn codecs_for_trunk(offered: &Audio) -> Vec<Payload> {
     codecs
 }
 
-/// What the callee took of what we offered it.
+/// What a leg and we agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its first codec, under the payload type it wants to receive.
+    /// The codec in use, under the payload type that the peer gave it.
     pub codec: Payload,
-    /// Payload type of its telephone events, if we offered some and it took them.
+    /// Payload type of its telephone events, if both sides have them.
     pub dtmf: Option<u8>,
     /// Everything else it said.
     pub audio: Audio,
+    /// What the packets are protected by, if they are.
+    pub keys: Option<LegKeys>,
 }
 
-/// Reads the callee's answer to an offer of `codecs` and `dtmf`.
+/// Reads the answer to an offer of `codecs` and `dtmf`; keys are the business of who made the offer.
 ///
-/// An answer that lists several codecs is taken by its first: the callee may send any of them, but that is the one it
-/// prefers (RFC 3264 §6.1).
+/// An answer that lists several codecs is taken by its first that was offered: the peer may send any of them, but that is
+/// the one it prefers (RFC 3264 §6.1). One that names the other G.711 law alone is wrong, yet what it means is plain.
 ///
 /// # Errors
 ///
-/// When the stream was refused, or nothing in it was offered.
+/// When the stream was refused, or has no codec that we know.
 pub fn accepted(
     answer: &Session,
     codecs: &[Payload],
@@ -133,21 +135,24 @@ pub fn accepted(
 ) -> Result<Accepted, NegotiationError> {
     let audio = offered(answer)?;
     let was_offered = |taken: &&Payload| codecs.iter().any(|ours| ours.codec == taken.codec);
-    match (audio.codecs.iter().find(was_offered), audio.codecs.first()) {
-        (Some(&codec), _) => Ok(Accepted { codec, dtmf: dtmf.and(audio.dtmf), audio: audio.clone() }),
-        (None, Some(other)) => Err(NegotiationError::NotOffered { codec: other.codec.name() }),
-        (None, None) => Err(unusable(answer)),
+    match audio.codecs.iter().find(was_offered).or(audio.codecs.first()) {
+        Some(&codec) => Ok(Accepted { codec, dtmf: dtmf.and(audio.dtmf), audio: audio.clone(), keys: None }),
+        None => Err(unusable(answer)),
     }
 }
 
-/// The caller's payload for the codec that the callee took.
+/// What we take of `offer`: `codec` if it is there, else its first.
 ///
 /// # Errors
 ///
-/// When the caller did not offer that codec.
-pub fn matching(offered: &Audio, taken: Payload) -> Result<Payload, NegotiationError> {
-    let same = offered.codecs.iter().find(|payload| payload.codec == taken.codec);
-    same.copied().ok_or(NegotiationError::NotOffered { codec: taken.codec.name() })
+/// When nothing in it can be used.
+pub fn chosen(offer: &Session, codec: Option<Codec>) -> Result<Accepted, NegotiationError> {
+    let audio = offered(offer)?;
+    let preferred = audio.codecs.iter().find(|payload| Some(payload.codec) == codec);
+    match preferred.or(audio.codecs.first()) {
+        Some(&codec) => Ok(Accepted { codec, dtmf: audio.dtmf, audio: audio.clone(), keys: None }),
+        None => Err(unusable(offer)),
+    }
 }
 
 /// Whether packets can be exchanged between `audio` and our address `ours`; an address that is still to be learned can be

@@ -10,6 +10,7 @@ use crate::call::admit::{Refused, admit, supports_required};
 use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
+use crate::routing::config::{Preset, Profile};
 use crate::routing::{self, Kind, Plan, Recognition};
 use crate::sdp::session::Session;
 use crate::sip::auth::{Credentials, Verdict};
@@ -137,7 +138,7 @@ impl<W: World> Bridge<W> {
         if self.draining {
             return self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
         }
-        if let Err(Refused::Extension(tags)) = supports_required(request) {
+        if let Err(Refused::Extension(tags)) = supports_required(request, Profile::of(Preset::Standard)) {
             self.metrics.counters.rejected(Rejection::Extension);
             return self.answer(request, tx, flow, 420, "", &[(Name::Unsupported, tags)]);
         }
@@ -207,7 +208,7 @@ impl<W: World> Bridge<W> {
             self.metrics.counters.rejected(Rejection::Loop);
             return self.answer(invite, tx, flow, 482, "", &[]);
         }
-        let admitted = admit(invite, peer, &self.routes, &mut self.rotation);
+        let admitted = admit(invite, peer, flow.transport, &self.routes, &mut self.rotation);
         let begun = admitted.and_then(|(plan, offer)| {
             let sent_by = local.sent_by;
             self.begin(Offered { invite: invite.detached(), tx, flow, peer, sent_by, plan }, offer)
@@ -220,7 +221,7 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    fn begin(&mut self, offered: Offered, offer: Session) -> Result<(), Refused> {
+    fn begin(&mut self, offered: Offered, offer: Option<Session>) -> Result<(), Refused> {
         let id = self.ids.call();
         let tx = offered.tx;
         let span = span(id, &offered.plan);
@@ -315,12 +316,12 @@ fn rejection(refused: &Refused) -> Rejection {
     match refused {
         Refused::TooManyHops => Rejection::Hops,
         Refused::Header(_) => Rejection::Malformed,
-        Refused::Extension(_) => Rejection::Extension,
-        Refused::ContentType(_)
-        | Refused::ContentEncoding
+        Refused::Extension(_) | Refused::Interval(_) => Rejection::Extension,
+        Refused::Body(_)
         | Refused::NoOffer
         | Refused::Unreadable(_)
-        | Refused::Unusable(_) => Rejection::Media,
+        | Refused::Unusable(_)
+        | Refused::Cleartext => Rejection::Media,
         Refused::Full(_) => Rejection::Capacity,
         Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
         Refused::Route(_) => Rejection::Rule,

@@ -12,10 +12,10 @@ use std::time::Instant;
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
-use crate::media::LegStats;
 use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
 use crate::rtp::leg::Side;
+use crate::rtp::leg_stats::LegStats;
 use crate::sip::auth::{Algorithm, Verifier};
 use crate::sip::flow::Transport;
 use crate::sip::message::Limits;
@@ -225,6 +225,19 @@ impl<W: World> Bridge<W> {
         for call in calls {
             self.hang_up(call, reason, 503);
         }
+    }
+
+    /// One direction of a call carries nothing; `likely` says why.
+    pub fn on_one_way(&mut self, call: CallId, side: Side, likely: &'static str) {
+        self.metrics.media.one_way(side);
+        self.inbox.push_back((call, Input::OneWay(side, likely)));
+        self.work();
+    }
+
+    /// What the relay counted for the two legs of a live call, the caller's first.
+    #[must_use]
+    pub fn media_of(&self, call: CallId) -> Option<[LegStats; 2]> {
+        self.calls.get(&call).filter(|entry| !entry.call.is_over()).and_then(|_| self.world.stats(call))
     }
 
     /// A side of a call was silent for the silence time-out.

@@ -19,6 +19,8 @@ use crate::media::forward::Reason;
 use crate::sip::flow::Transport;
 use crate::sip::message::Method;
 
+use super::media_metrics::{self, MediaMetrics};
+
 /// The process's metrics; the first call installs their recorder, and every call returns it.
 ///
 /// Parts that count for themselves (`store`, `media`) must be started later.
@@ -33,6 +35,8 @@ pub fn metrics() -> &'static Metrics {
 pub struct Metrics {
     /// What is counted.
     pub counters: Counters,
+    /// What the audio of ended calls was like.
+    pub media: MediaMetrics,
     recorder: PrometheusHandle,
 }
 
@@ -44,7 +48,8 @@ impl Metrics {
             tracing::warn!("another metrics recorder was installed first; /metrics stays empty");
         }
         describe();
-        Self { counters: Counters::register(), recorder: handle }
+        media_metrics::describe();
+        Self { counters: Counters::register(), media: MediaMetrics::register(), recorder: handle }
     }
 
     /// All metrics in the Prometheus text format.
@@ -268,10 +273,12 @@ fn direction_label(direction: Direction) -> &'static str {
 }
 
 fn recorder() -> PrometheusRecorder {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(SETUP_SECONDS.to_owned()), &SETUP_BUCKETS)
-        .expect("there are buckets")
-        .build_recorder()
+    let all = media_metrics::BUCKETS.into_iter().chain([(SETUP_SECONDS, &SETUP_BUCKETS[..])]);
+    let builder = all.fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+        let name = Matcher::Full(name.to_owned());
+        builder.set_buckets_for_metric(name, buckets).expect("there are buckets")
+    });
+    builder.build_recorder()
 }
 
 /// Names every metric and says what it counts.

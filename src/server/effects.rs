@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::call::record::{LegRecord, Record};
+use crate::call::record::Record;
 use crate::call::{Action, Cx, Input};
 use crate::id::{CallId, ClientTx};
-use crate::media::LegStats;
 use crate::routing::limits::Verdict;
 use crate::rtp::leg::Side;
 use crate::sip::flow::Flow;
@@ -139,15 +138,15 @@ impl<W: World> Bridge<W> {
     fn finish(&mut self, id: CallId, mut record: Record, callee_leg: Option<usize>) {
         if let Some([caller, callee]) = self.world.stats(id) {
             if let Some(leg) = record.legs.first_mut() {
-                fill(leg, &caller);
+                leg.media = caller;
             }
             if let Some(leg) = callee_leg.and_then(|leg| record.legs.get_mut(leg)) {
-                fill(leg, &callee);
+                leg.media = callee;
             }
         }
         for (leg, stats) in self.calls.get(&id).map_or(&[][..], |entry| &entry.figures) {
             if let Some(leg) = record.legs.get_mut(*leg) {
-                fill(leg, stats);
+                leg.media = *stats;
             }
         }
         self.call_limits.leave(id);
@@ -156,6 +155,7 @@ impl<W: World> Bridge<W> {
         self.set_active(self.active.saturating_sub(1));
         let counters = &self.metrics.counters;
         counters.ended(&record);
+        self.metrics.media.ended(&record);
         if let Some(answered) = record.answered_ms {
             let setup = u64::try_from(answered - record.started_ms).unwrap_or(0);
             counters.answered_after(Duration::from_millis(setup));
@@ -222,13 +222,6 @@ impl<W: World> Bridge<W> {
         tracing::debug!(target: "trunkline::sip", remote = %flow.remote, message = %FirstLine(&bytes), "out");
         self.world.send(flow, bytes, of, timeout);
     }
-}
-
-fn fill(leg: &mut LegRecord, stats: &LegStats) {
-    leg.packets_sent = stats.packets_sent;
-    leg.packets_received = stats.packets_received;
-    leg.packets_lost = stats.packets_lost;
-    leg.jitter_ms = stats.jitter_ms;
 }
 
 /// The method a message of ours counts under: its own, or that of its CSeq.

@@ -22,6 +22,7 @@ mod lapsing;
 mod lifecycle;
 mod live;
 mod log_writer;
+mod media_metrics;
 mod overload;
 mod receive;
 mod reload;

@@ -122,8 +122,10 @@ impl Server {
                 if broken {
                     self.bridge.on_stream_broken(remote);
                 }
+                self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
+            Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
             Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
@@ -132,6 +134,9 @@ impl Server {
         match command {
             Command::HangUp { call, reply } => {
                 let _ = reply.send(self.bridge.hang_up(call, "hung up through the API", 480));
+            }
+            Command::Media { call, reply } => {
+                let _ = reply.send(self.bridge.media_of(call));
             }
         }
     }
@@ -145,7 +150,7 @@ impl Server {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }
                 crate::media::Event::OneWay { call, side, cause } => {
-                    tracing::warn!(%call, ?side, likely = cause.likely(), "one-way audio: nothing from this side for 5 s");
+                    self.bridge.on_one_way(call, side, cause.likely());
                 }
             }
         }
@@ -156,6 +161,7 @@ impl Server {
         let (counters, engine) = (&self.bridge.metrics.counters, &self.bridge.world.engine);
         counters.media_streams_active.set(as_gauge(engine.streams_active()));
         counters.packets(&engine.packet_totals());
+        self.bridge.metrics.media.made(engine.packet_totals().made);
         if let Some(certificate) = &mut self.certificate {
             certificate.look(self.bridge.unix_ms);
         }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use crate::call::record::{Record, View};
 use crate::id::{CallId, ClientTx};
-use crate::media::LegStats;
 use crate::rtp::leg::{LegMedia, Reserved, Side};
+use crate::rtp::leg_stats::LegStats;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::uri::{Host, Uri};
 use crate::transport::Local;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::timestamp::rfc3339;
+use crate::rtp::leg_stats::LegStats;
 
 /// Appends `record` and a line feed to `out`.
 pub(super) fn append(record: &Record, out: &mut Vec<u8>) {
@@ -41,10 +42,8 @@ struct Leg<'a> {
     remote: &'a str,
     sip_code: u16,
     codec: Option<&'a str>,
-    packets_sent: u64,
-    packets_received: u64,
-    packets_lost: u64,
-    jitter_ms: f64,
+    #[serde(flatten)]
+    media: &'a LegStats,
     to: &'a str,
 }
 
@@ -80,11 +79,8 @@ impl<'a> From<&'a LegRecord> for Leg<'a> {
             remote: &leg.remote,
             sip_code: leg.sip_code,
             codec: leg.codec.as_deref(),
-            packets_sent: leg.packets_sent,
-            packets_received: leg.packets_received,
-            packets_lost: leg.packets_lost,
+            media: &leg.media,
             to: &leg.to,
-            jitter_ms: (leg.jitter_ms * 100.0).round() / 100.0,
         }
     }
 }
@@ -102,10 +98,15 @@ mod tests {
             remote: "198.51.100.7:5060".to_owned(),
             sip_code: 200,
             codec: Some("PCMU".to_owned()),
-            packets_sent: 250,
-            packets_received: 249,
-            packets_lost: 1,
-            jitter_ms: 0.123_456,
+            media: LegStats {
+                packets_sent: 250,
+                packets_received: 249,
+                packets_lost: 1,
+                jitter_ms: 0.123_456,
+                mos: Some(4.409),
+                bytes_sent: 43_000,
+                ..LegStats::default()
+            },
             to: "+14155550101".to_owned(),
         };
 
@@ -117,7 +118,9 @@ mod tests {
             r#""answered":"1970-01-01T00:00:03.500Z","ended":"1970-01-01T00:00:08.750Z","duration_ms":5250,"#,
             r#""ended_by":"callee","sip_code":200,"reason":"The callee hung up.","legs":[{"call_id":"a84b4c76e66710","#,
             r#""peer":"carrier","remote":"198.51.100.7:5060","sip_code":200,"codec":"PCMU","packets_sent":250,"#,
-            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12,"to":"+14155550101"}],"hints":["Q.850 cause 41: temporary failure"]}"#,
+            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12,"mos":4.41,"rtt_ms":null,"first_audio_ms":null,"#,
+            r#""longest_gap_ms":0.0,"packets_late":0,"packets_duplicate":0,"packets_reordered":0,"packets_filled":0,"#,
+            r#""strangers":0,"peer_loss":null,"bytes_sent":43000,"bytes_received":0,"to":"+14155550101"}],"hints":["Q.850 cause 41: temporary failure"]}"#,
             "\n"
         );
         assert_eq!(line, expected);

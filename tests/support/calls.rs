@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use trunkline::routing::Routes;
 use trunkline::routing::config::Config;
+use trunkline::rtp::leg::{LegMedia, Side};
 
 pub(crate) use agents::*;
 pub(crate) use emitted::assert_well_formed;
@@ -115,37 +116,52 @@ pub(crate) struct ByHandCall {
 impl ByHandCall {
     /// Answered and acknowledged.
     pub(crate) fn answered(way: Way) -> Self {
-        let mut call = Self::unacknowledged(way);
+        Self::answered_as(way, way.routes(), &Request::invite(way.ends().0), "")
+    }
+
+    /// The caller has our 200, but did not acknowledge it yet.
+    pub(crate) fn unacknowledged(way: Way) -> Self {
+        Self::answering(way, way.routes(), &Request::invite(way.ends().0), "", SDP)
+    }
+
+    /// Answered and acknowledged, with these routes, this INVITE, and further headers in the callee's 200.
+    pub(crate) fn answered_as(way: Way, routes: Routes, invite: &Request, headers: &str) -> Self {
+        let mut call = Self::answering(way, routes, invite, headers, SDP);
         let ack = call.sides[CALLER].ack();
         call.say(CALLER, &ack);
         call
     }
 
-    /// The caller has our 200, but did not acknowledge it yet.
-    pub(crate) fn unacknowledged(way: Way) -> Self {
-        let (mut network, invite) = Self::invited(way);
-        let received = network.received(CALLEE, "INVITE ")[0].to_owned();
+    /// The callee answered with these header lines and this session description, and the caller has our 200.
+    pub(crate) fn answering(way: Way, routes: Routes, invite: &Request, headers: &str, sdp: &str) -> Self {
+        let mut network = Self::inviting(way, routes, invite);
+        let received = network.received(CALLEE, "INVITE ").last().unwrap().to_string();
         let (here, there) = way.ends();
-        let contact = format!("Contact: <sip:hand@{there}>\r\n");
-        let ok = answer(&received, 200, "OK", "byhandtoo", &with_body(&contact, SDP));
+        let contact = format!("Contact: <sip:hand@{there}>\r\n{headers}");
+        let ok = answer(&received, 200, "OK", "byhandtoo", &with_body(&contact, sdp));
         network.say(there.parse().unwrap(), &ok);
         network.run(Duration::from_millis(100));
         let told = network.received(CALLER, "SIP/2.0 200 ")[0].to_owned();
-        let caller = DialogSide::of_caller(here.parse().unwrap(), &invite, &told);
+        let caller = DialogSide::of_caller(here.parse().unwrap(), &invite.to_string(), &told);
         let callee = DialogSide::of_callee(there.parse().unwrap(), &received, &ok);
         Self { network, sides: [caller, callee], answers: [told, ok] }
     }
 
     /// The callee has our INVITE; the caller's is given back.
     pub(crate) fn invited(way: Way) -> (Network, String) {
+        let invite = Request::invite(way.ends().0);
+        (Self::inviting(way, way.routes(), &invite), invite.to_string())
+    }
+
+    /// The same with these routes and this INVITE.
+    pub(crate) fn inviting(way: Way, routes: Routes, invite: &Request) -> Network {
         let (here, there) = way.ends();
-        let mut network = Network::new(way.routes(), 1, Weather::FAIR);
+        let mut network = Network::new(routes, 1, Weather::FAIR);
         network.add(ByHand::new(here));
         network.add(ByHand::new(there));
-        let invite = Request::invite(here).to_string();
-        network.say(here.parse().unwrap(), &invite);
+        network.say(here.parse().unwrap(), &invite.to_string());
         network.run(Duration::from_millis(100));
-        (network, invite)
+        network
     }
 
     /// The one final response that the next request of `who` gets; `rest` is how it ends.
@@ -166,6 +182,18 @@ impl ByHandCall {
         finish(&mut self.network);
         assert_eq!(self.network.agents[CALLEE].ends(), [End::Released]);
     }
+}
+
+/// The body of a message.
+pub(crate) fn body(text: &str) -> &str {
+    text.split_once("\r\n\r\n").unwrap().1
+}
+
+/// What the relay was told last of the side of `who`.
+pub(crate) fn leg(network: &Network, who: usize) -> LegMedia {
+    let side = if who == CALLER { Side::Caller } else { Side::Callee };
+    let legs = &network.bridge.world.legs;
+    legs.iter().find(|((_, it), _)| *it == side).unwrap().1.clone()
 }
 
 /// Says `text` from the address of agent `who`, and gives what that agent got within 100 ms.

@@ -20,10 +20,11 @@ pub(crate) fn assert_well_formed(network: &Network) {
 /// What is wrong with the first message of the bridge that is not right.
 pub(crate) fn first_fault(network: &Network) -> Option<String> {
     let requests = requests_heard(network);
+    let tags = tags_heard(network);
     let mut seen = HashSet::new();
     let mut numbers = BTreeMap::new();
     let distinct = network.emitted.iter().filter(|emitted| seen.insert((emitted.to, &emitted.bytes)));
-    distinct.map(|emitted| (emitted, faults(emitted, &requests, &mut numbers))).find_map(
+    distinct.map(|emitted| (emitted, faults(emitted, &requests, &tags, &mut numbers))).find_map(
         |(emitted, mut wrong)| {
             if wrong.is_empty() {
                 wrong.extend(
@@ -40,6 +41,7 @@ pub(crate) fn first_fault(network: &Network) -> Option<String> {
 fn faults(
     emitted: &Emitted,
     requests: &HashMap<String, String>,
+    tags: &HashSet<String>,
     numbers: &mut BTreeMap<Side, u32>,
 ) -> Vec<String> {
     let text = emitted.text();
@@ -49,6 +51,8 @@ fn faults(
     if status(text).is_some() {
         faults.response(requests.get(&transaction(text)), emitted.to);
     } else {
+        let to = tag(text, "To");
+        faults.note(to.is_empty() || tags.contains(to), format!("To-tag {to}, which no peer gave"));
         faults.request(numbers);
     }
     faults.found
@@ -58,6 +62,12 @@ fn faults(
 fn requests_heard(network: &Network) -> HashMap<String, String> {
     let heard = network.heard.iter().map(|heard| String::from_utf8_lossy(&heard.bytes).into_owned());
     heard.filter(|text| status(text).is_none()).map(|text| (transaction(&text), text)).collect()
+}
+
+/// The tags that peers wrote.
+fn tags_heard(network: &Network) -> HashSet<String> {
+    let heard = network.heard.iter().map(|heard| String::from_utf8_lossy(&heard.bytes).into_owned());
+    heard.flat_map(|text| ["From", "To"].map(|name| tag(&text, name).to_owned())).collect()
 }
 
 /// Top branch and CSeq.
@@ -141,7 +151,8 @@ impl Faults<'_> {
             self.note(line(start).ends_with(&ours), format!("not our address: {}", line(start)));
         }
         let port = line("m=audio ").split(' ').nth(1).and_then(|port| port.parse::<u16>().ok());
-        self.note(port.is_some_and(|port| port >= 20_000 && port % 2 == 0), format!("RTP at {port:?}"));
+        let is_ours = |port: u16| port == 0 || (port >= 20_000 && port.is_multiple_of(2));
+        self.note(port.is_some_and(is_ours), format!("RTP at {port:?}"));
     }
 
     fn request(&mut self, numbers: &mut BTreeMap<Side, u32>) {
@@ -160,15 +171,19 @@ impl Faults<'_> {
         let has_to_tag = !tag(self.text, "To").is_empty();
         self.note(!self.value("Authorization").contains("secret"), "the password is shown");
         match method {
-            "INVITE" => self.invite(uri, has_to_tag),
+            "INVITE" if has_to_tag => {
+                self.note(self.text.contains("\r\n\r\nv=0"), "a re-INVITE of ours makes an offer");
+                self.contact();
+                self.inside_dialog(has_to_tag, numbers);
+            }
+            "INVITE" => self.invite(uri),
             "CANCEL" => self.note(!has_to_tag, "To of a CANCEL has a tag"),
             "ACK" => self.note(has_to_tag, "To of an ACK has no tag"),
             _ => self.inside_dialog(has_to_tag, numbers),
         }
     }
 
-    fn invite(&mut self, uri: &str, has_to_tag: bool) {
-        self.note(!has_to_tag, "an INVITE of ours begins a dialog, but To has a tag");
+    fn invite(&mut self, uri: &str) {
         let to = self.value("To");
         self.note(uri_in(&to) == uri, format!("To {to} is not the Request-URI"));
         self.note(self.text.contains("\r\n\r\nv=0"), "an INVITE of ours makes an offer");
@@ -217,7 +232,8 @@ impl Faults<'_> {
         if opens_dialog {
             self.contact();
         }
-        if self.method() == "INVITE" && (200..300).contains(&code) {
+        let asks_to_be_described = !request.contains("\r\nContent-Length: 0\r\n");
+        if self.method() == "INVITE" && (200..300).contains(&code) && asks_to_be_described {
             self.note(self.text.contains("\r\n\r\nv=0"), "a 2xx to INVITE without our session description");
         }
     }

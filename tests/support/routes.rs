@@ -7,8 +7,8 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
-    RetellConfig, RuleConfig, Toward, TrunkConfig,
+    CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
+    Preset, Profile, RetellConfig, RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -27,9 +27,16 @@ pub(crate) fn retell(name: &str) -> RetellConfig {
         challenge: true,
         username: Some(format!("{name}-user")),
         password: Some(Secret { source: SecretSource::Literal("secret".to_owned()) }),
+        profile: Profile::of(Preset::Retell),
         ..peer(name, &["192.0.2.0/24"])
     };
-    RetellConfig { peer, allow_emergency: false, agent_silence_s: 10, fallback: Vec::new() }
+    RetellConfig {
+        peer,
+        allow_emergency: false,
+        dialling: Dialling::default(),
+        agent_silence_s: 10,
+        fallback: Vec::new(),
+    }
 }
 
 pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
@@ -120,5 +127,6 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         tls_name: None,
         tls_ca: None,
         called_number: CalledNumber::RequestUri,
+        profile: Profile::of(Preset::Standard),
     }
 }

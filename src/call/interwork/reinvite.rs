@@ -1,80 +1,62 @@
-//! re-INVITE and UPDATE (RFC 3261 §14, RFC 3311): a peer moves its media address or its direction.
+//! re-INVITE (RFC 3261 §14): a peer holds, moves its media, changes the codec or refreshes its session.
 //!
-//! Answered on the leg where it arrives, with the codec that was agreed; the other leg does not hear of it. What would
-//! change the codec is refused with 488, and the session stays as it was.
+//! Answered on the leg where it arrives; the other leg does not hear of it. One without an offer gets ours, and its ACK
+//! the answer; one that cannot be used is refused with 488, and the session stays as it was. Ours go out only to refresh a
+//! session timer; when both sides send one at a time, each refuses the other's with 491 and waits as §14.1 has it. Every
+//! peer may send one, so no profile has a word on it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::call::admit::{Refused, offer_of};
-use crate::call::caller::{ALLOW, Progress, SDP};
-use crate::call::contract::{Action, Cx};
+use super::{allow, supported};
+use crate::call::Call;
+use crate::call::admit::{Refused, session_in};
+use crate::call::attempt::DTMF_PAYLOAD_TYPE;
+use crate::call::caller::{Progress, SDP};
+use crate::call::contract::{Action, Cx, Destination};
 use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
-use crate::call::leg_media::leg_media;
-use crate::call::{Call, State};
-use crate::id::{LegId, ServerTx};
-use crate::sdp::negotiate;
-use crate::sdp::session::{Direction, Session};
-use crate::sip::build::ResponseBuilder;
+use crate::call::party::{Asked, Outcome};
+use crate::id::{ClientTx, Ids, LegId, ServerTx};
+use crate::sdp::codec::Codec;
+use crate::sip::build::{Draft, ResponseBuilder};
 use crate::sip::dialog::{AnswerRepeat, RepeatEvent};
 use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
-use crate::sip::message::Message;
+use crate::sip::message::{Message, Method};
 
-/// Our 200s to re-INVITEs that wait for their ACK: at most one per leg.
+/// What a leg remembers of re-INVITEs, at most one each way.
 #[derive(Debug, Default)]
-pub(in crate::call) struct Reoffers {
-    open: Vec<Reoffer>,
+pub(in crate::call) struct State {
+    /// Our 200 to the peer's, which waits for its ACK.
+    answered: Option<Answered>,
+    /// The last of ours that was answered: its ACK goes again for every repeat of the 2xx.
+    acknowledged: Option<(ClientTx, Ack)>,
 }
 
 #[derive(Debug)]
-struct Reoffer {
-    leg: LegId,
+struct Answered {
     tx: ServerTx,
     cseq: u32,
     ok: Bytes,
     repeat: AnswerRepeat,
 }
 
-impl Reoffers {
-    /// Takes an ACK with `cseq` on `leg`; false when it acknowledges none of these.
-    pub(in crate::call) fn acknowledge(&mut self, leg: LegId, cseq: u32) -> bool {
-        let before = self.open.len();
-        self.open.retain(|reoffer| reoffer.leg != leg || reoffer.cseq != cseq);
-        self.open.len() < before
+#[derive(Clone, Debug)]
+struct Ack {
+    tx: ClientTx,
+    draft: Draft,
+    to: Destination,
+}
+
+impl State {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.answered.as_ref().map(|answered| answered.repeat.next_deadline())
     }
 
-    /// When the next repeat is due.
-    pub(in crate::call) fn next_deadline(&self) -> Option<Instant> {
-        self.open.iter().map(|reoffer| reoffer.repeat.next_deadline()).min()
-    }
-
-    /// Repeats what is due; returns a leg whose ACK will not come any more.
-    pub(in crate::call) fn on_deadline(&mut self, cx: &mut Cx<'_>) -> Option<LegId> {
-        let mut lost = None;
-        self.open.retain_mut(|reoffer| match reoffer.repeat.on_deadline(cx.now) {
-            None => true,
-            Some(RepeatEvent::SendAgain) => {
-                cx.out.push(Action::Respond { tx: reoffer.tx, code: 200, bytes: reoffer.ok.clone() });
-                true
-            }
-            Some(RepeatEvent::GiveUp) => {
-                lost = Some(reoffer.leg);
-                false
-            }
-        });
-        lost
-    }
-
-    /// The call is over: nothing is repeated any more.
-    pub(in crate::call) fn clear(&mut self) {
-        self.open.clear();
-    }
-
-    fn waits_on(&self, leg: LegId) -> bool {
-        self.open.iter().any(|reoffer| reoffer.leg == leg)
+    pub(super) fn stop(&mut self) {
+        self.answered = None;
     }
 }
 
@@ -87,98 +69,150 @@ impl Call {
         flow: Flow,
         cx: &mut Cx<'_>,
     ) {
-        if self.reoffers.waits_on(leg) || self.has_open_invite(leg) {
-            let retry_after = format!("{}", cx.ids.random() % 11);
-            return respond(request, tx, flow, 500, &[(Name::RetryAfter, &retry_after)], cx);
+        let first_is_open = matches!(self.caller.progress, Progress::Pending | Progress::Answered { .. });
+        let waits_for_ack = self.party(leg).is_some_and(|party| party.work.reinvite.answered.is_some());
+        if waits_for_ack || (leg == LegId::CALLER && first_is_open) {
+            return too_early(request, tx, flow, cx);
         }
-        let State::Answered { .. } = self.state else { return respond(request, tx, flow, 491, &[], cx) };
-        match offer_of(request).and_then(|offer| self.apply_offer(leg, &offer, cx)) {
-            Ok(sdp) => {
+        let Some(party) = self.party(leg) else { return respond(request, tx, flow, 491, &[], cx) };
+        if party.work.is_asking(Method::Invite) || party.exchange.awaits_answer() {
+            return respond(request, tx, flow, 491, &[], cx);
+        }
+        match self.reoffered(leg, request, cx) {
+            Ok((sdp, timer)) => {
                 self.refresh_target(leg, request);
-                let ok = self.ok(leg, request, flow).body(SDP, &sdp);
+                let ok = with(self.ok(leg, request, flow, cx), &timer).body(SDP, &sdp);
                 cx.out.push(Action::Respond { tx, code: 200, bytes: ok.clone() });
                 let repeat = AnswerRepeat::start(cx.settings.timers, cx.now);
                 let cseq = request.cseq().map_or(0, |cseq| cseq.number);
-                self.reoffers.open.push(Reoffer { leg, tx, cseq, ok, repeat });
+                if let Some(party) = self.party(leg) {
+                    party.work.reinvite.answered = Some(Answered { tx, cseq, ok, repeat });
+                }
             }
             Err(refused) => self.refuse(leg, tx, request, flow, &refused, cx),
         }
     }
 
-    pub(in crate::call) fn on_update(
+    /// What our 200 to a re-INVITE says: our description, and the headers of the session timer.
+    fn reoffered(
         &mut self,
         leg: LegId,
-        tx: ServerTx,
         request: &Message,
-        flow: Flow,
+        cx: &mut Cx<'_>,
+    ) -> Result<(Bytes, Headers), Refused> {
+        let offer = session_in(request, self.exchange(leg).policy())?;
+        let timer = self.grant_refresh(leg, request, cx)?;
+        let exchange = self.party(leg).ok_or(Refused::NoOffer)?.exchange;
+        let sdp = match offer {
+            Some(offer) => exchange.answer_at_once(&offer)?,
+            None => {
+                let codec = exchange.agreed().map_or(Codec::Pcmu, |agreed| agreed.codec.codec);
+                exchange.offer(super::late_offer::codecs_from(codec), Some(DTMF_PAYLOAD_TYPE))
+            }
+        };
+        self.relay_as_agreed(leg, cx);
+        self.renew(leg, request, cx);
+        Ok((sdp, timer))
+    }
+
+    /// Takes an ACK with `cseq` on `leg`; false when it acknowledges no re-INVITE. An answer that is due in it and cannot be
+    /// used leaves the session as it was.
+    pub(in crate::call) fn on_ack_of_reinvite(
+        &mut self,
+        leg: LegId,
+        cseq: u32,
+        ack: &Message,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let Some(party) = self.party(leg) else { return false };
+        if party.work.reinvite.answered.take_if(|answered| answered.cseq == cseq).is_none() {
+            return false;
+        }
+        if party.exchange.awaits_answer()
+            && self.take_answer(leg, ack, cx).is_err()
+            && let Some(party) = self.party(leg)
+        {
+            party.exchange.withdraw();
+        }
+        true
+    }
+
+    pub(super) fn reinvite_due(&mut self, leg: LegId, cx: &mut Cx<'_>) {
+        let Some(party) = self.party(leg) else { return };
+        let Some(answered) = &mut party.work.reinvite.answered else { return };
+        match answered.repeat.on_deadline(cx.now) {
+            None => {}
+            Some(RepeatEvent::SendAgain) => {
+                cx.out.push(Action::Respond { tx: answered.tx, code: 200, bytes: answered.ok.clone() });
+            }
+            Some(RepeatEvent::GiveUp) => {
+                party.work.reinvite.answered = None;
+                let who = if leg == LegId::CALLER { "caller" } else { "callee" };
+                self.end_answered(&format!("the {who} never acknowledged our answer to its re-INVITE"), cx);
+            }
+        }
+    }
+
+    /// A re-INVITE of ours ended: its 2xx gets an ACK and its answer is taken, anything else takes the offer back.
+    pub(super) fn on_reinvite_outcome(
+        &mut self,
+        leg: LegId,
+        asked: &Asked,
+        outcome: Outcome<'_>,
         cx: &mut Cx<'_>,
     ) {
-        if request.body().is_empty() {
-            self.refresh_target(leg, request);
-            let bytes = self.ok(leg, request, flow).no_body();
-            return cx.out.push(Action::Respond { tx, code: 200, bytes });
+        let Some(party) = self.party(leg) else { return };
+        let Outcome::Answered(response) = outcome else { return party.exchange.withdraw() };
+        if !matches!(response.status(), Some(200..=299)) {
+            return party.exchange.withdraw();
         }
-        let State::Answered { .. } = self.state else { return respond(request, tx, flow, 491, &[], cx) };
-        match offer_of(request).and_then(|offer| self.apply_offer(leg, &offer, cx)) {
-            Ok(sdp) => {
-                self.refresh_target(leg, request);
-                let bytes = self.ok(leg, request, flow).body(SDP, &sdp);
-                cx.out.push(Action::Respond { tx, code: 200, bytes });
-            }
-            Err(refused) => self.refuse(leg, tx, request, flow, &refused, cx),
+        party.dialog.refresh_target(response);
+        let to = party.destination();
+        let ack = Ack { tx: cx.ids.client_tx(), draft: party.dialog.ack(asked.cseq).no_body(), to };
+        let peer = party.peer;
+        party.work.reinvite.acknowledged = Some((asked.tx, ack.clone()));
+        cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
+        if self.take_answer(leg, response, cx).is_err()
+            && let Some(party) = self.party(leg)
+        {
+            party.exchange.withdraw();
         }
     }
 
-    /// Takes a new offer of `leg` over, if it keeps the agreed codec; returns our answer.
-    fn apply_offer(&mut self, leg: LegId, offer: &Session, cx: &mut Cx<'_>) -> Result<Bytes, Refused> {
-        let audio = negotiate::offered(offer)?;
-        let (local, agreed) = if leg == LegId::CALLER {
-            (self.caller.local.as_mut(), self.caller.agreed)
-        } else {
-            let attempt = self.attempt_mut(leg).ok_or(Refused::NoOffer)?;
-            let agreed = attempt.accepted.as_ref().map(|accepted| (accepted.codec, accepted.dtmf));
-            (Some(&mut attempt.local), agreed)
-        };
-        let (Some(local), Some((codec, _))) = (local, agreed) else { return Err(Refused::NoOffer) };
-        negotiate::same_family(audio, local.rtp.ip())?;
-        let codec = negotiate::matching(audio, codec)?;
-        let sdp = local.answer(offer, codec, audio.dtmf, negotiate::mirrored(audio.direction));
-        let held = audio.direction != Direction::SendRecv;
-        let side = Self::side(leg);
-        let peer = if leg == LegId::CALLER { self.caller.peer } else { self.plan.callee };
-        cx.out.push(Action::SetLeg(side, leg_media(audio, codec, audio.dtmf, cx.routes.peer(peer))));
-        cx.out.push(Action::SetHeld(side, held));
-        Ok(sdp)
+    /// Acknowledges a repeated 2xx to a re-INVITE of ours; false when `tx` is none.
+    pub(in crate::call) fn acknowledge_again(&mut self, tx: ClientTx, cx: &mut Cx<'_>) -> bool {
+        let legs = std::iter::once((self.caller.peer, &self.caller.work));
+        let mut legs = legs.chain(self.attempts.iter().map(|callee| (callee.peer, &callee.work)));
+        let known = legs.find_map(|(peer, work)| {
+            let (_, ack) = work.reinvite.acknowledged.as_ref().filter(|(invite, _)| *invite == tx)?;
+            Some((peer, ack.clone()))
+        });
+        let Some((peer, ack)) = known else { return false };
+        cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
+        true
     }
 
-    /// Whether the INVITE that began the dialog of `leg` was its own and waits for our answer, or that for its ACK
-    /// (RFC 3261 §14.2).
-    fn has_open_invite(&self, leg: LegId) -> bool {
-        let open = matches!(self.caller.progress, Progress::Pending | Progress::Answered { .. });
-        leg == LegId::CALLER && open
-    }
-
-    fn refresh_target(&mut self, leg: LegId, request: &Message) {
+    pub(super) fn refresh_target(&mut self, leg: LegId, request: &Message) {
         if let Some(dialog) = self.dialog_mut(leg, request) {
             dialog.refresh_target(request);
         }
-    }
-
-    fn sent_by(&self, leg: LegId) -> &str {
-        self.attempt(leg).map_or(&self.caller.sent_by, |attempt| &attempt.hop.sent_by)
-    }
-
-    fn contact(&self, leg: LegId) -> String {
-        match self.attempt(leg) {
-            Some(attempt) => attempt.contact(),
-            None => self.caller.contact.clone(),
+        match self.attempt_mut(leg) {
+            Some(callee) => callee.work.learn(request),
+            None => self.caller.work.learn(request),
         }
     }
 
-    fn ok(&self, leg: LegId, request: &Message, flow: Flow) -> ResponseBuilder {
-        ResponseBuilder::new(request, 200, "", None, flow.remote)
-            .header(Name::Contact, self.contact(leg))
-            .header(Name::Allow, ALLOW)
+    /// Begins a 200 to a request inside the dialog of `leg` that may refresh its target.
+    pub(super) fn ok(&self, leg: LegId, request: &Message, flow: Flow, cx: &Cx<'_>) -> ResponseBuilder {
+        let profile = self.profile(leg, cx);
+        let contact = match self.attempt(leg) {
+            Some(callee) => callee.contact(),
+            None => self.caller.contact.clone(),
+        };
+        let ok = ResponseBuilder::new(request, 200, "", None, flow.remote)
+            .header(Name::Contact, contact)
+            .header(Name::Allow, allow(profile));
+        supported(profile).into_iter().fold(ok, |ok, tags| ok.header(Name::Supported, tags))
     }
 
     /// Refuses a request inside the dialog, with the header that explains it.
@@ -191,8 +225,32 @@ impl Call {
         refused: &Refused,
         cx: &mut Cx<'_>,
     ) {
-        let hint = refused.hint(host_of(self.sent_by(leg)));
+        let sent_by = self.attempt(leg).map_or(&self.caller.sent_by, |callee| &callee.hop.sent_by);
+        let hint = refused.hint(host_of(sent_by));
         let hint: Vec<_> = hint.iter().map(|(name, value)| (*name, value.as_str())).collect();
         respond(request, tx, flow, refused.status(), &hint, cx);
+    }
+}
+
+/// Headers of ours.
+pub(super) type Headers = Vec<(Name, String)>;
+
+pub(super) fn with(response: ResponseBuilder, headers: &Headers) -> ResponseBuilder {
+    headers.iter().fold(response, |response, (name, value)| response.header(*name, value))
+}
+
+/// 500: an earlier offer, or its ACK, is still to come (RFC 3261 §14.2, RFC 3311 §5.2).
+pub(super) fn too_early(request: &Message, tx: ServerTx, flow: Flow, cx: &mut Cx<'_>) {
+    let retry_after = format!("{}", cx.ids.random() % 11);
+    respond(request, tx, flow, 500, &[(Name::RetryAfter, &retry_after)], cx);
+}
+
+/// How long we wait after a 491 (RFC 3261 §14.1): longer where the Call-ID is ours, in steps of 10 ms.
+pub(super) fn glare_delay(leg: LegId, ids: &mut Ids) -> Duration {
+    let steps = ids.random();
+    if leg == LegId::CALLER {
+        Duration::from_millis(steps % 201 * 10)
+    } else {
+        Duration::from_millis(2_100 + steps % 191 * 10)
     }
 }

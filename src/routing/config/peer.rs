@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
+use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
-use super::media::PeerMedia;
+use super::media::{PeerMedia, Reports};
+use super::profile::{Preset, Profile, ProfileKeys};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -49,7 +51,9 @@ pub struct PeerConfig {
     pub tls_ca: Option<PathBuf>,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
-    /// Keys `fill_ms` and `rtp`.
+    /// `[….profile]`: what becomes of what it does inside a call. Default: preset `"retell"` or `"standard"`.
+    pub profile: Profile,
+    /// Keys `fill_ms`, `rtp` and `rtcp`.
     pub media: PeerMedia,
     /// Calls at once, in both directions; 0 is no limit, which is the default.
     pub max_calls: u32,
@@ -77,6 +81,8 @@ pub struct RetellConfig {
     pub peer: PeerConfig,
     /// Whether agents may call emergency numbers. Default `false`.
     pub allow_emergency: bool,
+    /// Keys `allow_numbers`, `deny_numbers` and `allow_premium`: where agents may call.
+    pub dialling: Dialling,
     /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never. Default `10`.
     pub agent_silence_s: u32,
     /// Where calls to it go, one after the other, when it cannot take them. Default none.
@@ -101,15 +107,24 @@ struct Defaults {
     allow: Vec<IpNet>,
     answer_timeout_s: u32,
     force_rport: bool,
+    rtcp: Reports,
+    profile: Preset,
 }
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
-        let defaults = Defaults { allow, answer_timeout_s: 90, force_rport: true };
+        let defaults = Defaults {
+            allow,
+            answer_timeout_s: 90,
+            force_rport: true,
+            rtcp: Reports::Never,
+            profile: Preset::Retell,
+        };
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
+            dialling: Dialling::read(table),
             agent_silence_s: table.seconds("agent_silence_s", 10),
             fallback: table.one_or_list("fallback", parse_fallback).unwrap_or_default(),
         }
@@ -118,7 +133,13 @@ impl Section for RetellConfig {
 
 impl Section for TrunkConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let defaults = Defaults { allow: Vec::new(), answer_timeout_s: 180, force_rport: false };
+        let defaults = Defaults {
+            allow: Vec::new(),
+            answer_timeout_s: 180,
+            force_rport: false,
+            rtcp: Reports::Auto,
+            profile: Preset::Standard,
+        };
         Self {
             peer: PeerConfig::read(table, defaults),
             country: table.parsed("country", parse_country),
@@ -146,7 +167,8 @@ impl PeerConfig {
             tls_name: table.parsed("tls_name", parse_tls_name),
             tls_ca: table.file_beside("tls_ca"),
             called_number: table.choice("called_number", &CalledNumber::WORDS, CalledNumber::RequestUri),
-            media: PeerMedia::read(table),
+            profile: table.section::<ProfileKeys>("profile").over(defaults.profile),
+            media: PeerMedia::read(table, defaults.rtcp),
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),

@@ -1,0 +1,199 @@
+//! One end of an answered call as everything inside its dialog sees it, whichever role it had when the call began.
+//!
+//! A request of ours inside a dialog is remembered until its final response, so that one which is challenged goes again
+//! with credentials, and whoever made it hears how it ended.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use crate::id::{ClientTx, LegId, PeerId};
+use crate::sdp::exchange::Exchange;
+use crate::sip::dialog::Dialog;
+use crate::sip::flow::Flow;
+use crate::sip::headers::Name;
+use crate::sip::message::{Message, Method};
+
+use super::Call;
+use super::attempt;
+use super::auth::{Answers, is_own_address, is_own_host, with_authorization};
+use super::caller::{Progress, SDP};
+use super::contract::{Action, Cx, Destination};
+use super::interwork;
+
+/// One end; borrowed from the call.
+pub(super) struct Party<'a> {
+    pub(super) leg: LegId,
+    pub(super) peer: PeerId,
+    pub(super) dialog: &'a mut Dialog,
+    pub(super) exchange: &'a mut Exchange,
+    pub(super) work: &'a mut interwork::Leg,
+    answers: &'a mut Answers,
+    open: &'a mut Vec<ClientTx>,
+    /// The path that its messages come by.
+    pub(super) flow: Flow,
+    /// An address of its own.
+    known: IpAddr,
+    contact: String,
+}
+
+/// A request of ours that waits for its final response.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) tx: ClientTx,
+    pub(super) cseq: u32,
+    pub(super) question: Question,
+}
+
+/// What is asked, as it goes again when it is challenged.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) method: Method<'static>,
+    pub(super) purpose: Purpose,
+    pub(super) headers: Vec<(Name, String)>,
+    pub(super) body: Option<Bytes>,
+}
+
+/// Who wants to know how a request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// `interwork::session_timer`.
+    Refresh,
+    /// `interwork::keepalive`.
+    Keepalive,
+}
+
+/// How a request of ours ended.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome<'a> {
+    /// Its final response.
+    Answered(&'a Message),
+    /// None came.
+    Lost,
+}
+
+impl Outcome<'_> {
+    /// Whether the peer knows nothing of the dialog any more, or nobody is there (RFC 3261 §12.2.1.2).
+    pub(super) fn ends_dialog(self) -> bool {
+        match self {
+            Self::Answered(response) => matches!(response.status(), Some(408 | 481)),
+            Self::Lost => true,
+        }
+    }
+}
+
+impl Party<'_> {
+    /// Sends a request inside the dialog.
+    pub(super) fn ask(&mut self, question: Question, cx: &mut Cx<'_>) {
+        let tx = cx.ids.client_tx();
+        let uri = self.dialog.next_hop();
+        let is_own = is_own_host(uri, self.peer, self.known, self.flow.remote.ip(), cx.routes);
+        let credentials = cx.routes.peer(self.peer).credentials.as_ref().filter(|_| is_own);
+        let body = question.body.as_deref().unwrap_or_default();
+        let target = self.dialog.remote_target();
+        let authorization = self.answers.write(credentials, question.method, target, body, cx.ids);
+        let mut request = with_authorization(self.dialog.request(question.method), &authorization);
+        if matches!(question.method, Method::Invite | Method::Update) {
+            request = request.header(Name::Contact, &self.contact);
+        }
+        for (name, value) in &question.headers {
+            request = request.header(*name, value);
+        }
+        let draft = match &question.body {
+            Some(body) => request.body(SDP, body),
+            None => request.no_body(),
+        };
+        cx.out.push(Action::Request { tx, leg: self.leg, peer: self.peer, draft, to: self.destination() });
+        self.open.push(tx);
+        self.work.asked.push(Asked { tx, cseq: self.dialog.local_cseq(), question });
+    }
+
+    /// Where requests inside its dialog go.
+    pub(super) fn destination(&self) -> Destination {
+        Destination::Dialog { uri: self.dialog.next_hop().clone(), flow: self.flow }
+    }
+}
+
+impl Call {
+    /// The end at `leg`, while its dialog is confirmed and not ended.
+    pub(super) fn party(&mut self, leg: LegId) -> Option<Party<'_>> {
+        if leg == LegId::CALLER {
+            let caller = &mut self.caller;
+            let stands = matches!(caller.progress, Progress::Answered { .. } | Progress::Confirmed);
+            return stands.then(|| Party {
+                leg,
+                peer: caller.peer,
+                contact: caller.contact.clone(),
+                dialog: &mut caller.dialog,
+                exchange: &mut caller.exchange,
+                work: &mut caller.work,
+                answers: &mut caller.answers,
+                open: &mut caller.open,
+                flow: caller.flow,
+                known: caller.source.ip(),
+            });
+        }
+        let callee = self.attempt_mut(leg).filter(|callee| callee.progress == attempt::Progress::Answered)?;
+        let contact = callee.contact();
+        Some(Party {
+            leg,
+            contact,
+            peer: callee.peer,
+            dialog: callee.dialog.as_mut()?,
+            exchange: &mut callee.exchange,
+            work: &mut callee.work,
+            answers: &mut callee.answers,
+            open: &mut callee.open,
+            flow: callee.flow?,
+            known: callee.hop.remote.ip(),
+        })
+    }
+
+    /// The final response to a request of ours inside a dialog; false when `tx` is none of these.
+    pub(super) fn on_asked_response(
+        &mut self,
+        tx: ClientTx,
+        response: &Message,
+        flow: Flow,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        if self.acknowledge_again(tx, cx) {
+            return true;
+        }
+        let Some((leg, asked)) = self.take_asked(tx) else { return false };
+        let challenged = matches!(response.status(), Some(401 | 407));
+        if challenged && let Some(mut party) = self.party(leg) {
+            let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
+            let has_credentials = cx.routes.peer(party.peer).credentials.is_some();
+            if vouched && has_credentials && party.answers.take(response) {
+                party.ask(asked.question, cx);
+                return true;
+            }
+        }
+        self.on_outcome(leg, asked, Outcome::Answered(response), cx);
+        true
+    }
+
+    /// A request of ours inside a dialog got no answer; false when `tx` is none of these.
+    pub(super) fn on_asked_lost(&mut self, tx: ClientTx, cx: &mut Cx<'_>) -> bool {
+        let Some((leg, asked)) = self.take_asked(tx) else { return false };
+        self.on_outcome(leg, asked, Outcome::Lost, cx);
+        true
+    }
+
+    fn on_outcome(&mut self, leg: LegId, asked: Asked, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
+        match asked.question.purpose {
+            Purpose::Refresh => self.on_refreshed(leg, &asked, outcome, cx),
+            Purpose::Keepalive => self.on_keepalive(leg, outcome, cx),
+        }
+    }
+
+    fn take_asked(&mut self, tx: ClientTx) -> Option<(LegId, Asked)> {
+        let callees = self.attempts.iter_mut().map(|callee| (callee.leg, &mut callee.work));
+        let mut legs = std::iter::once((LegId::CALLER, &mut self.caller.work)).chain(callees);
+        legs.find_map(|(leg, work)| {
+            let at = work.asked.iter().position(|asked| asked.tx == tx)?;
+            Some((leg, work.asked.swap_remove(at)))
+        })
+    }
+}
