@@ -153,3 +153,20 @@ pub fn session_in(message: &Message) -> Result<Option<Session>, Refused> {
 
 /// The bodies that we read.
 const ACCEPT: &str = "application/sdp, multipart/mixed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_415_names_what_would_have_been_taken() {
+        let told =
+            |refused: Refused| refused.hint("bridge.example").map(|(name, value)| (name.as_str(), value));
+
+        let bodies = [BodyError::Type("text/plain".into()), BodyError::Encoding];
+        let [kind, encoding] = bodies.map(|body| told(Refused::Body(body)));
+
+        assert_eq!(kind, Some(("Accept", ACCEPT.to_owned())));
+        assert_eq!(encoding, Some(("Accept-Encoding", "identity".into())));
+    }
+}

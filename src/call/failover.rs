@@ -206,10 +206,8 @@ impl Call {
 
     /// Whether nobody is left to be tried after the current attempt.
     pub(super) fn is_last_target(&self) -> bool {
-        self.hops.is_empty()
-            && self.targets.is_empty()
-            && self.resting.is_empty()
-            && self.fallbacks.is_empty()
+        let has_address = !self.hops.is_empty() || !self.resting.is_empty();
+        !has_address && self.targets.is_empty() && self.fallbacks.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.

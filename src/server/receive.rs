@@ -165,6 +165,11 @@ impl<W: World> Bridge<W> {
         self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
     }
 
+    /// Somebody connected by TLS from where no peer can be.
+    pub fn on_turned_away(&mut self, remote: SocketAddr) {
+        self.complain_of_stranger(remote, Transport::Tls);
+    }
+
     /// Somebody who connected could not agree with us on TLS.
     pub fn on_handshake_failed(&mut self, remote: SocketAddr, error: &str) {
         if !self.routes.knows(remote.ip()) {

@@ -17,7 +17,7 @@ pub mod tls;
 mod udp;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -35,7 +35,7 @@ pub use self::config::Config;
 use self::link::Outgoing;
 use self::pool::Pool;
 use self::tcp::{Dial, Ended};
-use self::tls::{Domains, Named, Tls};
+use self::tls::{Domains, Handshakes, Named, Tls};
 use crate::sip::flow::{ConnectionId, Domain, Flow, ListenerId, Transport};
 use crate::sip::uri::Host;
 
@@ -75,6 +75,11 @@ pub enum Event {
         /// What was wrong.
         error: String,
     },
+    /// Somebody connected by TLS from where no peer can be: closed before the handshake.
+    TurnedAway {
+        /// Its other end.
+        remote: SocketAddr,
+    },
     /// Somebody who connected to us could not agree with us on TLS, or was not in time; the connection was closed.
     HandshakeFailed {
         /// Its other end.
@@ -83,6 +88,9 @@ pub enum Event {
         error: String,
     },
 }
+
+/// Whether anybody at an address may connect.
+pub type Admits = Box<dyn Fn(IpAddr) -> bool + Send>;
 
 /// The token of messages whose failure nobody wants to hear of: no event comes back.
 pub const UNTRACKED: u64 = 0;
@@ -95,6 +103,10 @@ pub struct Transports {
     pool: Pool,
     /// Until it is there, whoever connects to a TLS listener is turned away.
     tls: Option<Tls>,
+    /// There if any listener is for TLS.
+    handshakes: Option<Handshakes>,
+    /// Whose TLS connections are taken.
+    admits: Admits,
     domains: Domains,
     reports: mpsc::Receiver<Report>,
     /// Of calls that cannot report any other way.
@@ -140,6 +152,8 @@ impl Transports {
             udp,
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
+            handshakes: config.listens(Transport::Tls).then(Handshakes::start).transpose()?,
+            admits: Box::new(|_| true),
             domains: Domains::default(),
             reports,
             pending: Vec::new(),
@@ -150,6 +164,12 @@ impl Transports {
     /// Speaks TLS with `tls` from here on; connections that stand keep what they were made with.
     pub fn set_tls(&mut self, tls: Tls) {
         self.tls = Some(tls);
+    }
+
+    /// Shakes hands with sources that `admits` says yes to, and those that a TLS connection was opened to: nobody else gets
+    /// a byte or costs a signature. Everybody is admitted until this is called.
+    pub fn admit(&mut self, admits: Admits) {
+        self.admits = admits;
     }
 
     /// What stands for "`host`, and the authorities in the file `ca` say so" in a flow; without `ca`, those of `[tls].ca`.
@@ -284,11 +304,14 @@ impl Transports {
     ) {
         let Some(listen) = self.addresses.of(listener) else { return };
         let transport = listen.transport;
-        let tls = match (transport, &self.tls) {
-            (Transport::Tls, None) => return,
-            (Transport::Tls, Some(tls)) => Some(tls.server()),
-            (Transport::Udp | Transport::Tcp, _) => None,
+        let tls = match (transport, &self.handshakes, &self.tls) {
+            (Transport::Udp | Transport::Tcp, ..) => None,
+            (Transport::Tls, Some(handshakes), Some(tls)) => Some((handshakes.clone(), tls.server())),
+            (Transport::Tls, ..) => return,
         };
+        if tls.is_some() && !(self.admits)(remote.ip()) && !self.pool.has_dialled(remote) {
+            return events.push(Event::TurnedAway { remote });
+        }
         let flow = Flow { transport, listener, remote, connection: None, domain: None };
         self.pool.accept(flow, stream, tls, events);
     }
@@ -331,8 +354,9 @@ impl Transports {
         let tls = match named {
             None => None,
             Some(Named { name, ca }) => {
+                let handshakes = self.handshakes.clone().ok_or(NO_LISTENER)?;
                 let config = self.tls.as_ref().and_then(|tls| tls.client(ca.as_ref())).ok_or(NO_TLS)?;
-                Some((config, name.clone()))
+                Some((handshakes, config, name.clone()))
             }
         };
         Ok(Dial { source, tls })

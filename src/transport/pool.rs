@@ -4,16 +4,15 @@
 //! by TLS the other side's certificate must belong to whom the message is for.
 //! One that ended or was closed is forgotten at once: reports that it left in the queue lead nowhere.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::ServerConfig;
 
 use super::link::{Link, Outgoing};
-use super::tcp::{self, Dial, Ended, Run};
+use super::tcp::{self, Dial, Ended, Run, Welcome};
 use super::tls::Named;
 use super::{Event, Report, Task};
 use crate::sip::flow::{ConnectionId, Flow, Transport};
@@ -29,6 +28,8 @@ pub(super) struct Pool {
     arrived: VecDeque<ConnectionId>,
     /// Those of them that had to agree on TLS first; the others are left out likewise.
     shaking: VecDeque<ConnectionId>,
+    /// Sources that a TLS connection was opened to: they may open one themselves, for requests of the same calls.
+    dialled: HashSet<IpAddr>,
     last: u64,
     run: Run,
 }
@@ -49,9 +50,9 @@ struct Count {
 
 impl Pool {
     pub(super) fn new(limits: Limits, reports: mpsc::Sender<Report>) -> Self {
-        let (connections, by_remote, sources, arrived, shaking) = Default::default();
+        let (connections, by_remote, sources, arrived, shaking, dialled) = Default::default();
         let run = Run { reports, limits };
-        Self { connections, by_remote, sources, arrived, shaking, last: 0, run }
+        Self { connections, by_remote, sources, arrived, shaking, dialled, last: 0, run }
     }
 
     /// Takes a connection that came in by `flow`, if there is room for it; the oldest one of a stranger has to make some.
@@ -60,7 +61,7 @@ impl Pool {
         &mut self,
         flow: Flow,
         stream: TcpStream,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Welcome>,
         events: &mut Vec<Event>,
     ) {
         let from = source(flow.remote);
@@ -128,11 +129,22 @@ impl Pool {
         if self.connections.len() >= MAX_CONNECTIONS {
             return Err(first);
         }
+        if named.is_some() {
+            if self.dialled.len() >= MAX_DIALLED {
+                self.dialled.clear();
+            }
+            self.dialled.insert(source(first.flow.remote));
+        }
         let link = Arc::new(Link::dialled(self.next_id(), first.flow, named));
         link.send(first)?;
         let task = Task::spawn(tcp::run_dialled(Arc::clone(&link), dial, self.run.clone()));
         self.insert(link, false, task);
         Ok(())
+    }
+
+    /// Whether a TLS connection was opened to that source.
+    pub(super) fn has_dialled(&self, remote: SocketAddr) -> bool {
+        self.dialled.contains(&source(remote))
     }
 
     /// The link with that number, else one of the same transport that stands to the same remote address, else one that is
@@ -249,3 +261,6 @@ const MAX_STRANGERS: usize = 64;
 /// Connections at once that have not agreed on TLS yet, from one source and from all.
 const MAX_HANDSHAKES: usize = 16;
 const MAX_ALL_HANDSHAKES: usize = 256;
+
+/// Sources remembered that a TLS connection was opened to.
+const MAX_DIALLED: usize = 4_096;

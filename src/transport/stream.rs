@@ -31,8 +31,7 @@ pub(super) struct Secure {
 }
 
 impl Stream {
-    pub(super) fn secure(tcp: TcpStream, session: impl Into<Connection>) -> Self {
-        let session = session.into();
+    pub(super) fn secure(tcp: TcpStream, session: Connection) -> Self {
         let peer = session.peer_certificates().and_then(|chain| chain.first()).cloned();
         let peer = peer.map(CertificateDer::into_owned);
         Self::Secure(Box::new(Secure { tcp, session: Mutex::new(session), peer }))

@@ -33,10 +33,7 @@ impl<T: Read + Write> Stream for T {}
 impl Line {
     /// Connects from `from` to `to`, believes `authority`, and shows no certificate.
     pub(crate) fn dial(from: Ipv4Addr, to: SocketAddr, authority: &Authority) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-        socket.connect(&to.into()).unwrap();
-        let mut tcp = patient(socket.into());
+        let mut tcp = connect(from, to);
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -129,6 +126,14 @@ impl Socketed {
         };
         assert!(shaken.is_err(), "the other side was satisfied");
     }
+}
+
+/// A TCP connection from `from` to `to`.
+pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    patient(socket.into())
 }
 
 fn patient(tcp: TcpStream) -> TcpStream {
