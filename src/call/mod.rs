@@ -43,6 +43,7 @@ use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::Plan;
+use crate::routing::config::DigitsBy;
 use crate::rtp::leg::Reserved;
 use crate::sdp::build::Local;
 use crate::sdp::exchange::Exchange;
@@ -151,6 +152,7 @@ impl Call {
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
+            Input::Digit { side, digit, duration } => self.on_digit(side, digit, duration, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
             Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
@@ -283,6 +285,7 @@ impl Call {
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
         let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN));
+        exchange.takes_events = cx.routes.peer(peer).profile.dtmf == DigitsBy::Events;
         if let Some(offer) = offer {
             exchange.hear(offer);
         }

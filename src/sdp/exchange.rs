@@ -15,6 +15,8 @@ use super::session::{Direction, Session};
 pub struct Exchange {
     /// Our own description.
     pub local: Local,
+    /// Whether telephone events may be agreed on.
+    pub takes_events: bool,
     open: Open,
     agreed: Option<Accepted>,
 }
@@ -35,7 +37,7 @@ impl Exchange {
     /// A leg on which nothing was offered yet.
     #[must_use]
     pub fn new(local: Local) -> Self {
-        Self { local, open: Open::Nothing, agreed: None }
+        Self { local, takes_events: true, open: Open::Nothing, agreed: None }
     }
 
     /// What stands: from the last answer, ours or the peer's.
@@ -61,6 +63,7 @@ impl Exchange {
 
     /// Makes an offer.
     pub fn offer(&mut self, codecs: Vec<Payload>, dtmf: Option<u8>) -> Bytes {
+        let dtmf = dtmf.filter(|_| self.takes_events);
         let sdp = self.local.offer(&codecs, dtmf);
         self.open = Open::Ours { codecs, dtmf };
         sdp
@@ -135,10 +138,12 @@ impl Exchange {
     }
 
     fn answer_to(&mut self, offer: &Session, codec: Option<Codec>) -> Result<Bytes, NegotiationError> {
-        let accepted = match self.paused(offer) {
+        let mut accepted = match self.paused(offer) {
             Some(paused) => paused,
             None => negotiate::chosen(offer, codec)?,
         };
+        accepted.dtmf = accepted.dtmf.filter(|_| self.takes_events);
+        accepted.our_dtmf = accepted.dtmf;
         negotiate::same_family(&accepted.audio, self.local.rtp.ip())?;
         let direction = negotiate::mirrored(accepted.audio.direction);
         let sdp = self.local.answer(offer, accepted.codec, accepted.dtmf, direction);
