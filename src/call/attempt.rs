@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use crate::id::{ClientTx, LegId, PeerId};
+use crate::routing::Routes;
 use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate::Accepted;
 use crate::sip::build::{Draft, RequestBuilder};
@@ -244,6 +245,12 @@ impl Attempt {
         let is_own = is_own_host(dialog.next_hop(), self.peer, known, path, cx.routes);
         let authorization = if is_own { &self.authorization[..] } else { &[] };
         with_authorization(dialog.ack(self.identity.cseq), authorization).no_body()
+    }
+
+    /// Whether it goes to a host of its peer's own. An address in `fallback` may be somebody else's, who must not get that
+    /// peer's credentials.
+    pub(super) fn is_at_its_peer(&self, routes: &Routes) -> bool {
+        routes.peer(self.peer).uris.iter().any(|own| own.host == self.target.host)
     }
 
     /// Where a request inside `dialog` goes.

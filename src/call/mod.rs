@@ -267,9 +267,8 @@ impl Call {
             state: match self.state {
                 State::Over => "ending",
                 _ if self.is_caller_answered() => "answered",
-                State::Resolving => "trying",
-                State::Calling { .. } if self.caller.alerted => "ringing",
-                State::Calling { .. } => "trying",
+                State::Resolving | State::Calling { .. } if self.caller.alerted => "ringing",
+                State::Resolving | State::Calling { .. } => "trying",
                 State::Answered { .. } => "answered",
             },
             from: self.names.from.clone(),
