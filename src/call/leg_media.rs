@@ -10,11 +10,12 @@ use crate::sdp::session::Audio;
 
 /// The leg of `peer`, with which this was agreed.
 pub(super) fn leg_media(agreed: &Accepted, peer: &Peer) -> LegMedia {
-    let Accepted { codec, dtmf, our_dtmf, audio, keys } = agreed;
+    let Accepted { codec, dtmf, our_dtmf, rtcp_mux, audio, keys } = agreed;
     LegMedia {
         learn: peer.media.rtp == Aim::Latch,
         remote_rtcp: audio.rtcp,
         rtcp: match peer.media.rtcp {
+            Reports::Auto if *rtcp_mux => Rtcp::Muxed,
             Reports::Auto => Rtcp::Separate,
             Reports::Never => Rtcp::Never,
         },

@@ -118,6 +118,8 @@ pub struct Accepted {
     pub our_dtmf: Option<u8>,
     /// Everything else it said.
     pub audio: Audio,
+    /// RTCP goes by the RTP port: the peer offered that (RFC 5761).
+    pub rtcp_mux: bool,
     /// What the packets are protected by, if they are.
     pub keys: Option<LegKeys>,
 }
@@ -140,7 +142,14 @@ pub fn accepted(
     match audio.codecs.iter().find(was_offered).or(audio.codecs.first()) {
         Some(&codec) => {
             let (theirs, audio) = (dtmf.and(audio.dtmf), audio.clone());
-            Ok(Accepted { codec, dtmf: theirs, our_dtmf: theirs.and(dtmf), audio, keys: None })
+            Ok(Accepted {
+                codec,
+                dtmf: theirs,
+                our_dtmf: theirs.and(dtmf),
+                rtcp_mux: false,
+                audio,
+                keys: None,
+            })
         }
         None => Err(unusable(answer)),
     }
@@ -157,7 +166,7 @@ pub fn chosen(offer: &Session, codec: Option<Codec>) -> Result<Accepted, Negotia
     match preferred.or(audio.codecs.first()) {
         Some(&codec) => {
             let (dtmf, audio) = (audio.dtmf, audio.clone());
-            Ok(Accepted { codec, dtmf, our_dtmf: dtmf, audio, keys: None })
+            Ok(Accepted { codec, dtmf, our_dtmf: dtmf, rtcp_mux: audio.rtcp_mux, audio, keys: None })
         }
         None => Err(unusable(offer)),
     }
