@@ -161,7 +161,8 @@ impl Call {
             return true;
         }
         let Some((leg, asked)) = self.take_asked(tx) else { return false };
-        let challenged = matches!(response.status(), Some(401 | 407));
+        let is_theirs = self.attempt(leg).is_none_or(|callee| callee.is_at_its_peer(cx.routes));
+        let challenged = matches!(response.status(), Some(401 | 407)) && is_theirs;
         if challenged && let Some(mut party) = self.party(leg) {
             let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
             let has_credentials = cx.routes.peer(party.peer).credentials.is_some();
