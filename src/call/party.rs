@@ -182,7 +182,12 @@ impl Call {
         true
     }
 
+    /// How a request ended; of a callee that another one took the place of, nobody wants to know.
     fn on_outcome(&mut self, leg: LegId, asked: Asked, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
+        let is_current = leg == LegId::CALLER || Some(leg) == self.answered_leg();
+        if !is_current {
+            return;
+        }
         match asked.question.purpose {
             Purpose::Refresh => self.on_refreshed(leg, &asked, outcome, cx),
             Purpose::Keepalive => self.on_keepalive(leg, outcome, cx),

@@ -119,7 +119,8 @@ impl Call {
         }
     }
 
-    fn answered_leg(&self) -> Option<LegId> {
+    /// The leg of whoever answered and is still there.
+    pub(super) fn answered_leg(&self) -> Option<LegId> {
         match self.state {
             State::Answered { attempt } => Some(self.attempts[attempt].leg),
             State::Resolving | State::Calling { .. } | State::Over => None,
