@@ -85,7 +85,8 @@ fn an_agent_whose_stream_breaks_and_that_takes_no_other_ends_the_call() {
     caller.send(follow_up(&invite, &ok, "ACK", 1));
     bridge.eventually("answered", || (bridge.calls()[0]["state"] == "answered").then_some(()));
 
-    drop((stream, listener));
+    drop(listener);
+    drop(stream);
 
     let bye = caller.expect("BYE ");
     assert_eq!(header(&bye, "Reason"), "SIP;cause=408;text=\"No answer to OPTIONS\"");
