@@ -164,7 +164,8 @@ impl Call {
             return true;
         }
         let Some((leg, asked)) = self.take_asked(tx) else { return false };
-        let challenged = matches!(response.status(), Some(401 | 407));
+        let is_theirs = self.attempt(leg).is_none_or(|callee| callee.is_at_its_peer(cx.routes));
+        let challenged = matches!(response.status(), Some(401 | 407)) && is_theirs;
         if challenged && let Some(mut party) = self.party(leg) {
             let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
             let has_credentials = cx.routes.peer(party.peer).credentials.is_some();
@@ -184,7 +185,12 @@ impl Call {
         true
     }
 
+    /// How a request ended; of a callee that another one took the place of, nobody wants to know.
     fn on_outcome(&mut self, leg: LegId, asked: Asked, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
+        let is_current = leg == LegId::CALLER || Some(leg) == self.answered_leg();
+        if !is_current {
+            return;
+        }
         match asked.question.purpose {
             Purpose::Refresh => self.on_refreshed(leg, &asked, outcome, cx),
             Purpose::Keepalive => self.on_keepalive(leg, outcome, cx),

@@ -120,8 +120,8 @@ impl Call {
         }
     }
 
-    /// The leg of the callee that answered.
-    fn answered_leg(&self) -> Option<LegId> {
+    /// The leg of whoever answered and is still there.
+    pub(super) fn answered_leg(&self) -> Option<LegId> {
         match self.state {
             State::Answered { attempt } => Some(self.attempts[attempt].leg),
             State::Resolving | State::Calling { .. } | State::Over => None,
