@@ -203,6 +203,26 @@ fn after_early_media_the_next_callee_is_offered_the_codec_and_the_ports_that_the
 }
 
 #[test]
+fn an_address_that_is_no_trunks_own_gets_no_credentials_whatever_it_asks_for() {
+    let challenge = Step::new(0, 401, "Prove It").with_headers(
+        "WWW-Authenticate: Digest realm=\"desk\", nonce=\"n\", algorithm=MD5, qop=\"auth\"\r\n",
+    );
+    for (at, invites) in [("192.0.2.8", 1), ("198.51.100.20", 2)] {
+        let mut config = config(&[address(&format!("sip:desk@{at}"))]);
+        config.trunks[0].peer.username = Some("acct".into());
+        config.trunks[0].peer.password = config.retell[0].peer.password.clone();
+        let desk = CalleeScript { challenges: vec![challenge.clone()], ..CalleeScript::default() };
+        let mut network = two_callees(config, CalleeScript::refusing(503), desk.clone());
+        let other = network.add(Callee::new(RETELL_2, desk));
+        finish(&mut network);
+
+        let asked: Vec<_> = [DESK, other].iter().flat_map(|&who| network.received(who, "INVITE ")).collect();
+        let shown = asked.iter().filter(|text| header(text, "Authorization").is_some()).count();
+        assert_eq!((asked.len(), shown), (invites, invites - 1), "{at}");
+    }
+}
+
+#[test]
 fn the_dialled_number_is_no_fallback_for_itself() {
     let list = [FallbackConfig::Word("415 555 0100".into()), number()];
 

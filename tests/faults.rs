@@ -1,5 +1,5 @@
-//! Failing networks around the running process, by the clock on the wall: targets that refuse, reset or say nothing, and
-//! name servers that die while calls are up.
+//! Failing networks around the running process, by the clock on the wall: targets that refuse, reset or say
+//! nothing, and name servers that die while calls are up.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/name_server.rs"]

@@ -46,6 +46,7 @@ use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::Plan;
+use crate::routing::config::DigitsBy;
 use crate::rtp::leg::Reserved;
 use crate::sdp::build::Local;
 use crate::sdp::crypto::Protection;
@@ -158,6 +159,7 @@ impl Call {
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
+            Input::Digit { side, digit, duration } => self.on_digit(side, digit, duration, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
             Input::StreamLost(connection) => self.on_stream_lost(connection, cx),
             Input::AckGivenUp => self.confirm_caller(cx),
@@ -267,9 +269,8 @@ impl Call {
             state: match self.state {
                 State::Over => "ending",
                 _ if self.is_caller_answered() => "answered",
-                State::Resolving => "trying",
-                State::Calling { .. } if self.caller.alerted => "ringing",
-                State::Calling { .. } => "trying",
+                State::Resolving | State::Calling { .. } if self.caller.alerted => "ringing",
+                State::Resolving | State::Calling { .. } => "trying",
                 State::Answered { .. } => "answered",
             },
             from: self.names.from.clone(),
@@ -301,6 +302,7 @@ impl Call {
         let policy = cx.routes.peer(peer).media.srtp_over(flow.transport).unwrap_or_default();
         let protection = Protection::new(policy, |suite| cx.ids.master_key(suite));
         let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN), protection);
+        exchange.takes_events = cx.routes.peer(peer).profile.dtmf == DigitsBy::Events;
         if let Some(offer) = offer {
             exchange.hear(offer);
         }

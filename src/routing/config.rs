@@ -24,7 +24,7 @@ pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
-pub use profile::{Preset, Profile, Treatment};
+pub use profile::{DigitsBy, Preset, Profile, Treatment};
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]

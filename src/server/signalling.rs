@@ -145,7 +145,9 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
-                crate::media::Event::Digit { call, side, .. } => tracing::debug!(%call, ?side, "digit"),
+                crate::media::Event::Digit { call, side, press } => {
+                    self.bridge.on_digit(call, side, press.digit, press.duration);
+                }
                 crate::media::Event::Failed { call } => {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }

@@ -1,4 +1,4 @@
-//! The running process loses an agent in the middle of a call: its audio stops, or its stream breaks.
+//! The running process falls back: no agent answers, an agent's audio stops in the middle of a call, or its stream breaks.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]
@@ -41,6 +41,30 @@ fn when_an_agents_audio_stops_the_desk_takes_over_and_both_hear_each_other() {
     let received = |leg: usize| record["legs"][leg]["packets_received"].as_u64().unwrap();
     assert_eq!(received(1), 1, "the agent's figures stay its own");
     assert!(received(2) > 0, "{record}");
+}
+
+#[test]
+fn a_retell_that_says_nothing_for_4_s_is_left_for_the_desk_and_the_record_says_so() {
+    let net = Net::new();
+    let retell = format!("{}fallback = \"sip:desk@{}:5060\"\n", net.retell_peer(), net.ip(4));
+    let bridge = Process::start(net, &(net.sockets() + &retell + &Net::trunk_peer("carrier", net.trunk())));
+    let [caller, agent, desk] = [net.trunk(), net.retell(), net.ip(4)].map(|ip| Phone::new(ip, net.sip()));
+
+    let (begun, invite) = (Instant::now(), caller.invite("+14155550100", ""));
+    caller.send(&invite);
+    let offered = desk.expect("INVITE ");
+
+    assert!(begun.elapsed() >= Duration::from_secs(4));
+    caller.expect("SIP/2.0 180 ");
+    desk.answer(&offered, "486 Busy Here");
+    let refused = caller.expect("SIP/2.0 486 ");
+    caller.send(follow_up(&invite, &refused, "ACK", 1));
+    assert!(agent.heard().iter().all(|line| line.starts_with("INVITE ")), "it never said that it heard");
+    let record = &bridge.eventually("the record", || bridge.records().first().cloned());
+    let went_on =
+        format!("retell at {}:5060 gave no response, so the call went on to desk (carrier)", net.retell());
+    assert_eq!((&record["hints"][0], &record["sip_code"]), (&went_on.into(), &486.into()));
+    assert_eq!(record["legs"][2]["to"], "desk");
 }
 
 #[test]
