@@ -104,7 +104,10 @@ impl Attempt {
     /// where the 2xx has none, or comes after an answer that was final (RFC 6337 §3.1.1).
     pub(super) fn accept(&mut self, early: Option<Early>, response: &Message) -> Result<(), String> {
         let before = early.and_then(|early| early.agreed.map(|agreed| (agreed, early.settled)));
-        let accepted = match (session_in(response).map_err(|error| error.to_string())?, before) {
+        let accepted = match (
+            session_in(response, self.exchange.policy()).map_err(|error| error.to_string())?,
+            before,
+        ) {
             (Some(_) | None, Some((agreed, true))) | (None, Some((agreed, false))) => agreed,
             (Some(answer), _) => self.exchange.read_answer(&answer).map_err(|error| error.to_string())?,
             (None, None) => return Err("there is none".to_owned()),

@@ -10,7 +10,7 @@ use crate::sdp::session::Audio;
 
 /// The leg of `peer`, with which this was agreed.
 pub(super) fn leg_media(agreed: &Accepted, peer: &Peer) -> LegMedia {
-    let Accepted { codec, dtmf, our_dtmf, audio } = agreed;
+    let Accepted { codec, dtmf, our_dtmf, audio, keys } = agreed;
     LegMedia {
         learn: peer.media.rtp == Aim::Latch,
         remote_rtcp: audio.rtcp,
@@ -31,6 +31,7 @@ pub(super) fn leg_media(agreed: &Accepted, peer: &Peer) -> LegMedia {
             Kind::Retell => PTIME_MS,
             Kind::Trunk => ptime_ms(audio),
         },
+        srtp: keys.clone().map(Box::new),
         fill_ms: peer.media.fill_ms,
         dead_after_s: peer.agent_silence_s,
         ..LegMedia::new(audio.rtp, codec.payload_type)

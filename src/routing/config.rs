@@ -5,6 +5,7 @@
 //! never one that is trusted.
 
 mod caller;
+mod dialling;
 mod fallback;
 mod headers;
 mod media;
@@ -14,8 +15,10 @@ mod profile;
 mod recognition;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
+use crate::sip::uri::{Scheme, Uri};
 
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
+pub use dialling::{Dialling, Range};
 pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia, Reports};
@@ -74,6 +77,9 @@ impl Config {
         }
         numbers::check(self, &root.key("numbers"), review);
         fallback::check(self, review);
+        for (here, peer) in self.peers() {
+            peer.media.check(peer.uris.iter().any(|uri| !is_by_tls(uri)), &here, review);
+        }
         self.headers.check(self, &root.key("headers"), review);
     }
 
@@ -117,4 +123,9 @@ impl Config {
             review.mistake(&trunks, Mistake::new("there is no [[trunks]]", instead));
         }
     }
+}
+
+/// Whether calls to `uri` go by TLS, whatever a name server says.
+fn is_by_tls(uri: &Uri) -> bool {
+    uri.scheme == Scheme::Sips || uri.transport().as_deref() == Some("tls")
 }

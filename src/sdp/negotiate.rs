@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use crate::id::srtp::LegKeys;
+
 use super::codec::{Codec, Payload};
 use super::crypto::Policy;
 use super::session::{Audio, Direction, Session};
@@ -116,9 +118,11 @@ pub struct Accepted {
     pub our_dtmf: Option<u8>,
     /// Everything else it said.
     pub audio: Audio,
+    /// What the packets are protected by, if they are.
+    pub keys: Option<LegKeys>,
 }
 
-/// Reads the answer to an offer of `codecs` and `dtmf`.
+/// Reads the answer to an offer of `codecs` and `dtmf`; keys are the business of who made the offer.
 ///
 /// An answer that lists several codecs is taken by its first that was offered: the peer may send any of them, but that is
 /// the one it prefers (RFC 3264 §6.1). One that names the other G.711 law alone is wrong, yet what it means is plain.
@@ -135,8 +139,8 @@ pub fn accepted(
     let was_offered = |taken: &&Payload| codecs.iter().any(|ours| ours.codec == taken.codec);
     match audio.codecs.iter().find(was_offered).or(audio.codecs.first()) {
         Some(&codec) => {
-            let theirs = dtmf.and(audio.dtmf);
-            Ok(Accepted { codec, dtmf: theirs, our_dtmf: theirs.and(dtmf), audio: audio.clone() })
+            let (theirs, audio) = (dtmf.and(audio.dtmf), audio.clone());
+            Ok(Accepted { codec, dtmf: theirs, our_dtmf: theirs.and(dtmf), audio, keys: None })
         }
         None => Err(unusable(answer)),
     }
@@ -151,7 +155,10 @@ pub fn chosen(offer: &Session, codec: Option<Codec>) -> Result<Accepted, Negotia
     let audio = offered(offer)?;
     let preferred = audio.codecs.iter().find(|payload| Some(payload.codec) == codec);
     match preferred.or(audio.codecs.first()) {
-        Some(&codec) => Ok(Accepted { codec, dtmf: audio.dtmf, our_dtmf: audio.dtmf, audio: audio.clone() }),
+        Some(&codec) => {
+            let (dtmf, audio) = (audio.dtmf, audio.clone());
+            Ok(Accepted { codec, dtmf, our_dtmf: dtmf, audio, keys: None })
+        }
         None => Err(unusable(offer)),
     }
 }

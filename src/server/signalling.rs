@@ -122,6 +122,7 @@ impl Server {
                 if broken {
                     self.bridge.on_stream_broken(remote);
                 }
+                self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
             Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),

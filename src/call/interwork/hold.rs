@@ -16,11 +16,7 @@ use crate::call::leg_media::leg_media;
 impl Call {
     /// Relays to and from `leg` as was agreed with it last, held or not.
     pub(in crate::call) fn relay_as_agreed(&mut self, leg: LegId, cx: &mut Cx<'_>) {
-        let exchange = match self.attempt(leg) {
-            Some(callee) => &callee.exchange,
-            None => &self.caller.exchange,
-        };
-        if let Some(agreed) = exchange.agreed().cloned() {
+        if let Some(agreed) = self.exchange(leg).agreed().cloned() {
             self.relay_as(leg, &agreed, cx);
         }
     }
