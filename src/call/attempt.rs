@@ -199,6 +199,7 @@ impl Attempt {
             return Some((Dialog::uac(&self.invite_message()?, response).ok()?, None));
         };
         let early = self.early.swap_remove(known);
+        self.early.shrink_to_fit();
         let mut dialog = early.dialog.clone();
         dialog.confirm(response);
         Some((dialog, Some(early)))

@@ -84,7 +84,7 @@ impl Exchange {
     pub fn offer_again(&mut self) -> Option<Bytes> {
         let agreed = self.agreed.as_ref()?;
         let sdp = self.local.last()?;
-        self.open = Open::Ours { codecs: vec![agreed.codec], dtmf: agreed.dtmf };
+        self.open = Open::Ours { codecs: vec![agreed.codec], dtmf: agreed.our_dtmf };
         Some(sdp)
     }
 
