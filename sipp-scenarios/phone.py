@@ -17,9 +17,9 @@ MODULES = os.environ.get("BARESIP_MODULES", "/usr/lib/baresip/modules")
 
 
 class Baresip:
-    """One account, which answers every call to it at once."""
+    """One account, which answers every call at once; `srtp` is "srtp-mand" if it speaks nothing else."""
 
-    def __init__(self, case, address, port, user, hz):
+    def __init__(self, case, address, port, user, hz, srtp=""):
         self.folder, self.net, self.address = case.folder / "phone", case.network, address
         self.transport = transport = case.transport
         self.folder.mkdir()
@@ -28,7 +28,7 @@ class Baresip:
             address=address, port=port, control=CONTROL_PORT, folder=self.folder, modules=MODULES))
         (self.folder / "accounts").write_text(
             f"<sip:{user}@{address}:{port};transport={transport}>;regint=0;answermode=auto;"
-            "audio_codecs=PCMU/8000/1\n")
+            f"audio_codecs=PCMU/8000/1;mediaenc={srtp}\n")
         (self.folder / "contacts").touch()
         with open(self.folder / "log", "wb") as log:
             command = ["baresip", "-4", "-f", str(self.folder), "-s", "-v"]
@@ -117,6 +117,7 @@ jitter_buffer_delay 1-4
 snd_path {folder}
 module_path {modules}
 module g711.so
+module srtp.so
 module aufile.so
 module sndfile.so
 module ctrl_tcp.so

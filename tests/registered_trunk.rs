@@ -1,5 +1,5 @@
-//! A trunk that we register at: who calls the registered Contact is that trunk, its Service-Route is taken, and a new
-//! configuration moves the registration.
+//! A trunk that we register at: who calls the registered Contact is that trunk, its Service-Route is taken,
+//! and a new configuration moves the registration.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/calls.rs"]

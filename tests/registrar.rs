@@ -1,5 +1,5 @@
-//! `serve` at a registrar on real sockets: it registers, is called by what it registered, shows where it stands, and takes
-//! its registration back when it ends.
+//! `serve` at a registrar on real sockets: it registers, is called by what it registered, shows where it
+//! stands, and takes its registration back when it ends.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/digest.rs"]

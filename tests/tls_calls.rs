@@ -1,5 +1,5 @@
-//! Whole calls over TLS through the running process: what its messages say, where they go when a peer cannot be believed,
-//! and what a reload changes.
+//! Whole calls over TLS through the running process: what its messages say, where they go when a peer cannot
+//! be believed, and what a reload changes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/certificates.rs"]
@@ -140,7 +140,7 @@ fn a_stranger_is_not_even_shown_the_certificate() {
     let mut stream = line::connect(net.stranger(), tls_of(net));
 
     let mut got = Vec::new();
-    let _ = stream.write_all(b"\x16\x03\x01\x00\x05");
+    let _ = stream.write_all(&line::client_hello(&site.authority));
     let _ = stream.read_to_end(&mut got);
 
     assert_eq!(got, b"");

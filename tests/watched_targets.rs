@@ -1,4 +1,5 @@
-//! Targets that are asked by OPTIONS: what their answers and their silence mean for calls, and what is shown of them.
+//! Targets that are asked by OPTIONS: what their answers and their silence mean for calls, and what is shown
+//! of them.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/calls.rs"]

@@ -1,4 +1,5 @@
-//! `GET /v1/trunks`: every peer with its registration, its targets and its calls, as the signalling thread sees them.
+//! `GET /v1/trunks`: every peer with its registration, its targets and its calls, as the signalling thread
+//! sees them.
 //!
 //! A target is listed only where the peer is watched (`options_s`): of the others nothing is known.
 

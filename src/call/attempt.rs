@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use crate::id::{ClientTx, LegId, PeerId};
+use crate::routing::Routes;
 use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate::Accepted;
 use crate::sip::build::{Draft, RequestBuilder};
@@ -104,7 +105,10 @@ impl Attempt {
     /// where the 2xx has none, or comes after an answer that was final (RFC 6337 §3.1.1).
     pub(super) fn accept(&mut self, early: Option<Early>, response: &Message) -> Result<(), String> {
         let before = early.and_then(|early| early.agreed.map(|agreed| (agreed, early.settled)));
-        let accepted = match (session_in(response).map_err(|error| error.to_string())?, before) {
+        let accepted = match (
+            session_in(response, self.exchange.policy()).map_err(|error| error.to_string())?,
+            before,
+        ) {
             (Some(_) | None, Some((agreed, true))) | (None, Some((agreed, false))) => agreed,
             (Some(answer), _) => self.exchange.read_answer(&answer).map_err(|error| error.to_string())?,
             (None, None) => return Err("there is none".to_owned()),
@@ -186,14 +190,16 @@ impl Attempt {
         self.early.iter_mut().find(|early| early.dialog.remote_tag().as_bytes() == tag)
     }
 
-    /// The dialog of whoever sent the 2xx `response`, with what it was while it was early.
+    /// The dialog of whoever sent the 2xx `response`, with what it was while it was early. Other forks stay early: theirs may
+    /// be answered too, and goes on with the CSeq that it has.
     pub(super) fn confirm(&mut self, response: &Message) -> Option<(Dialog, Option<Early>)> {
         let tag = response.to_tag().unwrap_or_default();
-        let early = std::mem::take(&mut self.early);
-        let early = early.into_iter().find(|early| early.dialog.remote_tag().as_bytes() == tag);
-        let Some(early) = early else {
+        let known = self.early.iter().position(|early| early.dialog.remote_tag().as_bytes() == tag);
+        let Some(known) = known else {
             return Some((Dialog::uac(&self.invite_message()?, response).ok()?, None));
         };
+        let early = self.early.swap_remove(known);
+        self.early.shrink_to_fit();
         let mut dialog = early.dialog.clone();
         dialog.confirm(response);
         Some((dialog, Some(early)))
@@ -210,7 +216,7 @@ impl Attempt {
         let mut early = self.early.iter_mut().map(|early| &mut early.dialog);
         match self.progress {
             Progress::Pending { .. } => early.find(|dialog| dialog.matches(request)),
-            Progress::Answered => self.dialog.as_mut(),
+            Progress::Answered => self.dialog.as_mut().filter(|dialog| dialog.matches(request)),
             Progress::Abandoned | Progress::Closed => None,
         }
     }
@@ -241,6 +247,12 @@ impl Attempt {
         let is_own = is_own_host(dialog.next_hop(), self.peer, known, path, cx.routes);
         let authorization = if is_own { &self.authorization[..] } else { &[] };
         with_authorization(dialog.ack(self.identity.cseq), authorization).no_body()
+    }
+
+    /// Whether it goes to a host of its peer's own. An address in `fallback` may be somebody else's, who must not get that
+    /// peer's credentials.
+    pub(super) fn is_at_its_peer(&self, routes: &Routes) -> bool {
+        routes.peer(self.peer).uris.iter().any(|own| own.host == self.target.host)
     }
 
     /// Where a request inside `dialog` goes.

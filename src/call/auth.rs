@@ -43,7 +43,7 @@ impl Call {
     pub(super) fn answer_challenge(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
         let attempt = &mut self.attempts[index];
         let credentials = cx.routes.peer(attempt.peer).credentials.as_ref();
-        if credentials.is_none() || !attempt.answers.take(response) {
+        if credentials.is_none() || !attempt.is_at_its_peer(cx.routes) || !attempt.answers.take(response) {
             return false;
         }
         let body = attempt.exchange.local.last().unwrap_or_default();

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use crate::id::{ClientTx, Ids, LegId, PeerId, ServerTx};
 use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
+use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
-use crate::sip::flow::Flow;
+use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
@@ -110,6 +111,15 @@ pub enum Input {
     OneWay(Side, &'static str),
     /// Nothing was received from a side for the silence time-out.
     MediaSilent(Side),
+    /// A side pressed a key in its audio stream; told once, when it is over.
+    Digit {
+        /// Who.
+        side: Side,
+        /// Which key.
+        digit: Digit,
+        /// For how long.
+        duration: Duration,
+    },
     /// End the call: a sentence for the record, and the code for a caller who was not answered yet.
     HangUp {
         /// What stands in the record.
@@ -117,6 +127,8 @@ pub enum Input {
         /// Status for an unanswered caller.
         code: u16,
     },
+    /// A stream ended that one of its legs speaks by.
+    StreamLost(ConnectionId),
     /// The caller's ACK is not waited for any longer.
     AckGivenUp,
     /// A deadline of the call has come.
@@ -195,6 +207,15 @@ pub enum Action {
     Answered,
     /// A side holds, or no longer: no silence time-out for it meanwhile.
     SetHeld(Side, bool),
+    /// Press a key for this side in its audio stream (RFC 4733).
+    Press {
+        /// Who hears it.
+        side: Side,
+        /// Which key.
+        digit: Digit,
+        /// For how long.
+        duration: Duration,
+    },
     /// Tell how many packets came from the caller; answered at once by [`Input::MediaCount`].
     CountMedia,
     /// The call shows itself anew.

@@ -17,6 +17,8 @@ use crate::rtp::g711::{Law, Transcoder};
 use crate::rtp::packet::{self, Header, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
 use crate::rtp::repacketise::{Cut, Frame, Shape};
+use crate::rtp::rtcp::is_rtcp;
+use crate::rtp::srtp::{Context, LegKeys};
 use crate::rtp::stats::Reception;
 use crate::rtp::{CLOCK_RATE, FRAME_TICKS};
 
@@ -39,6 +41,8 @@ pub struct Leg {
     pub heard: Option<Instant>,
     /// When its last audio came.
     pub spoke: Option<Instant>,
+    /// What its packets are protected by, both ways, if they are.
+    pub srtp: Option<Box<Context>>,
     /// Events of the other leg's peer, on their way to this one.
     events: EventRelay,
     /// Digits that its peer presses.
@@ -101,11 +105,33 @@ impl Leg {
             strangers: Strangers::default(),
             heard: None,
             spoke: None,
+            srtp: None,
             events: EventRelay::default(),
             pressed: Pressed::default(),
             keypad: Keypad::default(),
             recut: None,
         }
+    }
+
+    /// What its packets are protected by from here on.
+    pub fn secure(&mut self, keys: Option<&LegKeys>) {
+        match (keys, &mut self.srtp) {
+            (Some(keys), Some(context)) => context.rekey(keys.clone()),
+            (Some(keys), context @ None) => *context = Some(Box::new(Context::new(keys.clone()))),
+            (None, context) => *context = None,
+        }
+    }
+
+    /// The RTP packet that the `datagram` holds, decrypted in place if it has to be.
+    ///
+    /// Hot path.
+    pub(super) fn open<'a>(&mut self, datagram: &'a mut [u8]) -> Result<&'a mut [u8], Reason> {
+        let Some(srtp) = &mut self.srtp else { return Ok(datagram) };
+        if is_rtcp(datagram) {
+            return Err(Reason::Rtcp);
+        }
+        let length = srtp.inbound.unprotect(datagram)?;
+        Ok(&mut datagram[..length])
     }
 
     /// Makes what came from the other leg into what this one is sent.

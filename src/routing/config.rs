@@ -5,6 +5,7 @@
 //! never one that is trusted.
 
 mod caller;
+mod dialling;
 mod fallback;
 mod headers;
 mod media;
@@ -15,14 +16,16 @@ mod recognition;
 mod registration;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
+use crate::sip::uri::{Scheme, Uri};
 
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
+pub use dialling::{Dialling, Range};
 pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
-pub use profile::{Preset, Profile, Treatment};
+pub use profile::{DigitsBy, Preset, Profile, Treatment};
 pub use registration::RegisterConfig;
 
 /// Everything that routing decides by.
@@ -76,6 +79,9 @@ impl Config {
         }
         numbers::check(self, &root.key("numbers"), review);
         fallback::check(self, review);
+        for (here, peer) in self.peers() {
+            peer.media.check(peer.uris.iter().any(|uri| !is_by_tls(uri)), &here, review);
+        }
         self.headers.check(self, &root.key("headers"), review);
     }
 
@@ -119,4 +125,9 @@ impl Config {
             review.mistake(&trunks, Mistake::new("there is no [[trunks]]", instead));
         }
     }
+}
+
+/// Whether calls to `uri` go by TLS, whatever a name server says.
+fn is_by_tls(uri: &Uri) -> bool {
+    uri.scheme == Scheme::Sips || uri.transport().as_deref() == Some("tls")
 }

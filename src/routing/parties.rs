@@ -17,8 +17,9 @@ use crate::sip::uri::Uri;
 
 /// The user part that `invite` dials, from the place the peer writes it to.
 ///
-/// A `P-Called-Party-ID` that is absent leaves the Request-URI (RFC 7315 §4.2). A registrar puts our Contact there; the
-/// number is then in `P-Called-Party-ID`, else in To, else it is the account itself that was called.
+/// A `P-Called-Party-ID` that is absent leaves the Request-URI (RFC 7315 §4.2). A registrar puts our Contact
+/// there; the number is then in `P-Called-Party-ID`, else in To, else it is the account itself that was
+/// called.
 ///
 /// # Errors
 ///

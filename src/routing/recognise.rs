@@ -65,8 +65,8 @@ impl Ranges {
 }
 
 impl Routes {
-    /// What an initial request from `source` is; `dialled` is the user part of its Request-URI. One that a registered
-    /// Contact of ours stands in is that trunk's, whatever its source.
+    /// What an initial request from `source` is; `dialled` is the user part of its Request-URI. One that a
+    /// registered Contact of ours stands in is that trunk's, whatever its source.
     ///
     /// Hot path: no allocation, unless several trunks share the address.
     #[must_use]

@@ -8,12 +8,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
 use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
+use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::Side;
 use crate::rtp::leg_stats::LegStats;
 use crate::sip::auth::{Algorithm, Verifier};
@@ -261,6 +262,12 @@ impl<W: World> Bridge<W> {
     /// A side of a call was silent for the silence time-out.
     pub fn on_media_silent(&mut self, call: CallId, side: Side) {
         self.inbox.push_back((call, Input::MediaSilent(side)));
+        self.work();
+    }
+
+    /// A side of a call pressed a key.
+    pub fn on_digit(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration) {
+        self.inbox.push_back((call, Input::Digit { side, digit, duration }));
         self.work();
     }
 

@@ -1,7 +1,7 @@
 //! Requests of ours that belong to no call: REGISTER to registrars, OPTIONS to the targets of peers.
 //!
-//! They take the same transaction table as calls; who waits for which answer is kept beside it, by number, because what
-//! waits may be gone when the answer comes.
+//! They take the same transaction table as calls; who waits for which answer is kept beside it, by number,
+//! because what waits may be gone when the answer comes.
 
 use crate::call::Hop;
 use crate::id::ClientTx;

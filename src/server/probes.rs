@@ -1,7 +1,8 @@
 //! OPTIONS to the targets of peers that are watched, and what their answers mean for calls.
 //!
-//! A target that is down or busy is tried after the others, never left out: it may be well again, and where it is the only
-//! one there is nothing to lose. Names are looked up anew for every round, so that targets follow the DNS.
+//! A target that is down or busy is tried after the others, never left out: it may be well again, and where
+//! it is the only one there is nothing to lose. Names are looked up anew for every round, so that targets
+//! follow the DNS.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -66,7 +67,8 @@ impl Probes {
         watched.map_or(&[], |watched| &watched.targets)
     }
 
-    /// Watches what `routes` say from `now` on; what is known of targets stays known where their peer stays as it is.
+    /// Watches what `routes` say from `now` on; what is known of targets stays known where their peer stays
+    /// as it is.
     pub(super) fn follow(&mut self, routes: &Routes, now: Instant) {
         let mut known = std::mem::take(&mut self.peers);
         for peer in routes.peers() {
@@ -186,7 +188,8 @@ impl<W: World> Bridge<W> {
             Health::Up if before.is_none() => tracing::info!(%peer, %remote, transport, "target is up"),
             Health::Up => tracing::info!(%peer, %remote, transport, "target is up again"),
             Health::Busy | Health::Down => {
-                tracing::warn!(%peer, %remote, transport, state, last_code = code, "target is out; calls try others first");
+                let what = "target is out; calls try others first";
+                tracing::warn!(%peer, %remote, transport, state, last_code = code, "{what}");
             }
             Health::Unknown => {}
         }

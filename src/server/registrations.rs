@@ -1,7 +1,7 @@
 //! Registrations at trunks: the machines of `sip::registration`, what they send, and what is told of them.
 //!
-//! They follow the configuration by what they register, not by the name of the trunk: a reload that changes nothing for a
-//! trunk leaves its binding alone, and one that changes the account takes the old binding back.
+//! They follow the configuration by what they register, not by the name of the trunk: a reload that changes
+//! nothing for a trunk leaves its binding alone, and one that changes the account takes the old binding back.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -135,8 +135,8 @@ impl<W: World> Bridge<W> {
         self.step_registration(id, |machine, cx| machine.on_lost(tx, cx.now, cx.ids, cx.out));
     }
 
-    /// Where the first request of `call` to its callee goes in place of `target`: to the first router that the callee's
-    /// registrar named (RFC 3608 §6.1).
+    /// Where the first request of `call` to its callee goes in place of `target`: to the first router that
+    /// the callee's registrar named (RFC 3608 §6.1).
     pub(super) fn next_hop_of(&self, call: CallId, target: Uri) -> Uri {
         let routes = self.calls.get(&call).map(|entry| entry.routes.peer(entry.call.callee()));
         let first = routes.and_then(|callee| self.service_routes(callee).first());
@@ -188,7 +188,8 @@ impl<W: World> Bridge<W> {
                 tracing::info!(%trunk, %registrar, transport, expires_s, "registered");
             }
             (Status::Failed, _, Some(reason)) => {
-                tracing::warn!(%trunk, %reason, "not registered: calls from this trunk may not arrive; tried again");
+                let what = "not registered: calls from this trunk may not arrive; tried again";
+                tracing::warn!(%trunk, %reason, "{what}");
             }
             (status, ..) => tracing::info!(%trunk, state = status.label(), "registration"),
         }

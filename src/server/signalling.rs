@@ -123,6 +123,7 @@ impl Server {
                     self.bridge.on_stream_broken(remote);
                 }
                 self.bridge.on_registrar_stream_closed(remote);
+                self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
             Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
@@ -148,7 +149,9 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
-                crate::media::Event::Digit { call, side, .. } => tracing::debug!(%call, ?side, "digit"),
+                crate::media::Event::Digit { call, side, press } => {
+                    self.bridge.on_digit(call, side, press.digit, press.duration);
+                }
                 crate::media::Event::Failed { call } => {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }

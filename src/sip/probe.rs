@@ -1,7 +1,8 @@
 //! Whether a target of a peer lives, as its answers to OPTIONS say (RFC 3261 §11).
 //!
-//! Any answer but 503 proves that somebody takes requests there, 404 and 405 too. Silence alone proves nothing of a target
-//! that never answered: many peers ignore OPTIONS and take calls, so only what was heard before can be lost.
+//! Any answer but 503 proves that somebody takes requests there, 404 and 405 too. Silence alone proves
+//! nothing of a target that never answered: many peers ignore OPTIONS and take calls, so only what was heard
+//! before can be lost.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,8 @@ impl Probe {
         self.latency
     }
 
-    /// A probe goes out as `tx`; the one before it is lost if it was not answered yet. True if that changed the health.
+    /// A probe goes out as `tx`; the one before it is lost if it was not answered yet. True if that changed
+    /// the health.
     pub fn on_sent(&mut self, tx: ClientTx, now: Instant) -> bool {
         let changed = self.pending.is_some() && self.lose();
         self.pending = Some((tx, now));

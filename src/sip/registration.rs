@@ -1,15 +1,17 @@
-//! One registration at a registrar (RFC 3261 §10.2, RFC 3608): made, kept, moved to another address, taken back.
+//! One registration at a registrar (RFC 3261 §10.2, RFC 3608): made, kept, moved to another address, taken
+//! back.
 //!
 //! ```text
 //! Waiting ──due──► Resolving ──addresses──► Trying ──2xx──► Waiting, bound until it expires
 //!    ▲                 ▲  next registrar      │ │
-//!    │                 └──────────────────────┘ │ next address: no answer, no connection, 408, 500, 502, 503, 504
+//!    │                 └──────────────────────┘ │ next address: silence, 408, 500, 502, 503, 504
 //!    └──── none left, or refused: back-off ─────┘
 //!                                 end: Leaving ──► Gone
 //! ```
 //!
-//! A binding stands beside these states: while a refresh fails and is tried again, calls still arrive by the binding
-//! until it expires. All REGISTERs of one registration share their Call-ID and count one CSeq, wherever they go (§10.2).
+//! A binding stands beside these states: while a refresh fails and is tried again, calls still arrive by the
+//! binding until it expires. All REGISTERs of one registration share their Call-ID and count one CSeq,
+//! wherever they go (§10.2).
 
 mod response;
 #[cfg(test)]
@@ -201,7 +203,8 @@ impl Registration {
         self.binding.as_ref().map(|binding| (binding.until, &binding.hop))
     }
 
-    /// The way that the registrar wants requests to take (RFC 3608 §5), first router first; empty when it wants none.
+    /// The way that the registrar wants requests to take (RFC 3608 §5), first router first; empty when it
+    /// wants none.
     #[must_use]
     pub fn service_routes(&self) -> &[Route] {
         self.binding.as_ref().map_or(&[], |binding| &binding.routes)
@@ -260,7 +263,8 @@ impl Registration {
         }
     }
 
-    /// Advances on a response to the REGISTER of `tx`; one to a REGISTER that was given up counts for nothing.
+    /// Advances on a response to the REGISTER of `tx`; one to a REGISTER that was given up counts for
+    /// nothing.
     pub fn on_response(
         &mut self,
         tx: ClientTx,
@@ -306,8 +310,8 @@ impl Registration {
         self.next_hop(now, ids, out);
     }
 
-    /// The stream to `remote` is gone. A registrar that is bound by it may have no other way to us: soon, not at once, since
-    /// it may be one that closes every stream when it has answered.
+    /// The stream to `remote` is gone. A registrar that is bound by it may have no other way to us: soon, not
+    /// at once, since it may be one that closes every stream when it has answered.
     pub fn on_flow_lost(&mut self, remote: SocketAddr, now: Instant, ids: &mut Ids) {
         let bound = self.binding.as_ref().map(|binding| &binding.hop);
         let is_lost = bound.is_some_and(|hop| hop.remote == remote && hop.transport.is_reliable());
@@ -448,7 +452,8 @@ impl Registration {
         self.report(Status::Registered, out);
     }
 
-    /// Waits before the next round (RFC 5626 §4.5): the longer the more rounds failed, or for as long as it was `told`.
+    /// Waits before the next round (RFC 5626 §4.5): the longer the more rounds failed, or for as long as it
+    /// was `told`.
     fn fail(
         &mut self,
         trouble: Trouble,
@@ -529,7 +534,8 @@ const FLOW_PERCENT: RangeInclusive<u32> = 10..=100;
 const LONGEST_TOLD_S: u32 = 3_600;
 /// The longest binding.
 const LONGEST_S: u32 = 604_800;
-/// Questions of one address that are answered: two challenges, an expiry, and a nonce that went stale meanwhile.
+/// Questions of one address that are answered: two challenges, an expiry, and a nonce that went stale
+/// meanwhile.
 const MAX_QUESTIONS: u8 = 4;
 /// More addresses of one registrar than this are not tried.
 const MAX_ADDRESSES: usize = 8;

@@ -1,4 +1,5 @@
-//! The task of one connection (RFC 3261 §18), TCP or TLS: it connects or shakes hands, reads, and finishes writes.
+//! The task of one connection (RFC 3261 §18), TCP or TLS: it connects or shakes hands, reads, and finishes
+//! writes.
 //!
 //! ```text
 //!                  connected,                    ended: closed, reset, bad framing, too slow

@@ -11,6 +11,7 @@
 //! for anything. What is pure protocol (who refreshes a session, which RSeq is next, what an answer agrees to) stands in
 //! `sip` and `sdp`.
 
+pub(super) mod dtmf;
 pub(super) mod early_media;
 pub(super) mod hold;
 pub(super) mod info;
@@ -119,7 +120,8 @@ impl Call {
         }
     }
 
-    fn answered_leg(&self) -> Option<LegId> {
+    /// The leg of whoever answered and is still there.
+    pub(super) fn answered_leg(&self) -> Option<LegId> {
         match self.state {
             State::Answered { attempt } => Some(self.attempts[attempt].leg),
             State::Resolving | State::Calling { .. } | State::Over => None,

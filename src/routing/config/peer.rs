@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
+use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
 use super::media::{PeerMedia, Reports};
 use super::profile::{Preset, Profile, ProfileKeys};
@@ -61,8 +62,8 @@ pub struct PeerConfig {
     pub calls_per_second: u32,
     /// Seconds that a call waits for its turn at most; 0 is not at all. Default `5`.
     pub queue_s: u32,
-    /// Seconds between two OPTIONS to each of its targets; 0 sends none, which is the default: many peers ignore, count
-    /// or ban who sends them what was not agreed.
+    /// Seconds between two OPTIONS to each of its targets; 0 sends none, which is the default: many peers
+    /// ignore, count or ban who sends them what was not agreed.
     pub options_s: u32,
 }
 
@@ -84,6 +85,8 @@ pub struct RetellConfig {
     pub peer: PeerConfig,
     /// Whether agents may call emergency numbers. Default `false`.
     pub allow_emergency: bool,
+    /// Keys `allow_numbers`, `deny_numbers` and `allow_premium`: where agents may call.
+    pub dialling: Dialling,
     /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never. Default `10`.
     pub agent_silence_s: u32,
     /// Where calls to it go, one after the other, when it cannot take them. Default none.
@@ -127,6 +130,7 @@ impl Section for RetellConfig {
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
+            dialling: Dialling::read(table),
             agent_silence_s: table.seconds("agent_silence_s", 10),
             fallback: table.one_or_list("fallback", parse_fallback).unwrap_or_default(),
         }

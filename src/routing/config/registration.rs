@@ -1,7 +1,7 @@
 //! `register`, `register_expires_s` and `registrar`: a trunk that must be told where we are.
 //!
-//! The registrar is the trunk's own `uri` unless it is named, and the account is its `username`. Calls that come to the
-//! registered Contact are the trunk's from wherever they come, so such a trunk needs no `allow`.
+//! The registrar is the trunk's own `uri` unless it is named, and the account is its `username`. Calls that
+//! come to the registered Contact are the trunk's from wherever they come, so such a trunk needs no `allow`.
 
 use super::peer::{PeerConfig, parse_uri};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review};

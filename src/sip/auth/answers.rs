@@ -1,7 +1,7 @@
 //! The challenges of one peer over a series of requests (RFC 3261 §22.2, §22.3; RFC 7616 §3.3).
 //!
-//! Credentials that were refused are not sent again, for their next refusal would be no different; a challenge with
-//! `stale`, of another realm, or after they were accepted is about the nonce.
+//! Credentials that were refused are not sent again, for their next refusal would be no different; a
+//! challenge with `stale`, of another realm, or after they were accepted is about the nonce.
 
 use super::credentials::Credentials;
 use super::uac::{Challenge, authorization, challenge_of};

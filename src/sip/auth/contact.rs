@@ -1,7 +1,9 @@
-//! The user part of a Contact that nobody can guess: an INVITE that bears it proves that its sender knows our registrar.
+//! The user part of a Contact that nobody can guess: an INVITE that bears it proves that its sender knows our
+//! registrar.
 //!
-//! It is made of the account's password, not of random bits: after a crash the same Contact replaces the binding that was
-//! left behind, where a registrar that takes one per account would refuse a new one until the old one lapses.
+//! It is made of the account's password, not of random bits: after a crash the same Contact replaces the
+//! binding that was left behind, where a registrar that takes one per account would refuse a new one until
+//! the old one lapses.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;

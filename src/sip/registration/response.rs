@@ -1,7 +1,7 @@
 //! What a registrar's answer says: for how long, under which condition, and which way requests shall take.
 //!
-//! A registrar lists every binding of the account, those of other devices too, and may have rewritten the host of ours: it
-//! is found by its user part.
+//! A registrar lists every binding of the account, those of other devices too, and may have rewritten the
+//! host of ours: it is found by its user part.
 
 use std::borrow::Cow;
 
@@ -18,8 +18,9 @@ pub struct Route {
     pub uri: Uri,
 }
 
-/// Seconds that the binding of `contact_user` was granted: in its Contact, else in Expires, else what was `asked` for
-/// (RFC 3261 §10.2.4). Where ours was rewritten beyond recognition, the shortest of those listed counts.
+/// Seconds that the binding of `contact_user` was granted: in its Contact, else in Expires, else what was
+/// `asked` for (RFC 3261 §10.2.4). Where ours was rewritten beyond recognition, the shortest of those listed
+/// counts.
 pub(super) fn granted(response: &Message, contact_user: &str, asked: u32) -> u32 {
     let listed: Vec<_> =
         response.elements(Name::Contact).filter_map(|value| NameAddr::parse(&value).ok()).collect();

@@ -1,7 +1,8 @@
-//! Handshakes, on a thread of their own: a signature takes longer than a hundred SIP messages, and whoever connects
-//! decides how many are made.
+//! Handshakes, on a thread of their own: a signature takes longer than a hundred SIP messages, and whoever
+//! connects decides how many are made.
 //!
-//! A socket belongs to the runtime that watches it, so it is taken out of one and put into the other on both ways.
+//! A socket belongs to the runtime that watches it, so it is taken out of one and put into the other on both
+//! ways.
 
 use std::io;
 use std::sync::Arc;

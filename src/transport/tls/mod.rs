@@ -1,8 +1,9 @@
-//! TLS for SIP (RFC 3261 §26.3.1, RFC 5922, RFC 8446, RFC 5246): our certificate, whom we trust, and the handshake.
+//! TLS for SIP (RFC 3261 §26.3.1, RFC 5922, RFC 8446, RFC 5246): our certificate, whom we trust, and the
+//! handshake.
 //!
-//! Everything here is read from files into a [`Tls`] that is replaced whole on a reload: connections that stand keep what
-//! they were made with. A client that connects to us proves who it is only if `mtls` asks it to; which peer it is,
-//! addresses and credentials decide as on every transport.
+//! Everything here is read from files into a [`Tls`] that is replaced whole on a reload: connections that
+//! stand keep what they were made with. A client that connects to us proves who it is only if `mtls` asks it
+//! to; which peer it is, addresses and credentials decide as on every transport.
 
 mod domains;
 mod files;
