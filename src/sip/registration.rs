@@ -14,6 +14,7 @@
 //! wherever they go (§10.2).
 
 mod response;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use crate::id::{ClientTx, Ids};
 
 pub use response::Route;
 use response::{granted, min_expires, service_routes};
+pub use status::{Status, Trouble};
 
 /// What is registered, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,39 +66,6 @@ pub enum Action {
     },
     /// The status changed.
     Changed(Status),
-}
-
-/// Where a registration stands, in one word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Status {
-    /// Not yet bound, for the first time.
-    Registering,
-    /// Bound.
-    Registered,
-    /// Not bound; tried again later.
-    Failed,
-    /// Taken back.
-    Unregistered,
-}
-
-/// Why the last attempt failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Trouble {
-    /// No registrar has an address that we can reach.
-    #[error("no registrar has an address that can be reached")]
-    NoAddress,
-    /// Nobody answered, or nobody could be connected to.
-    #[error("no registrar answers")]
-    Silent,
-    /// The credentials were refused, or none of ours fits the challenge.
-    #[error("the registrar refuses the credentials ({0}); check `username` and `password`")]
-    Credentials(u16),
-    /// It was refused with this status.
-    #[error("the registrar refuses with {0}")]
-    Refused(u16),
-    /// A 2xx that binds nothing.
-    #[error("the registrar answered 200, but with an expiry of 0")]
-    NotBound,
 }
 
 /// One registration; see the module for its states.
@@ -490,22 +459,6 @@ impl Registration {
         match &mut self.state {
             State::Trying { attempt, .. } | State::Leaving { attempt } => Some(attempt),
             State::Waiting { .. } | State::Resolving { .. } | State::Gone => None,
-        }
-    }
-}
-
-impl Status {
-    /// In the order of their labels in metrics.
-    pub const ALL: [Self; 4] = [Self::Registering, Self::Registered, Self::Failed, Self::Unregistered];
-
-    /// As metrics and the API call it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Registering => "registering",
-            Self::Registered => "registered",
-            Self::Failed => "failed",
-            Self::Unregistered => "unregistered",
         }
     }
 }

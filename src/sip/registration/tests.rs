@@ -243,6 +243,18 @@ fn a_423_is_answered_with_what_it_demands_unless_that_is_no_more_or_absurd() {
 }
 
 #[test]
+fn a_registrar_that_demands_ever_more_is_given_up() {
+    let mut rig = Rig::new(ONE);
+    rig.next();
+
+    for least in 3_601..3_700 {
+        rig.answer(423, &format!("Min-Expires: {least}\r\n"));
+    }
+
+    assert_eq!((rig.machine.status(), rig.sent.len()), (Status::Failed, 5));
+}
+
+#[test]
 fn every_address_of_every_registrar_is_tried_in_order_before_the_round_has_failed() {
     let mut rig = Rig::new(TWO);
     rig.machine.account.registrars =
