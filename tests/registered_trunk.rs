@@ -144,6 +144,33 @@ fn calls_to_the_trunk_take_the_service_route_and_so_do_their_cancel_and_ack() {
 }
 
 #[test]
+fn a_binding_is_renewed_in_time_and_lost_when_nobody_renews_it() {
+    let mut network = begun(&config(Way::ToRetell));
+    accept(&mut network, "", 100);
+    network.wait(Duration::from_secs(76));
+    assert_eq!(cseqs(&network), ["1 REGISTER", "2 REGISTER"]);
+    accept(&mut network, "", 100);
+
+    network.wait(Duration::from_secs(101));
+
+    let shown = network.bridge.trunks()[0].registration.clone().unwrap();
+    assert_eq!((shown.state, shown.reason.as_deref()), ("failed", Some("no registrar answers")));
+    assert_eq!((shown.registrar, shown.expires), (None, None));
+}
+
+#[test]
+fn a_registrar_that_never_answers_is_asked_again_after_the_back_off() {
+    let mut network = begun(&config(Way::ToRetell));
+
+    network.wait(Duration::from_secs(32 + 60));
+
+    assert_eq!(cseqs(&network), ["1 REGISTER", "2 REGISTER"]);
+    assert_eq!(network.received(TRUNK_AGENT, "REGISTER ")[1], network.received(TRUNK_AGENT, "REGISTER ")[0]);
+    accept(&mut network, "", 100);
+    assert_eq!(network.bridge.trunks()[0].registration.as_ref().unwrap().state, "registered");
+}
+
+#[test]
 fn a_reload_that_changes_nothing_leaves_the_binding_alone() {
     let config = config(Way::ToRetell);
     let (mut network, _) = registered(&config);
@@ -207,6 +234,14 @@ fn accept(network: &mut Network, headers: &str, expires: u32) -> String {
     let rest = format!("Contact: <{contact}>;expires={expires}\r\n{headers}{}", calls::NO_BODY);
     ask(network, TRUNK_AGENT, &answer(&register, 200, "OK", "registrar", &rest));
     contact
+}
+
+/// The CSeqs of all REGISTERs, each once.
+fn cseqs(network: &Network) -> Vec<&str> {
+    let registers = network.received(TRUNK_AGENT, "REGISTER ");
+    let mut cseqs: Vec<_> = registers.into_iter().filter_map(|text| header(text, "CSeq")).collect();
+    cseqs.dedup();
+    cseqs
 }
 
 fn registered(config: &Config) -> (Network, String) {

@@ -54,18 +54,33 @@ fn a_target_that_stops_answering_is_tried_last_until_it_answers() {
 }
 
 #[test]
-fn a_busy_target_is_tried_last_and_one_that_never_answered_keeps_its_place() {
+fn a_busy_target_is_tried_last() {
     let mut network = watched();
-    for _ in 0..5 {
+    network.run(Duration::from_millis(100));
+
+    reply(&mut network, FIRST, 503, "Retry-After: 600\r\n");
+    reply(&mut network, SECOND, 200, "");
+
+    assert_eq!(states(&network), [("busy", Some(503)), ("up", Some(200))]);
+    call(&mut network, "one");
+    assert_eq!(invites(&network), (0, 1));
+}
+
+#[test]
+fn a_target_that_was_dead_from_the_start_is_found_out_by_three_probes() {
+    let mut network = watched();
+
+    let mut seen = Vec::new();
+    for _ in 0..4 {
         network.run(Duration::from_millis(100));
-        reply(&mut network, SECOND, 503, "Retry-After: 600\r\n");
-        network.wait(Duration::from_millis(9_900) - spent());
+        reply(&mut network, SECOND, 200, "");
+        seen.push(states(&network)[0].0);
+        network.wait(Duration::from_millis(9_900) - spent() / 2);
     }
 
-    assert_eq!(states(&network), [("unknown", None), ("busy", Some(503))]);
+    assert_eq!(seen, ["unknown", "unknown", "unknown", "down"]);
     call(&mut network, "one");
-    assert!(invites(&network).0 > 0, "silence alone proves nothing");
-    assert_eq!(invites(&network).1, 0);
+    assert_eq!(invites(&network), (0, 1));
 }
 
 const FIRST: usize = 1;

@@ -1,8 +1,8 @@
 //! Whether a target of a peer lives, as its answers to OPTIONS say (RFC 3261 §11).
 //!
-//! Any answer but 503 proves that somebody takes requests there, 404 and 405 too. Silence alone proves
-//! nothing of a target that never answered: many peers ignore OPTIONS and take calls, so only what was heard
-//! before can be lost.
+//! Any answer but 503 proves that somebody takes requests there, 404 and 405 too. Silence is taken for death even
+//! where nothing was ever heard, because a gateway may be dead before we start: a peer that ignores OPTIONS must not
+//! be probed at all.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ use crate::id::{ClientTx, Ids};
 /// What is known of a target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Health {
-    /// It never answered.
+    /// It did not answer yet, nor had it time enough.
     #[default]
     Unknown,
     /// It answers.
     Up,
     /// It answers 503: it lives, and wants no calls.
     Busy,
-    /// It answered before, and then not to [`LOST`] probes in a row.
+    /// It did not answer [`LOST`] probes in a row.
     Down,
 }
 
@@ -81,7 +81,7 @@ impl Probe {
 
     fn lose(&mut self) -> bool {
         self.lost = self.lost.saturating_add(1);
-        self.lost >= LOST && self.health != Health::Unknown && self.become_(Health::Down)
+        self.lost >= LOST && self.become_(Health::Down)
     }
 
     fn become_(&mut self, health: Health) -> bool {
@@ -153,15 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn silence_says_nothing_of_a_target_that_never_answered() {
+    fn a_target_that_never_answered_is_unknown_and_after_three_probes_down() {
         let mut probe = Probe::default();
 
-        for tx in 0..10 {
-            assert!(!probe.on_sent(ClientTx(tx), Instant::now()));
-        }
+        let news: Vec<_> = (0..5).map(|tx| probe.on_sent(ClientTx(tx), Instant::now())).collect();
 
-        assert_eq!(probe.health(), Health::Unknown);
-        assert!(!probe.health().is_out());
+        assert_eq!(news, [false, false, false, true, false]);
+        assert!(probe.health().is_out());
+        assert!(!Probe::default().health().is_out());
     }
 
     #[test]

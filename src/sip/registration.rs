@@ -83,6 +83,8 @@ pub struct Registration {
     /// Rounds through all registrars that failed in a row.
     failures: u32,
     trouble: Option<Trouble>,
+    /// What went wrong in the round that is on.
+    so_far: Option<Trouble>,
     last_code: Option<u16>,
     status: Status,
 }
@@ -137,6 +139,7 @@ impl Registration {
             binding: None,
             failures: 0,
             trouble: None,
+            so_far: None,
             last_code: None,
             status: Status::Registering,
         }
@@ -200,12 +203,13 @@ impl Registration {
     pub fn on_deadline(&mut self, now: Instant, ids: &mut Ids, out: &mut Vec<Action>) {
         if self.binding.as_ref().is_some_and(|binding| binding.until <= now) {
             self.binding = None;
+            self.trouble = self.trouble.or(self.so_far).or(Some(Trouble::Silent));
             self.report(Status::Failed, out);
         }
         match &self.state {
             State::Waiting { until } if *until <= now => self.begin_round(out),
             State::Trying { attempt, .. } if attempt.silent_until.is_some_and(|until| until <= now) => {
-                self.trouble = Some(Trouble::Silent);
+                self.so_far = Some(Trouble::Silent);
                 self.next_hop(now, ids, out);
             }
             State::Waiting { .. }
@@ -225,7 +229,7 @@ impl Registration {
         match hops.pop_front() {
             Some(hop) => self.try_hop(registrar, hop, hops, registrars, now, ids, out),
             None if registrars.is_empty() => {
-                let trouble = self.trouble.unwrap_or(Trouble::NoAddress);
+                let trouble = self.so_far.unwrap_or(Trouble::NoAddress);
                 self.fail(trouble, None, now, ids, out);
             }
             None => self.resolve(registrars, out),
@@ -258,7 +262,7 @@ impl Registration {
             _ if is_leaving => self.leave(out),
             200..=299 => self.on_success(response, now, ids, out),
             408 | 500 | 502 | 503 | 504 => {
-                self.trouble = Some(Trouble::Refused(code));
+                self.so_far = Some(Trouble::Refused(code));
                 let told = response.retry_after();
                 self.next_hop_or_wait(told, now, ids, out);
             }
@@ -275,7 +279,7 @@ impl Registration {
         if matches!(self.state, State::Leaving { .. }) {
             return self.leave(out);
         }
-        self.trouble = Some(Trouble::Silent);
+        self.so_far = Some(Trouble::Silent);
         self.next_hop(now, ids, out);
     }
 
@@ -310,7 +314,7 @@ impl Registration {
     }
 
     fn begin_round(&mut self, out: &mut Vec<Action>) {
-        self.trouble = None;
+        self.so_far = None;
         self.resolve(self.account.registrars.iter().cloned().collect(), out);
     }
 
@@ -351,7 +355,7 @@ impl Registration {
                 self.try_hop(registrar, hop, hops, registrars, now, ids, out);
             }
             None if registrars.is_empty() => {
-                self.fail(self.trouble.unwrap_or(Trouble::Silent), told, now, ids, out);
+                self.fail(self.so_far.unwrap_or(Trouble::Silent), told, now, ids, out);
             }
             None => self.resolve(registrars, out),
         }
