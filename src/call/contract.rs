@@ -25,7 +25,7 @@ use super::record::{Record, View};
 /// An INVITE that was recognised, routed and not refused, as the server offers it to a new call.
 #[derive(Debug)]
 pub struct Offered {
-    /// The request; validated.
+    /// The request; validated, without its body.
     pub invite: Message,
     /// Its server transaction.
     pub tx: ServerTx,
