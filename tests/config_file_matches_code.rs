@@ -54,6 +54,7 @@ fn every_default_stands_in_a_live_line() {
             "trunks.caller_id",
             "trunks.caller_ids",
             "trunks.password",
+            "trunks.registrar",
             "trunks.tls_ca",
             "trunks.tls_name",
             "trunks.username",
@@ -77,7 +78,10 @@ fn every_example_is_valid() {
     let problems = config::load(&file, &secrets()).unwrap_err();
 
     let what: Vec<_> = problems.iter().map(|problem| problem.what.as_str()).collect();
-    assert_eq!(what, ["`caller_id` and `caller_ids` are both there"]);
+    assert_eq!(
+        what,
+        ["`caller_id` and `caller_ids` are both there", "`registrar` has no effect without register = true"]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The actions of one input are carried out in order, before the next input; an action that asks for something
 //! (addresses, media ports, counters) is answered by an input, at once or later.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,13 +14,15 @@ use crate::routing::{Plan, Routes};
 use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
-use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
+use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
 use crate::sip::uri::Uri;
 
 use super::record::{Record, View};
+
+pub use crate::sip::flow::Hop;
 
 /// An INVITE that was recognised, routed and not refused, as the server offers it to a new call.
 #[derive(Debug)]
@@ -37,19 +39,6 @@ pub struct Offered {
     pub sent_by: String,
     /// Its course.
     pub plan: Plan,
-}
-
-/// One address to try for a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// Where the request goes.
-    pub remote: SocketAddr,
-    /// By which transport.
-    pub transport: Transport,
-    /// By TLS, who has to be there.
-    pub domain: Option<Domain>,
-    /// Our own `host:port` toward it, for Via and Contact.
-    pub sent_by: String,
 }
 
 /// Where a request of ours goes.

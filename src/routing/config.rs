@@ -13,6 +13,7 @@ mod numbers;
 mod peer;
 mod profile;
 mod recognition;
+mod registration;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 use crate::sip::uri::{Scheme, Uri};
@@ -25,6 +26,7 @@ pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 pub use profile::{DigitsBy, Preset, Profile, Treatment};
+pub use registration::RegisterConfig;
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]

@@ -90,6 +90,7 @@ impl<W: World> Bridge<W> {
                 self.inbox.push_back((id, Input::Admission(verdict)));
             }
             Action::Resolve(uri) => {
+                let uri = self.next_hop_of(id, uri);
                 let waiting = Waiting::for_targets(id, &uri);
                 self.look_up(uri, waiting);
             }
@@ -183,16 +184,22 @@ impl<W: World> Bridge<W> {
                 TableAction::Response { tx, message } => {
                     if let (Some(client), Some(flow)) = (self.clients.get(&tx), flow) {
                         self.inbox.push_back((client.call, Input::Response { tx, message, flow }));
+                    } else {
+                        self.on_errand_answered(tx, &message);
                     }
                 }
                 TableAction::TimedOut { tx } => {
                     if let Some(client) = self.clients.get(&tx) {
                         self.inbox.push_back((client.call, Input::TimedOut(tx)));
+                    } else {
+                        self.on_errand_lost(tx);
                     }
                 }
                 TableAction::ClientGone { tx } => {
                     if let Some(client) = self.clients.remove(&tx) {
                         self.inbox.push_back((client.call, Input::ClientGone(tx)));
+                    } else {
+                        self.errands.remove(&tx);
                     }
                 }
                 TableAction::NoAck { .. } => {}

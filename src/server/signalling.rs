@@ -122,6 +122,7 @@ impl Server {
                 if broken {
                     self.bridge.on_stream_broken(remote);
                 }
+                self.bridge.on_registrar_stream_closed(remote);
                 self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
@@ -137,6 +138,9 @@ impl Server {
             }
             Command::Media { call, reply } => {
                 let _ = reply.send(self.bridge.media_of(call));
+            }
+            Command::Trunks { reply } => {
+                let _ = reply.send(self.bridge.trunks());
             }
         }
     }
