@@ -42,6 +42,7 @@ fn every_default_stands_in_a_live_line() {
             "numbers.retell",
             "numbers.trunk",
             "records.file",
+            "retell.allow_numbers",
             "retell.fallback",
             "retell.tls_ca",
             "retell.tls_name",

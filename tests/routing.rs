@@ -5,8 +5,8 @@
 mod support;
 
 use support::{compile, config, invite, named, number, retell, trunk, uri};
-use trunkline::routing::config::{CalledNumber, CallerId, Config, Country, ForeignCaller};
-use trunkline::routing::{Plan, Refusal, Rotation};
+use trunkline::routing::config::{CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, Range};
+use trunkline::routing::{Plan, Refusal, Rotation, TollError};
 use trunkline::sip::message::Message;
 use trunkline::sip::uri::Host;
 
@@ -304,6 +304,44 @@ fn an_extension_may_lead_away_from_an_emergency_number_but_not_to_one() {
 
     assert_eq!(away.unwrap().to, "+14155550100");
     assert_eq!(toward.unwrap_err(), Refusal::Emergency { number: "911".to_owned() });
+}
+
+#[test]
+fn tolls_bind_retell_alone_however_the_number_is_dialled_and_repeat_none() {
+    let mut config = config();
+    config.retell[0].dialling = Dialling {
+        allow: Some(vec![Range::Country("US".to_owned()), Range::Number("911".to_owned())]),
+        deny: vec![Range::Prefix("+1212".to_owned())],
+        allow_premium: false,
+    };
+    let refused = |dialled: &str, by: &str| {
+        plan(&config, by, &invite(CALLER, &format!("{dialled}@203.0.113.10"), &[])).err()
+    };
+
+    for dialled in
+        ["sip:+442079460958", "sip:00442079460958", "sip:011442079460958", "sip:7946;phone-context=+44207"]
+    {
+        let refusal = refused(dialled, "retell").unwrap();
+        assert_eq!((refusal.status(), refusal), (403, Refusal::Toll(TollError::NotAllowed)), "{dialled}");
+        assert_eq!(refused(dialled, "carrier"), None, "{dialled}");
+    }
+    for dialled in ["sip:2125550100", "sip:12125550100", "sip:+1-212-555-0100"] {
+        let refusal = refused(dialled, "retell").unwrap();
+        assert_eq!(refusal.to_string(), "number refused by \"+1212*\" in deny_numbers", "{dialled}");
+    }
+    assert_eq!(refused("sip:19002345678", "retell"), Some(Refusal::Toll(TollError::Premium)));
+    assert_eq!(refused("sip:4155550100", "retell"), None);
+    assert!(matches!(refused("sip:911", "retell"), Some(Refusal::Emergency { .. })));
+}
+
+#[test]
+fn an_allowed_emergency_number_needs_no_entry() {
+    let mut config = config();
+    config.retell[0].allow_emergency = true;
+    config.retell[0].dialling.allow = Some(Vec::new());
+
+    assert!(plan(&config, "retell", &invite(CALLER, "sip:911@203.0.113.10", &[])).is_ok());
+    assert!(plan(&config, "retell", &invite(CALLER, DIALLED, &[])).is_err());
 }
 
 #[test]

@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::config::reader::Secret;
 use crate::media;
 use crate::routing::config::{
-    CalledNumber, CallerId, ForeignCaller, PeerConfig, PeerMedia, Preset, Profile, RetellConfig, TrunkConfig,
+    CalledNumber, CallerId, Dialling, ForeignCaller, PeerConfig, PeerMedia, Preset, Profile, RetellConfig,
+    TrunkConfig,
 };
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
@@ -129,6 +130,7 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
             ..peer("retell", uri(retell).with_param("transport", Some("tcp")), RETELL)
         },
         allow_emergency: false,
+        dialling: Dialling::default(),
         agent_silence_s: 10,
         fallback: Vec::new(),
     }];

@@ -30,7 +30,7 @@ pub enum Verdict {
 }
 
 /// Rewrites `datagram`, which `from` received from `source` at `now`, into what `to` is to be sent; `out` takes what does
-/// not fit its buffer.
+/// not fit its buffer. What is to be SRTP is protected after that, by whoever sends it.
 ///
 /// Hot path: no allocation, no clock, no lock.
 pub fn forward(
@@ -41,9 +41,10 @@ pub fn forward(
     to: &mut Leg,
     out: &mut impl Outbox,
 ) -> Verdict {
-    let packet = match Packet::parse(datagram) {
+    let opened = from.open(datagram).and_then(|datagram| Ok(Packet::parse(datagram)?));
+    let packet = match opened {
         Ok(packet) => packet,
-        Err(what) => return Verdict::Drop(what.into()),
+        Err(reason) => return Verdict::Drop(reason),
     };
     let Some(peer) = &mut from.peer else { return Verdict::Drop(Reason::NoPeer) };
     let position =

@@ -14,6 +14,8 @@ use crate::rtp::g711::{Law, Transcoder};
 use crate::rtp::packet::{self, Header, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
 use crate::rtp::repacketise::{Cut, Frame, Repacketiser, Shape};
+use crate::rtp::rtcp::is_rtcp;
+use crate::rtp::srtp::{Context, LegKeys};
 use crate::rtp::stats::Reception;
 use crate::rtp::{CLOCK_RATE, FRAME_TICKS};
 
@@ -36,6 +38,8 @@ pub struct Leg {
     pub heard: Option<Instant>,
     /// When its last audio came.
     pub spoke: Option<Instant>,
+    /// What its packets are protected by, both ways, if they are.
+    pub srtp: Option<Box<Context>>,
     /// Cuts what it is sent, from the first packet on that was not of the length it wants.
     recut: Option<Box<Repacketiser>>,
 }
@@ -92,8 +96,30 @@ impl Leg {
             strangers: Strangers::default(),
             heard: None,
             spoke: None,
+            srtp: None,
             recut: None,
         }
+    }
+
+    /// What its packets are protected by from here on.
+    pub fn secure(&mut self, keys: Option<&LegKeys>) {
+        match (keys, &mut self.srtp) {
+            (Some(keys), Some(context)) => context.rekey(keys.clone()),
+            (Some(keys), context @ None) => *context = Some(Box::new(Context::new(keys.clone()))),
+            (None, context) => *context = None,
+        }
+    }
+
+    /// The RTP packet that the `datagram` holds, decrypted in place if it has to be.
+    ///
+    /// Hot path.
+    pub(super) fn open<'a>(&mut self, datagram: &'a mut [u8]) -> Result<&'a mut [u8], Reason> {
+        let Some(srtp) = &mut self.srtp else { return Ok(datagram) };
+        if is_rtcp(datagram) {
+            return Err(Reason::Rtcp);
+        }
+        let length = srtp.inbound.unprotect(datagram)?;
+        Ok(&mut datagram[..length])
     }
 
     /// Makes what came from the other leg into what this one is sent.

@@ -4,6 +4,7 @@
 
 use crate::rtp::packet::NotRtp;
 use crate::rtp::repacketise::NotCut;
+use crate::rtp::srtp::UnprotectError;
 
 /// Why a datagram was not relayed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +23,10 @@ pub enum Reason {
     Stranger,
     /// A payload type that one of the two legs did not negotiate.
     UnknownPayload,
+    /// SRTP under another key than was agreed on, or altered on its way.
+    NotAuthentic,
+    /// SRTP under a key that has no packets or sources left.
+    KeySpent,
     /// It was relayed already.
     Duplicate,
     /// Too old to be placed, or silence was sent in its place.
@@ -42,7 +47,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of [`Self::index`].
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::TooShort,
         Self::WrongVersion,
         Self::Malformed,
@@ -50,6 +55,8 @@ impl Reason {
         Self::TooLong,
         Self::Stranger,
         Self::UnknownPayload,
+        Self::NotAuthentic,
+        Self::KeySpent,
         Self::Duplicate,
         Self::Late,
         Self::ComfortNoise,
@@ -77,6 +84,8 @@ impl Reason {
             Self::TooLong => "too_long",
             Self::Stranger => "stranger",
             Self::UnknownPayload => "unknown_payload",
+            Self::NotAuthentic => "not_authentic",
+            Self::KeySpent => "key_spent",
             Self::Duplicate => "duplicate",
             Self::Late => "late",
             Self::ComfortNoise => "comfort_noise",
@@ -106,6 +115,21 @@ impl From<NotCut> for Reason {
             NotCut::Duplicate => Self::Duplicate,
             NotCut::Late => Self::Late,
             NotCut::TooLong { .. } => Self::TooLong,
+        }
+    }
+}
+
+impl From<UnprotectError> for Reason {
+    fn from(what: UnprotectError) -> Self {
+        match what {
+            UnprotectError::Malformed => Self::Malformed,
+            UnprotectError::TooShort => Self::TooShort,
+            UnprotectError::WrongTag | UnprotectError::UnknownMki | UnprotectError::NotEncrypted => {
+                Self::NotAuthentic
+            }
+            UnprotectError::Replayed => Self::Duplicate,
+            UnprotectError::TooOld => Self::Late,
+            UnprotectError::TooManySources | UnprotectError::Exhausted => Self::KeySpent,
         }
     }
 }

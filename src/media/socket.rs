@@ -280,6 +280,24 @@ impl Batch {
         }
     }
 
+    /// Lets `seal` protect each datagram that is kept, in its buffer; what it returns no new length for is not sent.
+    /// Returns how many those are.
+    ///
+    /// Hot path.
+    pub(crate) fn seal(&mut self, mut seal: impl FnMut(&mut [u8], usize) -> Option<usize>) -> usize {
+        let before = std::mem::take(&mut self.keeping);
+        for place in 0..before {
+            let number = self.kept[place];
+            let slot = &mut self.slots[usize::from(number)];
+            if let Some(length) = seal(&mut slot.bytes, slot.length) {
+                slot.length = length;
+                self.kept[self.keeping] = number;
+                self.keeping += 1;
+            }
+        }
+        before - self.keeping
+    }
+
     /// How many datagrams are to be sent.
     pub(crate) fn kept(&self) -> usize {
         self.keeping

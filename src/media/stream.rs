@@ -67,13 +67,15 @@ impl Half {
     /// Takes what came to `port` and is no RTP; false if it is not the peer's report.
     pub(crate) fn on_report(
         &mut self,
-        datagram: &[u8],
+        datagram: &mut [u8],
         source: SocketAddr,
         port: Port,
         now: Instant,
     ) -> bool {
-        let Some(peer) = &self.leg.peer else { return false };
-        let taken = self.reports.on_datagram(datagram, source, port, &peer.latch, now);
+        let Leg { peer: Some(peer), srtp, .. } = &mut self.leg else { return false };
+        let length = srtp.as_mut().map_or(Ok(datagram.len()), |srtp| srtp.inbound.unprotect_rtcp(datagram));
+        let Ok(length) = length else { return false };
+        let taken = self.reports.on_datagram(&datagram[..length], source, port, &peer.latch, now);
         if taken {
             self.leg.heard = Some(now);
             self.counters.publish_reported(&self.reports);
@@ -164,6 +166,7 @@ impl Stream {
         half.signalled = Some(signalled);
         half.dead_after = (dead_after_s > 0).then(|| Duration::from_secs(dead_after_s.into()));
         half.reports.describe(media);
+        half.leg.secure(media.srtp.as_deref());
         if !sends {
             half.leg.reception.on_hold();
         }

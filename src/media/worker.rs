@@ -25,6 +25,7 @@ use super::wheel::Wheel;
 use super::{Event, Side};
 use crate::clock::{self, Anchor};
 use crate::rtp::rtcp::MAX_BYTES;
+use crate::rtp::srtp::MAX_TRAILER;
 
 /// The thread's own state.
 pub(crate) struct Worker {
@@ -454,9 +455,12 @@ impl Worker {
         let answered = stream.is_answered();
         let half = stream.side(side);
         let Some((port, to)) = half.report_due(answered, leaves, now) else { return };
-        let (reports, leg, mut bytes) = (&mut half.reports, &half.leg, [0; MAX_BYTES]);
-        let length =
+        let (reports, leg, mut bytes) = (&mut half.reports, &half.leg, [0; MAX_BYTES + MAX_TRAILER]);
+        let mut length =
             if leaves { reports.goodbye(leg, now, &mut bytes) } else { reports.write(leg, now, &mut bytes) };
+        if let Some(srtp) = half.leg.srtp.as_mut().filter(|_| length > 0) {
+            length = srtp.outbound.protect_rtcp(&mut bytes, length).unwrap_or(0);
+        }
         let (socket, to) = match port {
             Port::Rtp => (Some(half.sockets.rtp), half.link.address(to)),
             Port::Rtcp => (half.sockets.rtcp, Some(to)),
@@ -529,14 +533,20 @@ impl Command {
     }
 }
 
-/// Sends what is kept for `half` to its peer; nothing while there is no telling where that is.
+/// Sends what is kept for `half` to its peer, protected if it has to be; nothing while there is no telling where that is.
 fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent {
     let destination = half.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
     match (destination, sockets.get(half.sockets.rtp as usize)) {
         (Some(destination), Some(Some(out))) if batch.kept() > 0 => {
-            let sent = batch.send(&out.socket, half.link.address(destination));
+            let mut trailers = 0;
+            let unsealed = half.leg.srtp.as_mut().map_or(0, |srtp| {
+                trailers = srtp.outbound.trailer_bytes();
+                batch.seal(|bytes, length| srtp.outbound.protect(bytes, length).ok())
+            });
+            let mut sent = batch.send(&out.socket, half.link.address(destination));
             half.counters.add_sent(sent.sent, sent.bytes);
-            half.reports.on_sent(sent.sent, sent.bytes);
+            half.reports.on_sent(sent.sent, sent.bytes - sent.sent * trailers);
+            sent.failed += unsealed;
             sent
         }
         _ => Sent::default(),

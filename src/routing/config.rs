@@ -5,6 +5,7 @@
 //! never one that is trusted.
 
 mod caller;
+mod dialling;
 mod fallback;
 mod headers;
 mod media;
@@ -16,6 +17,7 @@ mod recognition;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
+pub use dialling::{Dialling, Range};
 pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia, Reports};

@@ -19,6 +19,7 @@ mod recognise;
 mod reserved;
 mod steps;
 mod template;
+mod tolls;
 mod uri_headers;
 
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ pub use plan::{Plan, Refusal};
 pub use recognise::Recognition;
 pub use reserved::is_reserved;
 pub use steps::Step;
+pub use tolls::TollError;
 
 /// The two kinds of peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +91,8 @@ pub struct Peer {
     called_number: config::CalledNumber,
     /// A `[[retell]]` that may dial emergency numbers.
     allow_emergency: bool,
+    /// Where a `[[retell]]` may call.
+    tolls: tolls::Tolls,
     /// What national numbers mean on a trunk.
     country: normalise::Country,
     /// The callers a trunk shows.
@@ -240,10 +244,18 @@ impl Source<'_> {
             trust_address: config.trust_address,
             called_number: config.called_number,
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),
+            tolls: self.tolls(),
             country: self.country(),
             caller: self.caller(),
             fallback: Vec::new(),
         })
+    }
+
+    fn tolls(&self) -> tolls::Tolls {
+        match self {
+            Self::Retell(retell) => tolls::Tolls::compile(&retell.dialling),
+            Self::Trunk(_) => tolls::Tolls::default(),
+        }
     }
 
     fn country(&self) -> normalise::Country {

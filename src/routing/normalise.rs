@@ -166,7 +166,8 @@ fn is_possible(number: &PhoneNumber) -> bool {
     matches!(number.is_possible_with_reason(), Ok(NumberLengthType::IsPossible))
 }
 
-fn is_e164(digits: &str) -> bool {
+/// What follows the `+` of a number.
+pub(super) fn is_e164(digits: &str) -> bool {
     (7..=15).contains(&digits.len())
         && !digits.starts_with('0')
         && digits.bytes().all(|byte| byte.is_ascii_digit())

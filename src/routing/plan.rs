@@ -9,6 +9,7 @@ use super::config::CalledNumber;
 use super::emergency::is_emergency;
 use super::fallback::Falling;
 use super::steps::{Step, Trace};
+use super::tolls::TollError;
 use super::{Kind, Peer, Rotation, Routes, parties};
 use crate::id::PeerId;
 use crate::sip::headers::NameAddr;
@@ -77,6 +78,9 @@ pub enum Refusal {
         /// As dialled.
         number: String,
     },
+    /// A number that the agents of this `[[retell]]` may not call.
+    #[error("{0}")]
+    Toll(#[from] TollError),
     /// A header that the route depends on cannot be read.
     #[error("{header} cannot be read")]
     Unreadable {
@@ -91,7 +95,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::NothingDialled | Self::NoRoute { .. } => 404,
-            Self::Emergency { .. } => 403,
+            Self::Emergency { .. } | Self::Toll(_) => 403,
             Self::Unreadable { .. } => 400,
         }
     }
@@ -163,7 +167,9 @@ impl Routes {
         let clid = original_clid(invite);
         let trunk = self.trunk_for(&from, clid.as_deref(), trace)?;
         let dialled = self.read_dialled(&uri, trunk, retell, trace)?;
-        refuse_emergency(retell, trunk, &dialled, trace)?;
+        if !allows_emergency(retell, trunk, &dialled, trace)? {
+            check_tolls(retell, &dialled, trace)?;
+        }
         let given = Given::read(invite, from, clid, trunk.country, trace);
         let shown = given.toward_trunk(trunk, &self.numbers, rotation, trace);
         course(trunk, retell, trunk, dialled, shown, trace)
@@ -251,24 +257,36 @@ impl Routes {
     }
 }
 
-/// Refuses a call from Retell to an emergency number, by what was dialled and by what would be sent. An
-/// extension that leads elsewhere is no emergency number.
-fn refuse_emergency(
+/// Refuses a call from Retell to an emergency number, by what was dialled and by what would be sent, unless it is
+/// allowed; false if it is none. An extension that leads elsewhere is no emergency number.
+fn allows_emergency(
     retell: &Peer,
     trunk: &Peer,
     dialled: &Dialled,
     trace: &mut Trace<'_>,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     if !is_emergency(&dialled.wanted, trunk.country) && !is_emergency(&dialled.number, trunk.country) {
-        return Ok(());
+        return Ok(false);
     }
     if retell.allow_emergency {
         trace
             .note("emergency", || (dialled.number.clone(), format!("allow_emergency of {}", retell.name)))
             .by(|| retell.key("allow_emergency"));
-        return Ok(());
+        return Ok(true);
     }
     Err(Refusal::Emergency { number: dialled.wanted.clone() })
+}
+
+/// Refuses a call from Retell to a number that its agents may not call.
+fn check_tolls(retell: &Peer, dialled: &Dialled, trace: &mut Trace<'_>) -> Result<(), Refusal> {
+    if let Some(entry) = retell.tolls.check(&dialled.number)? {
+        trace
+            .note("allowed", || {
+                (dialled.number.clone(), format!("allow_numbers \"{entry}\" of {}", retell.name))
+            })
+            .by(|| retell.key("allow_numbers"));
+    }
+    Ok(())
 }
 
 /// The course to `callee`, without any fallback.

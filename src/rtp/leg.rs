@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use super::g711::Law;
+use super::srtp::LegKeys;
 
 /// One of the two legs of a relayed call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -45,6 +46,8 @@ pub struct LegMedia {
     pub fill_ms: u32,
     /// Once it was heard, seconds without a packet after which it is dead, whatever the common time-out; 0 is never.
     pub dead_after_s: u32,
+    /// The keys of its SRTP and ours; plain RTP without.
+    pub srtp: Option<Box<LegKeys>>,
     /// Digits that it plays as tones are taken for telephone events.
     pub inband_dtmf: bool,
 }
@@ -79,6 +82,7 @@ impl LegMedia {
             ptime_ms: 20,
             fill_ms: 0,
             dead_after_s: 0,
+            srtp: None,
             inband_dtmf: false,
         }
     }

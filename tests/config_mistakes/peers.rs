@@ -276,6 +276,31 @@ fn a_country_is_an_iso_code_or_a_calling_code() {
 }
 
 #[test]
+fn where_agents_may_call_is_said_in_countries_prefixes_and_numbers() {
+    for good in ["US", "us", "+4420*", "+14155550100", "1001", "+1*"] {
+        let (allow, deny) = (
+            format!("trust_address = true\nallow_numbers = [\"{good}\"]"),
+            format!("trust_address = true\ndeny_numbers = [\"{good}\"]"),
+        );
+
+        assert_eq!((retell(&allow), retell(&deny)), (Vec::new(), Vec::new()), "{good}");
+    }
+    for (wrong, what) in [
+        ("ZZ", "there is no country \"ZZ\""),
+        ("USA", "\"USA\" is no country, prefix or number"),
+        ("1900*", "\"1900*\" is no country, prefix or number"),
+        ("*", "\"*\" is no country, prefix or number"),
+        ("+", "\"+\" is no country, prefix or number"),
+        ("", "\"\" is no country, prefix or number"),
+        ("+1 415*", "\"+1 415*\" is no country, prefix or number"),
+    ] {
+        let problems = retell(&format!("trust_address = true\ndeny_numbers = [\"{wrong}\"]"));
+
+        assert!(problems[0].contains(&format!("`deny_numbers`: {what}")), "{problems:?}");
+    }
+}
+
+#[test]
 fn caller_ids_are_user_parts_and_of_one_kind() {
     let trunk =
         |keys: &str| trunk(&format!("uri = \"sip:c.example\"\nallow = [\"198.51.100.0/24\"]\n{keys}"));

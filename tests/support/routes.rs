@@ -7,8 +7,8 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, ForeignCaller, NumberConfig, PeerConfig, PeerMedia, Preset,
-    Profile, RetellConfig, RuleConfig, Toward, TrunkConfig,
+    CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
+    Preset, Profile, RetellConfig, RuleConfig, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -30,7 +30,13 @@ pub(crate) fn retell(name: &str) -> RetellConfig {
         profile: Profile::of(Preset::Retell),
         ..peer(name, &["192.0.2.0/24"])
     };
-    RetellConfig { peer, allow_emergency: false, agent_silence_s: 10, fallback: Vec::new() }
+    RetellConfig {
+        peer,
+        allow_emergency: false,
+        dialling: Dialling::default(),
+        agent_silence_s: 10,
+        fallback: Vec::new(),
+    }
 }
 
 pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {

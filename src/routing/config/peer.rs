@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
+use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
 use super::media::{PeerMedia, Reports};
 use super::profile::{Preset, Profile, ProfileKeys};
@@ -80,6 +81,8 @@ pub struct RetellConfig {
     pub peer: PeerConfig,
     /// Whether agents may call emergency numbers. Default `false`.
     pub allow_emergency: bool,
+    /// Keys `allow_numbers`, `deny_numbers` and `allow_premium`: where agents may call.
+    pub dialling: Dialling,
     /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never. Default `10`.
     pub agent_silence_s: u32,
     /// Where calls to it go, one after the other, when it cannot take them. Default none.
@@ -121,6 +124,7 @@ impl Section for RetellConfig {
         Self {
             peer: PeerConfig::read(table, defaults),
             allow_emergency: table.flag("allow_emergency", false),
+            dialling: Dialling::read(table),
             agent_silence_s: table.seconds("agent_silence_s", 10),
             fallback: table.one_or_list("fallback", parse_fallback).unwrap_or_default(),
         }

@@ -47,6 +47,12 @@ impl Outbound {
         self.keys = SessionKeys::new(key);
     }
 
+    /// Octets that an RTP packet grows by.
+    #[must_use]
+    pub fn trailer_bytes(&self) -> usize {
+        self.keys.rtp.trailer_bytes()
+    }
+
     /// Protects the RTP packet in the first `length` octets of `buffer`; returns its length with the tag.
     ///
     /// Hot path: no allocation, no lock.
