@@ -51,11 +51,18 @@ fn every_default_stands_in_a_live_line() {
             "tls.certificate",
             "tls.client_ca",
             "tls.key",
+            "trunks.caller_format",
             "trunks.caller_id",
             "trunks.caller_ids",
+            "trunks.from_host",
+            "trunks.outbound_proxy",
             "trunks.password",
+            "trunks.prefix",
+            "trunks.realm",
+            "trunks.request_host",
             "trunks.tls_ca",
             "trunks.tls_name",
+            "trunks.to_host",
             "trunks.username",
         ]
     );

@@ -37,7 +37,7 @@ fn the_dialled_number_reaches_retell_in_e164_in_request_uri_and_to() {
         let plan = plan(&config, "carrier", &invite(CALLER, dialled, &[])).unwrap();
 
         assert_eq!(plan.to, expected, "{dialled} in {country:?}");
-        assert_eq!(plan.targets[0].user.as_deref(), Some(expected));
+        assert_eq!(plan.targets[0].uri.user.as_deref(), Some(expected));
     }
 }
 
@@ -246,7 +246,7 @@ fn targets_keep_order_port_and_parameters_of_the_peers_uris() {
 
     let plan = plan(&config, "retell", &invite(CALLER, "sip:2125550123@203.0.113.10", &[])).unwrap();
 
-    let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
+    let targets: Vec<_> = plan.targets.iter().map(|target| target.uri.to_string()).collect();
     assert_eq!(
         targets,
         ["sip:+12125550123@a.carrier.example;transport=tcp", "sip:+12125550123@b.carrier.example:5080"]

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use crate::id::{ClientTx, LegId, PeerId};
+use crate::routing::Target;
 use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate::Accepted;
 use crate::sip::build::{Draft, RequestBuilder};
@@ -14,7 +15,6 @@ use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::{Limits, Message, Method};
 use crate::sip::prack::Received;
-use crate::sip::uri::Uri;
 
 use super::admit::session_in;
 use super::auth::{Answers, Authorization, is_own_host, with_authorization};
@@ -28,8 +28,7 @@ use super::interwork::{self, prack};
 pub(super) struct Attempt {
     pub(super) leg: LegId,
     pub(super) peer: PeerId,
-    /// Request-URI and To.
-    pub(super) target: Uri,
+    pub(super) target: Target,
     pub(super) hop: Hop,
     pub(super) identity: Identity,
     /// The INVITE's transaction; a challenge answered makes a new one.
@@ -127,10 +126,10 @@ impl Attempt {
     /// Writes the INVITE under the identity as it stands and hands it out in a new transaction.
     pub(super) fn send_invite(&mut self, extra: &Extra<'_>, cx: &mut Cx<'_>) {
         let profile = cx.routes.peer(self.peer).profile;
-        let mut request = RequestBuilder::new(Method::Invite, &self.target)
+        let mut request = RequestBuilder::new(Method::Invite, &self.target.uri)
             .header(Name::MaxForwards, extra.max_forwards)
             .header(Name::From, &self.identity.from)
-            .header(Name::To, format_args!("<{}>", self.target))
+            .header(Name::To, format_args!("<{}>", self.target.to))
             .header(Name::CallId, &self.identity.call_id)
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
             .header(Name::Contact, self.contact())
@@ -139,6 +138,9 @@ impl Attempt {
         let absorbed = prack::required_of(profile).into_iter().chain(self.work.session_timer.asks(profile));
         for (name, value) in tags.into_iter().chain(absorbed) {
             request = request.header(name, value);
+        }
+        if self.target.is_routed {
+            request = request.header(Name::Route, format_args!("<{}>", self.target.next_hop));
         }
         request = with_authorization(request, &self.authorization);
         for (name, value) in extra.headers {
@@ -159,7 +161,7 @@ impl Attempt {
 
     /// Our Contact toward it.
     pub(super) fn contact(&self) -> String {
-        contact(&self.hop.sent_by, self.hop.transport, self.target.scheme)
+        contact(&self.hop.sent_by, self.hop.transport, self.target.uri.scheme)
     }
 
     /// The INVITE as a message, to form dialogs from.

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::id::{Ids, PeerId};
-use crate::routing::Routes;
+use crate::routing::{Peer, Routes};
 use crate::sip::auth::{Challenge, Credentials, authorization, challenge_of};
 use crate::sip::build::RequestBuilder;
 use crate::sip::headers::Name;
@@ -34,9 +34,10 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Keeps the challenge of `response`; false when an answer would be of no use.
-    pub(super) fn take(&mut self, response: &Message) -> bool {
-        let Some(challenge) = challenge_of(response) else { return false };
+    /// Keeps the challenge of `response`; false when an answer would be of no use, or is not for that realm.
+    pub(super) fn take(&mut self, response: &Message, peer: &Peer) -> bool {
+        let challenge = challenge_of(response).filter(|challenge| peer.answers_realm(&challenge.realm));
+        let Some(challenge) = challenge else { return false };
         let is_same = |known: &Challenge| known.realm == challenge.realm && known.proxy == challenge.proxy;
         let known = self.challenges.iter_mut().find(|(known, _)| is_same(known));
         let refused = known.is_some() && !challenge.stale && !self.accepted;
@@ -84,7 +85,7 @@ pub(super) fn is_own_host(uri: &Uri, peer: PeerId, known: IpAddr, path: IpAddr, 
     let is_own = |ip: IpAddr| is_own_address(ip, peer, known, routes);
     match uri.host.ip() {
         Some(ip) => is_own(ip) || (is_private(ip) && is_own(path)),
-        None => routes.peer(peer).uris.iter().any(|own| own.host == uri.host),
+        None => routes.peer(peer).is_own_host(&uri.host),
     }
 }
 
@@ -102,13 +103,14 @@ impl Call {
     /// Sends the INVITE again with credentials: same Call-ID and From-tag, CSeq + 1. False when that is of no use.
     pub(super) fn answer_challenge(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
         let attempt = &mut self.attempts[index];
-        let credentials = cx.routes.peer(attempt.peer).credentials.as_ref();
-        if credentials.is_none() || !attempt.answers.take(response) {
+        let peer = cx.routes.peer(attempt.peer);
+        if !attempt.answers.take(response, peer) {
             return false;
         }
+        let credentials = peer.credentials.as_ref();
         let body = attempt.exchange.local.last().unwrap_or_default();
         attempt.authorization =
-            attempt.answers.write(credentials, Method::Invite, &attempt.target, &body, cx.ids);
+            attempt.answers.write(credentials, Method::Invite, &attempt.target.uri, &body, cx.ids);
         self.invite_again(index, cx);
         true
     }

@@ -42,7 +42,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
-use crate::routing::Plan;
+use crate::routing::{Plan, Target};
 use crate::rtp::leg::Reserved;
 use crate::sdp::build::Local;
 use crate::sdp::exchange::Exchange;
@@ -50,7 +50,6 @@ use crate::sdp::session::Session;
 use crate::sip::dialog::Dialog;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
-use crate::sip::uri::Uri;
 
 use attempt::Attempt;
 use callee::Lost;
@@ -69,12 +68,12 @@ pub struct Call {
     plan: Plan,
     /// What is tried when the plan in force fails.
     fallbacks: VecDeque<Plan>,
-    targets: VecDeque<Uri>,
+    targets: VecDeque<Target>,
     /// The target whose addresses were asked for, or are being tried.
-    target: Option<Uri>,
+    target: Option<Target>,
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
-    resting: VecDeque<(Uri, Hop)>,
+    resting: VecDeque<(Target, Hop)>,
     reserved: Option<(IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.

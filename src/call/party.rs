@@ -164,8 +164,7 @@ impl Call {
         let challenged = matches!(response.status(), Some(401 | 407));
         if challenged && let Some(mut party) = self.party(leg) {
             let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
-            let has_credentials = cx.routes.peer(party.peer).credentials.is_some();
-            if vouched && has_credentials && party.answers.take(response) {
+            if vouched && party.answers.take(response, cx.routes.peer(party.peer)) {
                 party.ask(asked.question, cx);
                 return true;
             }

@@ -16,7 +16,7 @@ use crate::config::reader::Secret;
 use crate::media;
 use crate::routing::config::{
     CalledNumber, CallerId, Dialling, ForeignCaller, PeerConfig, PeerMedia, Preset, Profile, RetellConfig,
-    TrunkConfig,
+    Spelling, TrunkConfig,
 };
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
@@ -139,6 +139,7 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
         country: None,
         caller_id: CallerId::FromCall,
         foreign_caller: ForeignCaller::Keep,
+        spelling: Spelling::default(),
     }];
     Ok(config)
 }

@@ -71,6 +71,8 @@ pub(super) struct Caller {
     pub(super) display: Option<String>,
     /// Whether From must not identify anyone.
     pub(super) withheld: bool,
+    /// The number withheld, for a trunk that keeps it to itself.
+    pub(super) asserted: Option<String>,
     /// Our number, as the one that diverted a foreign caller's call.
     pub(super) diverting: Option<String>,
     /// Whether the user part is the one that came in From.
@@ -140,9 +142,25 @@ impl Given {
             let key = trunk.key("caller_id");
             return Caller::withheld("caller_id = \"anonymous\" of the trunk", Some(key), trace);
         }
-        if self.private {
-            return Caller::withheld("Privacy: user came with the call", None, trace);
+        if !self.private {
+            return self.chosen(trunk, numbers, rotation, trace);
         }
+        let asserted = trunk.spelling.trust_identity.then(|| {
+            let chosen = self.chosen(trunk, numbers, rotation, &mut Trace::off());
+            chosen.number
+        });
+        Caller { asserted, ..Caller::withheld("Privacy: user came with the call", None, trace) }
+    }
+
+    /// The caller that `trunk`'s rules choose.
+    fn chosen(
+        self,
+        trunk: &Peer,
+        numbers: &Numbers,
+        rotation: &mut Rotation,
+        trace: &mut Trace<'_>,
+    ) -> Caller {
+        let policy = &trunk.caller;
         let is_kept = policy.foreign != ForeignCaller::Replace && self.is_foreign(trunk, numbers);
         if is_kept && policy.foreign == ForeignCaller::Keep {
             let rule = "foreign_caller = \"keep\": not in [[numbers]] or caller_id(s)";
@@ -180,6 +198,7 @@ impl Given {
             display: self.display.filter(|_| self.number == ours),
             number: ours.to_owned(),
             withheld: false,
+            asserted: None,
             diverting: None,
         }
     }
@@ -189,6 +208,7 @@ impl Given {
             number: self.number,
             display: self.display,
             withheld: false,
+            asserted: None,
             diverting,
             unchanged: self.unchanged,
         }
@@ -205,6 +225,7 @@ impl Caller {
             number: ANONYMOUS.to_owned(),
             display: None,
             withheld: true,
+            asserted: None,
             diverting: None,
             unchanged: false,
         }

@@ -13,6 +13,7 @@ mod numbers;
 mod peer;
 mod profile;
 mod recognition;
+mod spelling;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 
@@ -24,6 +25,7 @@ pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 pub use profile::{Preset, Profile, Treatment};
+pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]

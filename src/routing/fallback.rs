@@ -7,6 +7,7 @@
 use super::caller::{Given, Rotation};
 use super::config::FallbackConfig;
 use super::plan::{Dialled, Plan, course};
+use super::spelling::Target;
 use super::steps::Trace;
 use super::{Kind, Peer, Routes};
 use crate::id::PeerId;
@@ -77,7 +78,7 @@ impl Routes {
             }
             if let Some(plan) = self.fall_back(fallback, call) {
                 trace.note("fallback", || {
-                    let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
+                    let targets: Vec<_> = plan.targets.iter().map(|target| target.uri.to_string()).collect();
                     (targets.join(", then "), format!("{whose}, from {}", plan.from))
                 });
                 plans.push(plan);
@@ -109,7 +110,7 @@ impl Routes {
                 let shown = given.toward_trunk(trunk, &self.numbers, &mut call.rotation.clone(), off);
                 let dialled = Dialled::instead(uri.user.clone().unwrap_or_default());
                 let plan = course(trunk, call.retell, trunk, dialled, shown, off).ok()?;
-                Some(Plan { targets: vec![uri.clone()], ..plan })
+                Some(Plan { targets: vec![Target::plain(uri.clone())], ..plan })
             }
         }
     }

@@ -157,8 +157,13 @@ impl Routes {
             }
         }
         let trunk = &self.peer(plan.trunk).name;
-        let values =
-            Values { from: &plan.from, to: &plan.to, trunk, call: passage.call, invite: passage.invite };
+        let values = Values {
+            from: &plan.written.caller,
+            to: &plan.written.dialled,
+            trunk,
+            call: passage.call,
+            invite: passage.invite,
+        };
         for rule in self.header_rules.toward.get(usize::from(toward.0)).into_iter().flatten() {
             lines.apply(rule, values);
         }
@@ -191,6 +196,12 @@ impl Lines<'_, '_> {
             let value = format!("<{uri}>;reason=unconditional");
             let rule = "foreign_caller = \"diversion\"";
             self.set("Diversion", value.into_bytes(), rule, Some(&|| trunk.key("foreign_caller")));
+        }
+        if plan.callee == trunk.id {
+            for (name, value) in plan.identities(trunk, &host(our_host)) {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                self.set(&name, value, "caller_in", Some(&|| trunk.key("caller_in")));
+            }
         }
         if plan.withheld {
             self.set("Privacy", b"id".to_vec(), "the caller is withheld", None);

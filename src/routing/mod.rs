@@ -17,6 +17,7 @@ mod parties;
 mod plan;
 mod recognise;
 mod reserved;
+mod spelling;
 mod steps;
 mod template;
 mod tolls;
@@ -37,6 +38,7 @@ pub use parties::number_in;
 pub use plan::{Plan, Refusal};
 pub use recognise::Recognition;
 pub use reserved::is_reserved;
+pub use spelling::{Target, Written};
 pub use steps::Step;
 pub use tolls::TollError;
 
@@ -95,6 +97,8 @@ pub struct Peer {
     tolls: tolls::Tolls,
     /// What national numbers mean on a trunk.
     country: normalise::Country,
+    /// What its INVITE says; all at its default for a `[[retell]]`.
+    spelling: config::Spelling,
     /// The callers a trunk shows.
     caller: caller::CallerPolicy,
     /// Where calls to a `[[retell]]` go when it cannot take them.
@@ -113,6 +117,23 @@ pub struct Routes {
 }
 
 impl Peer {
+    /// Whether `host` is a name of its own, so that credentials may go there.
+    #[must_use]
+    pub fn is_own_host(&self, host: &Host) -> bool {
+        let proxy = self.spelling.outbound_proxy.as_ref();
+        self.uris.iter().chain(proxy).any(|own| own.host == *host)
+    }
+
+    /// Whether a challenge of `realm` may be answered.
+    #[must_use]
+    pub fn answers_realm(&self, realm: &str) -> bool {
+        self.credentials.is_some() && self.spelling.realm.as_ref().is_none_or(|own| own == realm)
+    }
+
+    fn username(&self) -> Option<&str> {
+        self.credentials.as_ref().map(|credentials| credentials.username.as_str())
+    }
+
     /// How steps call its `key`.
     fn key(&self, key: &str) -> String {
         let section = match self.kind {
@@ -246,6 +267,10 @@ impl Source<'_> {
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),
             tolls: self.tolls(),
             country: self.country(),
+            spelling: match self {
+                Self::Retell(_) => config::Spelling::default(),
+                Self::Trunk(trunk) => trunk.spelling.clone(),
+            },
             caller: self.caller(),
             fallback: Vec::new(),
         })

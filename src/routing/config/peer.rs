@@ -13,6 +13,7 @@ use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
 use super::media::{PeerMedia, Reports};
 use super::profile::{Preset, Profile, ProfileKeys};
+use super::spelling::Spelling;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -100,6 +101,8 @@ pub struct TrunkConfig {
     pub caller_id: CallerId,
     /// What to do with a caller that is none of ours. Default `"replace"`.
     pub foreign_caller: ForeignCaller,
+    /// What its INVITE says: number formats, places and hosts.
+    pub spelling: Spelling,
 }
 
 /// What an absent key means on one kind of peer.
@@ -145,6 +148,7 @@ impl Section for TrunkConfig {
             country: table.parsed("country", parse_country),
             caller_id: CallerId::read(table),
             foreign_caller: table.choice("foreign_caller", &ForeignCaller::WORDS, ForeignCaller::Replace),
+            spelling: Spelling::read(table),
         }
     }
 }
@@ -213,6 +217,7 @@ impl TrunkConfig {
             let instead = "add the country whose numbers it sends, such as country = \"US\"";
             review.warning(here, Mistake::new(what, instead));
         }
+        self.spelling.check(&self.peer, self.country.as_ref(), here, review);
     }
 }
 
