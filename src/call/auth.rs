@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::id::{Ids, PeerId};
-use crate::routing::{Peer, Routes};
+use crate::routing::Routes;
 use crate::sip::auth::{Challenge, Credentials, authorization, challenge_of};
 use crate::sip::build::RequestBuilder;
 use crate::sip::headers::Name;
@@ -34,10 +34,9 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Keeps the challenge of `response`; false when an answer would be of no use, or is not for that realm.
-    pub(super) fn take(&mut self, response: &Message, peer: &Peer) -> bool {
-        let challenge = challenge_of(response).filter(|challenge| peer.answers_realm(&challenge.realm));
-        let Some(challenge) = challenge else { return false };
+    /// Keeps the challenge of `response`; false when an answer would be of no use.
+    pub(super) fn take(&mut self, response: &Message) -> bool {
+        let Some(challenge) = challenge_of(response) else { return false };
         let is_same = |known: &Challenge| known.realm == challenge.realm && known.proxy == challenge.proxy;
         let known = self.challenges.iter_mut().find(|(known, _)| is_same(known));
         let refused = known.is_some() && !challenge.stale && !self.accepted;
@@ -104,7 +103,7 @@ impl Call {
     pub(super) fn answer_challenge(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
         let attempt = &mut self.attempts[index];
         let peer = cx.routes.peer(attempt.peer);
-        if !attempt.answers.take(response, peer) {
+        if !peer.may_answer(response) || !attempt.answers.take(response) {
             return false;
         }
         let credentials = peer.credentials.as_ref();

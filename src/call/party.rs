@@ -164,7 +164,8 @@ impl Call {
         let challenged = matches!(response.status(), Some(401 | 407));
         if challenged && let Some(mut party) = self.party(leg) {
             let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
-            if vouched && party.answers.take(response, cx.routes.peer(party.peer)) {
+            let may_answer = cx.routes.peer(party.peer).may_answer(response);
+            if vouched && may_answer && party.answers.take(response) {
                 party.ask(asked.question, cx);
                 return true;
             }

@@ -29,7 +29,8 @@ use std::time::Duration;
 
 use crate::config::reader::{Secret, SecretError};
 use crate::id::PeerId;
-use crate::sip::auth::Credentials;
+use crate::sip::auth::{Credentials, challenge_of};
+use crate::sip::message::Message;
 use crate::sip::uri::{Host, Uri};
 
 pub use caller::Rotation;
@@ -124,10 +125,11 @@ impl Peer {
         self.uris.iter().chain(proxy).any(|own| own.host == *host)
     }
 
-    /// Whether a challenge of `realm` may be answered.
+    /// Whether the challenge in `response` may be answered: there are credentials, and they are for its realm.
     #[must_use]
-    pub fn answers_realm(&self, realm: &str) -> bool {
-        self.credentials.is_some() && self.spelling.realm.as_ref().is_none_or(|own| own == realm)
+    pub fn may_answer(&self, response: &Message) -> bool {
+        let is_agreed = |realm: &String| challenge_of(response).is_some_and(|asked| asked.realm == *realm);
+        self.credentials.is_some() && self.spelling.realm.as_ref().is_none_or(is_agreed)
     }
 
     fn username(&self) -> Option<&str> {

@@ -38,8 +38,6 @@ pub struct Plan {
     /// Caller withheld: From is `"Anonymous" <sip:anonymous@anonymous.invalid>`, and [`Routes::headers`] adds
     /// `Privacy: id`.
     pub withheld: bool,
-    /// Whether the callee is told the number nevertheless, and keeps it to itself.
-    pub(super) is_asserted: bool,
     /// The number of ours that [`Routes::headers`] names in Diversion (RFC 5806), where a foreign caller is
     /// kept.
     pub diverting: Option<String>,
@@ -308,7 +306,6 @@ pub(super) fn course(
             && shown.unchanged
             && (&written.dialled, &written.caller) == (&dialled.number, &shown.number),
         written,
-        is_asserted: shown.asserted.is_some(),
         from: shown.number,
         to: dialled.number,
         display: shown.display,
