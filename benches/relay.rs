@@ -10,6 +10,7 @@ use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
 use trunkline::media::forward::{Leg, Outbox, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::rtp::continuity::Position;
+use trunkline::rtp::filler::Filler;
 use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
 
@@ -23,9 +24,23 @@ fn packets(criterion: &mut Criterion) {
             black_box((reader.payload_type(), reader.sequence_number(), reader.timestamp(), reader.ssrc()));
         });
     });
+    fill(&mut group);
     path(&mut group, "relay", &datagram, [Law::Mu, Law::Mu]);
     path(&mut group, "transcode", &datagram, [Law::Mu, Law::A]);
     path(&mut group, "telephone-event", &self::datagram(EVENT, &[1, 10, 0, 160]), [Law::Mu, Law::Mu]);
+}
+
+/// A packet of silence, each 20 ms.
+fn fill(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let mut callee = leg("198.51.100.8:5000".parse().expect("valid"), Law::A);
+    callee.filler = Filler::new(100);
+    let (mut now, mut made) = (Instant::now(), Made([0; 172]));
+    group.bench_function("fill", |bencher| {
+        bencher.iter(|| {
+            now += Duration::from_millis(20);
+            callee.make(true, now, black_box(&mut made));
+        });
+    });
 }
 
 /// A stream of `template`, from a leg of the first law to one of the second.
@@ -48,6 +63,15 @@ fn path(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, template: &[u8], l
             assert_eq!(verdict, Verdict::Send(template.len()));
         });
     });
+}
+
+/// Room for one packet, made again and again.
+struct Made([u8; 172]);
+
+impl Outbox for Made {
+    fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        write(&mut self.0) > 0
+    }
 }
 
 /// For packets that all fit the buffers they came in.

@@ -1,6 +1,7 @@
-"""A user agent written by hand over plain sockets, for what SIPp can't do: wrong requests, races, connections of its own choice.
+"""A user agent written by hand over plain sockets, for what SIPp can't do: wrong requests, races, own connections.
 
-It sends what it is told and keeps what comes until somebody asks for it. Nothing is repeated: over UDP too it relies on loopback.
+It sends what it is told and keeps what comes until somebody asks for it. Nothing is repeated, over UDP neither:
+loopback loses nothing.
 """
 
 import re
@@ -15,12 +16,13 @@ CALLER = "+14155550150"
 
 
 class Agent:
-    """Listens at its address; over TCP it sends by the connection it opened last, and answers by the one a request came on."""
+    """Listens at its address. Over TCP it sends by its newest connection, and answers by that of the request."""
 
     def __init__(self, net, address, port, transport):
         self.net, self.address, self.port, self.transport = net, address, port, transport
         self.inbox, self.connections = [], {}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
+        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+        self.socket = socket.socket(socket.AF_INET, kind)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((address, port))
         if transport == "tcp":
@@ -58,10 +60,12 @@ class Agent:
         tag = "" if code == 100 or ";tag=" in to else ";tag=theirs"
         vias = "".join(f"Via: {via}\r\n" for via in request.all("Via"))
         typed = "Content-Type: application/sdp\r\n" if body else ""
-        self.send(f"SIP/2.0 {code} {phrase or 'Whatever'}\r\n{vias}From: {request.one('From')}\r\nTo: {to}{tag}\r\n"
+        self.send(f"SIP/2.0 {code} {phrase or 'Whatever'}\r\n{vias}"
+                  f"From: {request.one('From')}\r\nTo: {to}{tag}\r\n"
                   f"Call-ID: {request.one('Call-ID')}\r\nCSeq: {request.one('CSeq')}\r\n"
                   f"Contact: <sip:{self.address}:{self.port};transport={self.transport}>\r\n"
-                  f"{extra}{typed}Content-Length: {len(body)}\r\n\r\n{body}", connection or request.connection)
+                  f"{extra}{typed}Content-Length: {len(body)}\r\n\r\n{body}",
+                  connection or request.connection)
 
     def wait(self, wanted, what, timeout=5):
         """Takes the first message that is `wanted`, whatever else came before it."""
@@ -78,12 +82,13 @@ class Agent:
     def wait_for(self, method, timeout=5):
         return self.wait(lambda message: message.is_request(method), method, timeout)
 
-    def nothing_comes(self, wanted, what, seconds):
+    def nothing_comes(self, method, seconds):
+        """For so long no such request does."""
         try:
-            message = self.wait(wanted, what, seconds)
+            request = self.wait_for(method, seconds)
         except Failure:
             return
-        raise Failure(f"{what}: {message.text}")
+        raise Failure(f"it was sent {request.text}")
 
     def _receive(self, timeout):
         for ready in select.select([self.socket, *self.connections], [], [], timeout)[0]:
@@ -131,20 +136,20 @@ class Caller(Agent):
         parts.setdefault("body", sdp(self.address))
         return self.request("INVITE", cseq, **parts)
 
-    def request(self, method, cseq, branch=None, uri=None, to=None, extra="", body="", content="application/sdp",
-                max_forwards=70, from_tag="mine"):
+    def request(self, method, cseq, branch=None, uri=None, to=None, extra="", body="",
+                content="application/sdp", max_forwards=70):
         self.branch = f"z9hG4bK-{self.call_id}-{branch or f'{method}-{cseq}'}"
         typed = f"Content-Type: {content}\r\n" if body else ""
         self.send(f"{method} {uri or self.target} SIP/2.0\r\n"
                   f"Via: SIP/2.0/{self.transport.upper()} {self.address}:{self.port};branch={self.branch}\r\n"
-                  f"From: <sip:{CALLER}@{self.address}>;tag={from_tag}\r\nTo: {to or self.to}\r\n"
+                  f"From: <sip:{CALLER}@{self.address}>;tag=mine\r\nTo: {to or self.to}\r\n"
                   f"Call-ID: {self.call_id}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: {max_forwards}\r\n"
                   f"Contact: <sip:{CALLER}@{self.address}:{self.port};transport={self.transport}>\r\n"
                   f"{extra}{typed}Content-Length: {len(body)}\r\n\r\n{body}")
         return self
 
     def expect(self, code, method="INVITE", ignored=(100,)):
-        """The next response but those `ignored`, which must be `code`; what it says of the dialog is taken over."""
+        """The next response but those `ignored`, which must be `code`; its tag and Contact are kept."""
         of_mine = lambda it: it.one("Call-ID") == self.call_id and it.status(method) not in (None, *ignored)
         response = self.wait(of_mine, f"{code} to {method}")
         check(response.status(method) == code, f"{response.start}, not {code}, to {method}")
@@ -155,7 +160,7 @@ class Caller(Agent):
         return response
 
     def refused(self, code, cseq=1):
-        """The final response to the INVITE sent last, which is acknowledged in its transaction (RFC 3261 §17.1.1.3)."""
+        """The final response to the INVITE sent last, acknowledged in its transaction (RFC 3261 §17.1.1.3)."""
         branch = self.branch.removeprefix(f"z9hG4bK-{self.call_id}-")
         response = self.expect(code)
         self.request("ACK", cseq, branch=branch, uri=self.uri)
@@ -184,9 +189,10 @@ class Callee(Agent):
         """Inside the dialog of `invite`."""
         target = re.search("<(.*?)>", invite.one("Contact")).group(1)
         self.send(f"{method} {target} SIP/2.0\r\n"
-                  f"Via: SIP/2.0/{self.transport.upper()} {self.address}:{self.port};branch=z9hG4bK-callee-{cseq}\r\n"
-                  f"From: {invite.one('To')};tag=theirs\r\nTo: {invite.one('From')}\r\nCall-ID: {invite.one('Call-ID')}\r\n"
-                  f"CSeq: {cseq} {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n", invite.connection)
+                  f"Via: SIP/2.0/{self.transport.upper()} {self.address}:{self.port};branch=z9hG4bK-their-{cseq}\r\n"
+                  f"From: {invite.one('To')};tag=theirs\r\nTo: {invite.one('From')}\r\n"
+                  f"Call-ID: {invite.one('Call-ID')}\r\nCSeq: {cseq} {method}\r\n"
+                  f"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n", invite.connection)
 
     def expect(self, code, method):
         response = self.wait(lambda it: it.status(method) is not None, f"response to {method}")
@@ -198,5 +204,6 @@ class Callee(Agent):
 
 
 def sdp(address, port=6000, formats="0 8 101", direction="sendrecv"):
-    return (f"v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio {port} RTP/AVP {formats}\r\n"
-            f"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n")
+    return (f"v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
+            f"m=audio {port} RTP/AVP {formats}\r\na=rtpmap:101 telephone-event/8000\r\n"
+            f"a=fmtp:101 0-15\r\na=ptime:20\r\na={direction}\r\n")

@@ -1,7 +1,7 @@
-"""One flow in one direction over one transport: a bridge, who calls and who is called, and what must be true after every call.
+"""One flow in one direction over one transport: a bridge, who calls, who is called, what is true afterwards.
 
-`to_retell`: the caller plays a trunk and the callee Retell; `to_trunk`: the other way round. Every case ends with the checks
-of `Case.finish`.
+`to_retell`: the caller plays a trunk and the callee Retell; `to_trunk`: the other way round. Every case ends with
+the checks of `Case.finish`.
 """
 
 import shutil
@@ -17,7 +17,7 @@ _FLOWS = []
 
 
 def flow(folder, directions=DIRECTIONS, transports=TRANSPORTS, seconds=2, name=None):
-    """Declares the function as a flow of `folder`; `seconds` is what it takes about, the longest being started first."""
+    """Declares a flow of `folder`; `seconds` is what it takes about, the longest being started first."""
     def declare(function):
         _FLOWS.append((folder, name or folder, directions, transports, seconds, function))
         return function
@@ -30,7 +30,8 @@ def cases():
         for direction in directions:
             for transport in transports:
                 number += 1
-                yield Case(number, folder, f"{name} {direction} {transport}", direction, transport, seconds, function)
+                title = f"{name} {direction} {transport}"
+                yield Case(number, folder, title, direction, transport, seconds, function)
 
 
 class Case:
@@ -52,13 +53,16 @@ class Case:
             if self.bridge and self.bridge.process.poll() is None:
                 self.bridge.process.kill()
 
-    def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more="", ports=(20000, 20039), phone=None):
+    def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more="",
+              ports=(20000, 20039), phone=None):
         """The bridge; `targets` are the callee's addresses, `retell` and `trunk` further keys of these peers.
 
-        `phone` is "caller" or "callee" if that is baresip, which opens connections from whatever address the system picks.
+        `phone` is "caller" or "callee" if that is baresip, which opens connections from whatever address the
+        system picks.
         """
         net = self.network
-        uris = [f'"sip:{address}:{CALLEE_PORT};transport={self.transport}"' for address in targets or [net.callee]]
+        uris = [f'"sip:{address}:{CALLEE_PORT};transport={self.transport}"'
+                for address in targets or [net.callee]]
         callee = f"[{', '.join(uris)}]" if len(uris) > 1 else uris[0]
         caller = f'"sip:{net.caller}:{CALLER_PORT};transport={self.transport}"'
         anywhere = {phone: ', "127.0.0.1/32"'}
@@ -101,7 +105,8 @@ allow = {callers if to_retell else callees}
         return self._agent(role, address or self.network.callee, CALLEE_PORT, options)
 
     def _agent(self, role, address, port, options, remote=None):
-        agent = Sipp(self.folder, role, HERE / self.flow / f"{role}.xml", address, port, self.transport, remote, options)
+        scenario = HERE / self.flow / f"{role}.xml"
+        agent = Sipp(self.folder, role, scenario, address, port, self.transport, remote, options)
         self.agents.append(agent)
         if remote is None:
             time.sleep(0.3)
@@ -116,22 +121,25 @@ allow = {callers if to_retell else callees}
         return caller, callee
 
     def finish(self, sip_code=200, ended_by="caller", answered=True, legs=2, calls=1, refused=0):
-        """Nothing is left of the calls, nothing of the caller reached the callee, and the last record is right.
+        """Nothing is left of the calls, nothing of the caller reached the callee, the last record is right.
 
         `calls` ended like the last one; `refused` are further ones that the bridge did not take.
         """
         self._nothing_is_left(calls + refused)
         self._nothing_leaked()
-        result = "answered" if answered else {"caller": "cancelled", "callee": "refused", "trunkline": "failed"}[ended_by]
+        unanswered = {"caller": "cancelled", "callee": "refused", "trunkline": "failed"}
+        result = "answered" if answered else unanswered[ended_by]
         ended = self.bridge.metric("calls_total", direction=self.direction, result=result)
         check(ended == calls, f"calls_total counts {ended:.0f} {result} calls {self.direction}, not {calls}")
         self.bridge.stop()
         records = self.bridge.records()
-        check(len(records) == calls + refused, f"{len(records)} call records, not {calls + refused}: {records}")
+        ended = calls + refused
+        check(len(records) == ended, f"{len(records)} call records, not {ended}: {records}")
         if not calls:
             return None
         record = records[-1]
-        seen = (record["direction"], record["sip_code"], record["ended_by"], record["answered"] is not None, len(record["legs"]))
+        seen = (record["direction"], record["sip_code"], record["ended_by"], record["answered"] is not None,
+                len(record["legs"]))
         wanted = (self.direction, sip_code, ended_by, answered, legs)
         check(seen == wanted, f"the record says {seen}, not {wanted}: {record}")
         return record

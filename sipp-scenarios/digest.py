@@ -26,7 +26,8 @@ def response(presented, password, method):
 
 
 def parameters(header):
-    return {name: quoted or bare for name, quoted, bare in re.findall(r'(\w+)=(?:"([^"]*)"|([^",\s]+))', header)}
+    found = re.findall(r'(\w+)=(?:"([^"]*)"|([^",\s]+))', header)
+    return {name: quoted or bare for name, quoted, bare in found}
 
 
 def md5(text):

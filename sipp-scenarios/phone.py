@@ -1,4 +1,4 @@
-"""baresip as a far end: a real telephone without sound card, which plays a tone from a file and is led over its TCP port."""
+"""baresip as a far end: a real telephone without a sound card, which speaks a tone, led over TCP."""
 
 import json
 import math
@@ -17,19 +17,22 @@ MODULES = os.environ.get("BARESIP_MODULES", "/usr/lib/baresip/modules")
 
 
 class Baresip:
-    """One account, which answers every call to it at once."""
+    """One account, which answers every call at once; `srtp` is "srtp-mand" if it speaks nothing else."""
 
-    def __init__(self, folder, name, net, address, port, transport, user, hz):
-        self.folder, self.net, self.address, self.transport = folder / name, net, address, transport
+    def __init__(self, case, address, port, user, hz, srtp=""):
+        self.folder, self.net, self.address = case.folder / "phone", case.network, address
+        self.transport = transport = case.transport
         self.folder.mkdir()
         play(self.folder / "tone.wav", hz)
         (self.folder / "config").write_text(CONFIGURATION.format(
             address=address, port=port, control=CONTROL_PORT, folder=self.folder, modules=MODULES))
         (self.folder / "accounts").write_text(
-            f"<sip:{user}@{address}:{port};transport={transport}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n")
+            f"<sip:{user}@{address}:{port};transport={transport}>;regint=0;answermode=auto;"
+            f"audio_codecs=PCMU/8000/1;mediaenc={srtp}\n")
         (self.folder / "contacts").touch()
         with open(self.folder / "log", "wb") as log:
-            self.process = spawn(["baresip", "-4", "-f", str(self.folder), "-s", "-v"], stdout=log, stderr=log)
+            command = ["baresip", "-4", "-f", str(self.folder), "-s", "-v"]
+            self.process = spawn(command, stdout=log, stderr=log)
         self.control = self._connect()
         self.received = b""
 
@@ -72,7 +75,7 @@ class Baresip:
         return json.loads(rest[:int(length)])
 
     def heard(self, hz):
-        """Seconds since it answered or resumed, and the share of `hz` in them; known once it has been stopped."""
+        """Seconds since it answered or resumed, and the share of `hz` in them, once it has been stopped."""
         recordings = sorted(self.folder.glob("dump-*-dec.wav"))
         check(recordings, f"baresip recorded nothing; see {self.folder / 'log'}")
         return recorded(recordings[-1], hz)
@@ -94,8 +97,8 @@ def play(file, hz, seconds=60, rate=8000):
         wav.setnchannels(1)
         wav.setsampwidth(2)
         wav.setframerate(rate)
-        second = b"".join(struct.pack("<h", int(8000 * math.sin(2 * math.pi * hz * n / rate))) for n in range(rate))
-        wav.writeframes(second * seconds)
+        samples = (int(8000 * math.sin(2 * math.pi * hz * n / rate)) for n in range(rate))
+        wav.writeframes(struct.pack(f"<{rate}h", *samples) * seconds)
 
 
 CONFIGURATION = """poll_method epoll
@@ -114,6 +117,7 @@ jitter_buffer_delay 1-4
 snd_path {folder}
 module_path {modules}
 module g711.so
+module srtp.so
 module aufile.so
 module sndfile.so
 module ctrl_tcp.so

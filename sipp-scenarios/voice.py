@@ -1,4 +1,4 @@
-"""RTP written by hand: a far end that speaks a tone in PCMU and keeps what it hears, and the share of a tone in what was heard."""
+"""RTP written by hand: a far end that speaks a tone in PCMU, and how much of a tone is in what it heard."""
 
 import math
 import random

@@ -20,7 +20,7 @@
 //! - [`sdp`] reads what peers write, builds ours, and answers offers.
 //! - [`rtp`] views and rewrites single packets; [`media`] moves them on threads of its own.
 //! - [`routing`] decides who is calling, where the call goes and what its headers say.
-//! - [`transport`] sends and receives messages over UDP and TCP, and looks names up.
+//! - [`transport`] sends and receives messages over UDP, TCP and TLS, and looks names up.
 //! - [`store`] writes call records; [`api`] answers HTTP.
 //! - [`clock`] reads the time, [`net`] asks the kernel about addresses.
 //! - [`config`] reads `config.toml`; every room declares the part of it that it uses.

@@ -72,6 +72,25 @@ fn a_number_may_not_fall_back_to_the_retell_it_goes_to() {
 }
 
 #[test]
+fn a_number_of_our_own_would_come_back() {
+    for (own, problem) in [
+        (
+            "+14155550199",
+            "6:12: \"+14155550199\" is in [[numbers]] \"+14155550199\", so the trunk may bring the call back; name a number that does not lead here",
+        ),
+        (
+            "+1415555*",
+            "6:12: warning: \"+14155550199\" is in [[numbers]] \"+1415555*\", so the trunk may bring the call back; name a number that does not lead here",
+        ),
+        ("+1212555*", ""),
+    ] {
+        let numbers = format!("[[numbers]]\nnumber = \"{own}\"\n");
+
+        assert_eq!(problems(r#""+14155550199""#, "", &numbers).join("\n"), problem);
+    }
+}
+
+#[test]
 fn explain_shows_every_fallback_in_order_with_the_rule_and_as_whom() {
     let arguments = ["--source", "198.51.100.7", "--from", "+14155550123", "--to", "+14155550100"];
 

@@ -13,7 +13,7 @@ use calls::{
 };
 use trunkline::call::record::EndedBy;
 use trunkline::id::CallId;
-use trunkline::routing::config::FallbackConfig;
+use trunkline::routing::config::{Config, FallbackConfig};
 use trunkline::rtp::leg::Side;
 
 #[test]
@@ -63,6 +63,19 @@ fn the_record_of_a_call_that_was_taken_over_lists_both_with_their_own_figures() 
 }
 
 #[test]
+fn the_agents_figures_stay_its_own_however_many_are_tried_after_it() {
+    let mut network = network(&[number(), number()], CalleeScript::refusing(480));
+    network.run(Duration::from_secs(2));
+    network.bridge.world.packets_from_callee = 500;
+    fall_silent(&mut network, Side::Callee);
+    network.bridge.world.packets_from_callee = 70;
+    finish(&mut network);
+
+    let received = network.bridge.world.records[0].legs.iter().map(|leg| leg.media.packets_received);
+    assert_eq!(received.collect::<Vec<_>>(), [0, 500, 0, 0]);
+}
+
+#[test]
 fn when_the_desk_does_not_take_over_the_caller_gets_bye() {
     for (desk, cause) in [(CalleeScript::refusing(486), 17), (CalleeScript::refusing(503), 41)] {
         let mut network = in_a_call(desk);
@@ -73,8 +86,9 @@ fn when_the_desk_does_not_take_over_the_caller_gets_bye() {
         let bye = network.received(CALLER, "BYE ")[0];
         assert!(header(bye, "Reason").unwrap().starts_with(&format!("Q.850;cause={cause};")), "{bye}");
         let record = &network.bridge.world.records[0];
-        assert_eq!((record.ended_by, record.sip_code), (EndedBy::Callee, 200));
-        assert!(record.reason.starts_with("carrier refused the call: "), "{}", record.reason);
+        assert_eq!((record.ended_by, record.sip_code), (EndedBy::Trunkline, 200));
+        let why = "no audio came from retell any more, and carrier refused the call: ";
+        assert!(record.reason.starts_with(why), "{}", record.reason);
     }
 }
 
@@ -162,6 +176,60 @@ fn what_the_dead_agent_still_says_ends_nothing() {
     assert_eq!(network.bridge.world.records[0].reason, "the caller hung up");
 }
 
+#[test]
+fn in_a_storm_whoever_hangs_up_or_falls_silent_when_everything_ends_on_every_side() {
+    for seed in 0..300 {
+        let mut network = stormy(seed);
+        let (silent_at, hung_up_at) = (500 + seed * 37 % 9_000, 3_000 + seed * 101 % 9_000);
+
+        network.wait(Duration::from_millis(silent_at.min(hung_up_at)));
+        if silent_at < hung_up_at {
+            silence_all(&mut network);
+            network.wait(Duration::from_millis(hung_up_at - silent_at));
+        }
+        if seed.is_multiple_of(3) {
+            tell_time(&mut network);
+            network.bridge.hang_up_all("told to");
+        }
+
+        finish(&mut network);
+        assert_eq!(network.bridge.world.records.len(), 1, "seed {seed}");
+        for who in [CALLER, AGENT, DESK] {
+            let open =
+                network.agents[who].ends().into_iter().filter(|end| matches!(end, End::Open(_))).count();
+            assert_eq!(open, 0, "seed {seed}: agent {who}");
+        }
+    }
+}
+
+/// A lossy, reordering network; what the caller and the two callees do depends on the seed.
+fn stormy(seed: u64) -> Network {
+    let callee = |kind| match kind {
+        0 => CalleeScript::refusing(480),
+        1 => CalleeScript::saying([Step::new(0, 100, "Trying"), Step::new(100, 180, "Ringing")]),
+        2 => CalleeScript { hang_up_after: Some(Duration::from_secs(4)), ..CalleeScript::default() },
+        _ => CalleeScript::default(),
+    };
+    let caller = CallerScript {
+        hang_up_after: Some(Duration::from_secs(2 + seed % 8)),
+        cancel_after: seed.is_multiple_of(5).then(|| Duration::from_millis(300 + seed * 53 % 4_000)),
+        ..CallerScript::default()
+    };
+    let mut network = Network::new(routes::compile(&config(&[number()])), seed, Weather::STORM);
+    network.add(Caller::new(TRUNK, caller));
+    network.add(Callee::new(RETELL, callee(seed % 7)));
+    network.add(Callee::new(DESK_AT, callee(seed / 7 % 5)));
+    network
+}
+
+fn silence_all(network: &mut Network) {
+    let calls: Vec<_> = network.bridge.world.views.iter().copied().collect();
+    tell_time(network);
+    for call in calls {
+        network.bridge.on_media_silent(call, Side::Callee);
+    }
+}
+
 /// An answered call with an agent, and a desk to fall back to.
 fn in_a_call(desk: CalleeScript) -> Network {
     let mut network = network(&[number()], desk);
@@ -174,15 +242,19 @@ fn network(fallback: &[FallbackConfig], desk: CalleeScript) -> Network {
 }
 
 fn network_of(fallback: &[FallbackConfig], agent: CalleeScript, desk: CalleeScript) -> Network {
+    let caller = CallerScript { hang_up_after: Some(Duration::from_secs(8)), ..CallerScript::default() };
+    let mut network = Network::new(routes::compile(&config(fallback)), 1, Weather::FAIR);
+    network.add(Caller::new(TRUNK, caller));
+    network.add(Callee::new(RETELL, agent));
+    network.add(Callee::new(DESK_AT, desk));
+    network
+}
+
+fn config(fallback: &[FallbackConfig]) -> Config {
     let mut config = Way::ToRetell.config();
     config.trunks[0].peer.uris = vec![routes::address("198.51.100.20")];
     config.retell[0].fallback = fallback.to_vec();
-    let caller = CallerScript { hang_up_after: Some(Duration::from_secs(8)), ..CallerScript::default() };
-    let mut network = Network::new(routes::compile(&config), 1, Weather::FAIR);
-    network.add(Caller::new(TRUNK, caller));
-    network.add(Callee::new(RETELL, agent));
-    network.add(Callee::new("198.51.100.20:5060", desk));
-    network
+    config
 }
 
 fn number() -> FallbackConfig {
@@ -196,9 +268,13 @@ fn fall_silent(network: &mut Network, side: Side) {
 
 /// The only call, and the bridge knows what time it is.
 fn wake(network: &mut Network) -> CallId {
+    tell_time(network);
+    id(network)
+}
+
+fn tell_time(network: &mut Network) {
     let unix_ms = network.elapsed().as_millis().try_into().unwrap();
     network.bridge.set_time(network.now, unix_ms);
-    id(network)
 }
 
 fn id(network: &Network) -> CallId {
@@ -208,3 +284,4 @@ fn id(network: &Network) -> CallId {
 const CALLER: usize = 0;
 const AGENT: usize = 1;
 const DESK: usize = 2;
+const DESK_AT: &str = "198.51.100.20:5060";

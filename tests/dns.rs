@@ -129,6 +129,36 @@ async fn what_no_listener_reaches_is_left_out() {
 }
 
 #[tokio::test]
+async fn tls_has_services_of_its_own_and_port_5061() {
+    let server = NameServer::start(&[
+        "carrier.example 60 NAPTR 5 10 s SIPS+D2T _sips._tcp.edge.example",
+        "carrier.example 60 NAPTR 10 10 s SIP+D2U _sip._udp.edge.example",
+        "_sips._tcp.edge.example 60 SRV 10 0 5071 a.example",
+        "_sips._tcp.carrier.example 60 SRV 10 0 5081 a.example",
+        "_sip._udp.edge.example 60 SRV 10 0 5090 a.example",
+        "_sips._tcp.last.example 60 SRV 10 0 5091 a.example",
+        "a.example 60 A 192.0.2.1",
+    ])
+    .await;
+    let resolver = resolver_with(server.address, &["udp 0.0.0.0:5060", "tls 0.0.0.0:5061"]);
+
+    for (uri, target) in [
+        ("sip:carrier.example", "tls 192.0.2.1:5071"),
+        ("sips:carrier.example", "tls 192.0.2.1:5081"),
+        ("sip:carrier.example;transport=tls", "tls 192.0.2.1:5081"),
+        ("sip:last.example", "tls 192.0.2.1:5091"),
+        ("sips:a.example", "tls 192.0.2.1:5061"),
+        ("sips:a.example:5071", "tls 192.0.2.1:5071"),
+        ("sip:a.example", "udp 192.0.2.1:5060"),
+    ] {
+        assert_eq!(look_up_by(&resolver, uri).await.unwrap(), [target], "{uri}");
+    }
+    let without = resolver_with(server.address, &["udp 0.0.0.0:5060"]);
+    assert_eq!(look_up_by(&without, "sip:carrier.example").await.unwrap(), ["udp 192.0.2.1:5090"]);
+    assert!(matches!(look_up_by(&without, "sips:a.example").await, Err(ResolveError::NoAddress(_))));
+}
+
+#[tokio::test]
 async fn servers_of_equal_priority_are_drawn_by_weight_for_every_look_up() {
     let server = NameServer::start(&[
         "_sip._udp.carrier.example 60 SRV 1 75 5060 a.example",
@@ -348,7 +378,8 @@ fn resolver_with(server: SocketAddr, listen: &[&str]) -> Arc<Resolver> {
 fn listeners(listen: &[&str]) -> Vec<Listen> {
     let parse = |listen: &&str| {
         let (transport, address) = listen.split_once(' ').unwrap();
-        let transport = if transport == "udp" { Transport::Udp } else { Transport::Tcp };
+        let transports = [Transport::Udp, Transport::Tcp, Transport::Tls];
+        let transport = transports.into_iter().find(|known| known.param() == transport).unwrap();
         Listen { transport, address: address.parse().unwrap() }
     };
     listen.iter().map(parse).collect()

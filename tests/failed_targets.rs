@@ -1,5 +1,5 @@
-//! A target that failed costs the calls after it nothing: they try their other targets first, for as long as it asked
-//! for or 30 s, and it is tried again when nothing else is left.
+//! A target that failed costs the calls after it nothing: they try their other targets first, for as long as
+//! it asked for or 30 s, and it is tried again when nothing else is left.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/calls.rs"]

@@ -185,19 +185,51 @@ fn an_answer_that_cannot_be_used_goes_on_too() {
 fn after_early_media_the_next_callee_is_offered_the_codec_and_the_ports_that_the_caller_was_told() {
     let pcma = calls::SDP.replace("0 8 101", "8 101");
     let announcing = Step::new(100, 183, "Session Progress").with_sdp(&pcma);
-    let declining = Step::new(2_000, 480, "Nobody");
-    let mut config = config(&[number(), FallbackConfig::Word("+14155550198".into())]);
-    config.retell[0].peer.uris = vec![routes::address("192.0.2.7")];
-    let desk = CalleeScript::saying([announcing, declining]);
+    let desk = CalleeScript::saying([announcing, Step::new(2_000, 480, "Nobody")]);
+    let answering = CalleeScript::saying([Step::new(100, 200, "OK").with_sdp(&pcma)]);
+    let mut network =
+        two_callees(config(&[number(), address("sip:desk@192.0.2.8")]), CalleeScript::refusing(503), desk);
+    let last = network.add(Callee::new(RETELL_2, answering));
+    finish(&mut network);
 
-    let network = fall_back(config, CalleeScript::refusing(503), desk);
-
-    let offers = network.received(DESK, "INVITE ");
     let audio = |text: &str| text.lines().find(|line| line.starts_with("m=audio ")).unwrap().to_owned();
-    assert!(audio(offers[0]).ends_with(" RTP/AVP 0 8 101"), "{}", offers[0]);
-    assert!(audio(offers[1]).ends_with(" RTP/AVP 8 101"), "{}", offers[1]);
-    let port = |text: &str| audio(text).split(' ').nth(1).unwrap().to_owned();
-    assert_eq!(port(offers[0]), port(offers[1]));
+    let offers = [DESK, last].map(|who| audio(network.received(who, "INVITE ")[0]));
+    assert!(offers[0].ends_with(" RTP/AVP 0 8 101"), "{offers:?}");
+    assert!(offers[1].ends_with(" RTP/AVP 8 101"), "{offers:?}");
+    let port = |line: &str| line.split(' ').nth(1).unwrap().to_owned();
+    assert_eq!(port(&offers[0]), port(&offers[1]));
+    let told = ["SIP/2.0 183 ", "SIP/2.0 200 "].map(|start| audio(network.received(CALLER, start)[0]));
+    assert_eq!(told[0], told[1]);
+}
+
+#[test]
+fn an_address_that_is_no_trunks_own_gets_no_credentials_whatever_it_asks_for() {
+    let challenge = Step::new(0, 401, "Prove It").with_headers(
+        "WWW-Authenticate: Digest realm=\"desk\", nonce=\"n\", algorithm=MD5, qop=\"auth\"\r\n",
+    );
+    for (at, invites) in [("192.0.2.8", 1), ("198.51.100.20", 2)] {
+        let mut config = config(&[address(&format!("sip:desk@{at}"))]);
+        config.trunks[0].peer.username = Some("acct".into());
+        config.trunks[0].peer.password = config.retell[0].peer.password.clone();
+        let desk = CalleeScript { challenges: vec![challenge.clone()], ..CalleeScript::default() };
+        let mut network = two_callees(config, CalleeScript::refusing(503), desk.clone());
+        let other = network.add(Callee::new(RETELL_2, desk));
+        finish(&mut network);
+
+        let asked: Vec<_> = [DESK, other].iter().flat_map(|&who| network.received(who, "INVITE ")).collect();
+        let shown = asked.iter().filter(|text| header(text, "Authorization").is_some()).count();
+        assert_eq!((asked.len(), shown), (invites, invites - 1), "{at}");
+    }
+}
+
+#[test]
+fn the_dialled_number_is_no_fallback_for_itself() {
+    let list = [FallbackConfig::Word("415 555 0100".into()), number()];
+
+    let network = fall_back(config(&list), CalleeScript::refusing(503), CalleeScript::default());
+
+    let tried: Vec<_> = network.received(DESK, "INVITE ").iter().map(|text| &text[..28]).collect();
+    assert_eq!(tried, ["INVITE sip:+14155550199@198."]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use trunkline::api::{self, Api, Command, Shared, StartError};
 use trunkline::call::record::{Direction, View};
 use trunkline::id::CallId;
+use trunkline::rtp::leg_stats::LegStats;
 
 #[test]
 fn health_readiness_and_metrics_are_open_even_with_a_token() {
@@ -73,7 +74,12 @@ fn one_call_is_shown_while_it_lives_and_404_afterwards() {
     bridge.shared.views.remove(&CallId(7));
     let gone = bridge.get("/v1/calls/0000000000000007", &[]);
 
-    assert_eq!(serde_json::from_str::<Value>(&shown.body).unwrap()["id"], "0000000000000007");
+    let shown: Value = serde_json::from_str(&shown.body).unwrap();
+    assert_eq!(shown["id"], "0000000000000007");
+    assert_eq!(
+        [&shown["legs"]["caller"]["packets_received"], &shown["legs"]["callee"]["packets_received"]],
+        [150, 0]
+    );
     assert_eq!(gone.status, 404);
     assert!(gone.error().contains("no such call"));
 }
@@ -265,8 +271,16 @@ impl Bridge {
         let (shared, mut commands) = shared();
         let views = Arc::clone(&shared.views);
         thread::spawn(move || {
-            while let Some(Command::HangUp { call, reply }) = commands.blocking_recv() {
-                let _ = reply.send(views.remove(&call).is_some());
+            while let Some(command) = commands.blocking_recv() {
+                match command {
+                    Command::HangUp { call, reply } => {
+                        let _ = reply.send(views.remove(&call).is_some());
+                    }
+                    Command::Media { reply, .. } => {
+                        let heard = LegStats { packets_received: 150, ..LegStats::default() };
+                        let _ = reply.send(Some([heard, LegStats::default()]));
+                    }
+                }
             }
         });
         Self::serve(token, shared)

@@ -19,6 +19,7 @@ use trunkline::media::latch::{Latch, Signalled};
 use trunkline::media::{Config, Engine, LegMedia, Side};
 use trunkline::rtp::continuity::Position;
 use trunkline::rtp::dtmf::{Detector, Event, EventRelay};
+use trunkline::rtp::filler::Filler;
 use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
 use trunkline::rtp::ringback::Ringback;
@@ -35,6 +36,7 @@ const PACKETS: u16 = 2_000;
 
 fn main() {
     assert_eq!(allocations_of_the_pure_path(), 0, "by the pure path, in {PACKETS} packets");
+    assert_eq!(allocations_of_cutting_and_filling(), 0, "by packets that are made, in {PACKETS}");
     assert_eq!(allocations_of_srtp(), 0, "by SRTP, in {PACKETS} packets");
     assert_eq!(allocations_of_digits_reports_and_tones(), 0, "by what legs ask for, in {PACKETS} packets");
     assert_eq!(allocations_of_a_media_thread(), 0, "around a media thread, in {PACKETS} packets");
@@ -54,6 +56,35 @@ fn allocations_of_the_pure_path() -> u64 {
     }
 
     ALLOCATIONS.load(Ordering::SeqCst) - before
+}
+
+/// Packets of 30 ms cut to 20 in the other law, with a pause after every second one that silence fills.
+fn allocations_of_cutting_and_filling() -> u64 {
+    let [mut caller, mut callee] = ["127.0.0.1:4000", "127.0.0.1:4002"].map(leg);
+    callee.filler = Filler::new(20);
+    callee.peer.as_mut().unwrap().law = Law::A;
+    let (source, start) = ("127.0.0.1:4000".parse().unwrap(), Instant::now());
+    let (template, mut out) = (packet_of(240), Into([0; 300], 0));
+    let mut datagram = template.clone();
+    let mut before = 0;
+
+    for sequence in 0..PACKETS {
+        // What a leg needs for cutting is made once, with its first packet.
+        if sequence == 1 {
+            before = ALLOCATIONS.load(Ordering::SeqCst);
+        }
+        datagram.copy_from_slice(&template);
+        number(&mut datagram, sequence);
+        let elapsed = 30 * u64::from(sequence) + 100 * u64::from(sequence / 2);
+        let now = start + Duration::from_millis(elapsed);
+        datagram[4..8].copy_from_slice(&(elapsed as u32 * 8).to_be_bytes());
+        forward(&mut datagram, source, now, &mut caller, &mut callee, &mut out);
+        (0..90).for_each(|ms| callee.make(true, now + Duration::from_millis(ms), &mut out));
+    }
+
+    let allocations = ALLOCATIONS.load(Ordering::SeqCst) - before;
+    assert!(out.1 > 2 * usize::from(PACKETS) && callee.filled > u64::from(PACKETS), "{} made", out.1);
+    allocations
 }
 
 fn allocations_of_srtp() -> u64 {
@@ -147,6 +178,16 @@ impl Outbox for Never {
     }
 }
 
+/// One buffer for every packet, and how many there were.
+struct Into([u8; 300], usize);
+
+impl Outbox for Into {
+    fn put(&mut self, write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        self.1 += 1;
+        write(&mut self.0) > 0
+    }
+}
+
 fn leg(address: &str) -> Leg {
     let mut leg = Leg::new(Position { ssrc: 1, sequence: 1, timestamp: 1 });
     let address: std::net::SocketAddr = address.parse().unwrap();
@@ -157,11 +198,15 @@ fn leg(address: &str) -> Leg {
 }
 
 fn packet() -> Vec<u8> {
+    packet_of(160)
+}
+
+fn packet_of(octets: usize) -> Vec<u8> {
     RtpPacketBuilder::new()
         .payload_type(0)
         .sequence(Seq::from(0))
         .ssrc(7)
-        .payload(&[0xFF; 160])
+        .payload(&vec![0xFF; octets])
         .build()
         .unwrap()
 }

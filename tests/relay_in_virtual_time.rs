@@ -85,8 +85,66 @@ fn packets_of_any_length_leave_in_packets_of_20_ms_with_nothing_added_and_nothin
         assert!(heard.iter().all(|packet| packet.payload.len() == 160), "{ptime_ms} ms");
         assert_unbroken(&heard);
         assert!(heard.iter().flat_map(|packet| packet.payload.iter()).eq(&spoken), "{ptime_ms} ms");
+        let apart = heard.windows(2).map(|pair| pair[1].at_ms - pair[0].at_ms);
+        assert!(apart.clone().all(|ms| (10..=30).contains(&ms)), "{ptime_ms} ms: {:?}", apart.max());
         assert_eq!(relay.dropped, []);
     }
+}
+
+#[test]
+fn one_in_a_hundred_lost_and_20_ms_of_jitter_arrive_as_just_that_and_cost_nothing_else() {
+    let mut relay = Relay::new(MU, 100);
+    let mut random = 1_u32;
+    let mut draw = |below: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) % below
+    };
+    let mut lost = 0;
+    for n in 0..3_000 {
+        if draw(100) == 0 {
+            lost += 1;
+        } else {
+            relay.says(0, 40 + 20 * u64::from(n) + u64::from(draw(41)), &words(n as u16, n));
+        }
+    }
+
+    relay.run_until(60_200);
+    let mut heard = relay.heard(1);
+
+    let words_heard = heard.iter().filter(|packet| is_words(packet)).count();
+    assert_eq!((words_heard, relay.dropped.len()), (3_000 - lost, 0));
+    assert_eq!(relay.legs[0].reception.lost(), lost as u64);
+    heard.retain(is_words);
+    let first = heard_first(&heard);
+    heard.sort_by_key(|packet| packet.sequence.wrapping_sub(first));
+    for pair in heard.windows(2) {
+        let numbers = u32::from(pair[1].sequence.wrapping_sub(pair[0].sequence));
+        assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), numbers * 160);
+    }
+}
+
+#[test]
+fn a_source_that_changes_its_ssrc_and_its_clock_again_and_again_is_one_stream() {
+    let mut relay = Relay::new([Law::A, Law::Mu], 100);
+    for (spurt, n) in (0..20_u32).flat_map(|spurt| (0..25_u32).map(move |n| (spurt, n))) {
+        let said = Said {
+            ssrc: 1_000 + spurt,
+            ..Said::audio(
+                Law::A,
+                (spurt * 9_001 + n) as u16,
+                spurt.wrapping_mul(0x3333_3333).wrapping_add(n * 160),
+                vec![WORDS; 160],
+            )
+        };
+        relay.says(0, u64::from(20 * (spurt * 25 + n)), &said);
+    }
+
+    relay.run_until(10_050);
+    let heard = relay.heard(1);
+
+    assert_eq!((heard.len(), relay.dropped.len()), (500, 0));
+    assert_unbroken(&heard);
+    assert!(heard.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 160));
 }
 
 #[test]
@@ -173,6 +231,11 @@ fn a_held_side_is_sent_silence_as_far_as_its_direction_allows() {
 
 fn words(sequence: u16, frame: u32) -> Said {
     Said::audio(Law::Mu, sequence, 1_000 + frame * 160, vec![WORDS; 160])
+}
+
+/// The number that the stream begins with, give or take what overtook it.
+fn heard_first(heard: &[Heard]) -> u16 {
+    heard[0].sequence.wrapping_sub(100)
 }
 
 fn is_words(packet: &Heard) -> bool {

@@ -9,7 +9,7 @@ use trunkline::id::Ids;
 use trunkline::id::srtp::Suite;
 use trunkline::sdp::build::Local;
 use trunkline::sdp::codec::Codec;
-use trunkline::sdp::crypto::{Crypto, Policy};
+use trunkline::sdp::crypto::{Policy, Protection};
 use trunkline::sdp::negotiate;
 use trunkline::sdp::session::{Direction, Session};
 
@@ -94,7 +94,7 @@ fn what_is_missing_is_said() {
 fn an_offer_with_keys_is_rtp_savp_and_says_them() {
     let mut ids = Ids::new([1; 32], 0);
     let mut local = Local::new(1, address());
-    local.crypto = Crypto::offers(|suite| ids.master_key(suite));
+    local.crypto = Protection::new(Policy::Offer, |suite| ids.master_key(suite)).offers();
 
     let body = local.offer(&[Codec::Pcmu.offered()], Some(101));
 
@@ -110,7 +110,8 @@ fn an_answer_stands_under_the_offered_profile_with_the_taken_tag_alone() {
     let offer = Session::parse_under(EVERYTHING.as_bytes(), Policy::Offer).unwrap();
     let (_, audio) = offer.audio.clone().unwrap();
     let mut local = Local::new(1, address());
-    local.crypto.extend(Crypto::answer(&audio.crypto, None, |suite| ids.master_key(suite)));
+    let protection = Protection::new(Policy::Offer, |suite| ids.master_key(suite));
+    local.crypto = vec![protection.answer(&audio.crypto).unwrap().0];
 
     let body = local.answer(&offer, audio.codecs[0], None, Direction::SendRecv);
 
@@ -128,13 +129,13 @@ fn the_version_grows_when_the_key_changes() {
     let mut local = Local::new(1, address());
     let codecs = [Codec::Pcmu.offered()];
     let mut versions = Vec::new();
-    local.crypto = Crypto::offers(|suite| ids.master_key(suite));
+    local.crypto = Protection::new(Policy::Offer, |suite| ids.master_key(suite)).offers();
 
     for _ in 0..2 {
         local.offer(&codecs, None);
         versions.push(local.version);
     }
-    local.crypto = Crypto::offers(|suite| ids.master_key(suite));
+    local.crypto = Protection::new(Policy::Offer, |suite| ids.master_key(suite)).offers();
     local.offer(&codecs, None);
     versions.push(local.version);
 

@@ -1,7 +1,8 @@
-//! TLS over real sockets on loopback: who is believed, who is turned away, and which connection a message takes.
+//! TLS over real sockets on loopback: who is believed, who is turned away, and which connection a message
+//! takes.
 //!
-//! Nothing sleeps: each test waits for events, with a time-out that only a defect reaches; the one about slowness runs on
-//! a paused clock.
+//! Nothing sleeps: each test waits for events, with a time-out that only a defect reaches; the one about
+//! slowness runs on a paused clock.
 #![allow(clippy::unwrap_used)]
 
 #[path = "support/certificates.rs"]
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use certificates::{Authority, Issued};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -133,15 +134,19 @@ async fn a_peer_with_authorities_of_its_own_is_verified_by_them_alone() {
     let ca = certificates::write(client.folder.path(), "authority.pem", &own.pem());
     let tls = Tls::load(&client.tls, [&*ca].into_iter()).unwrap();
     client.transports.set_tls(tls);
+    let domain = client.transports.domain(&host("server.example"), Some(&ca));
+    let by_own = Flow { domain, ..flow_to(&server) };
 
     client.send_to(&server, "server.example", message("OPTIONS", 1), 1);
     let (token, _) = failed(client.event_beside(&mut server).await);
-    let domain = client.transports.domain(&host("server.example"), Some(&ca));
-    client.transports.send(&Flow { domain, ..flow_to(&server) }, message("OPTIONS", 2), 2, None);
+    client.transports.send(&by_own, message("OPTIONS", 2), 2, None);
 
     assert_eq!(token, 1);
     assert!(matches!(server.event_beside(&mut client).await, Event::HandshakeFailed { .. }));
     assert_eq!(received(server.event_beside(&mut client).await).0, message("OPTIONS", 2));
+    client.send_to(&server, "server.example", message("OPTIONS", 3), 3);
+    let (token, _) = failed(client.event_beside(&mut server).await);
+    assert_eq!(token, 3, "what one authority says does not count for the others");
 }
 
 #[tokio::test]
@@ -306,7 +311,10 @@ async fn a_connection_that_came_in_is_used_for_its_peer_only_if_its_certificate_
 async fn what_a_slow_reader_leaves_behind_follows_whole_and_in_order() {
     let authority = Authority::new("Test");
     let mut server = Side::bind(&authority, authority.issue(&["server.example"])).await;
-    let mut stream = dial(raw(&authority, &TLS13), &mut server).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let tcp = socket.connect(server.address).await.unwrap();
+    let mut stream = shake(raw(&authority, &TLS13), tcp, &mut server).await;
     stream.write_all(&message("OPTIONS", 1)).await.unwrap();
     let (_, flow) = received(server.event().await);
     server.recognise(flow);
@@ -423,6 +431,10 @@ fn raw(authority: &Authority, version: &'static SupportedProtocolVersion) -> Cli
 /// Connects to `server`, which works meanwhile.
 async fn dial(config: ClientConfig, server: &mut Side) -> TlsStream<TcpStream> {
     let tcp = TcpStream::connect(server.address).await.unwrap();
+    shake(config, tcp, server).await
+}
+
+async fn shake(config: ClientConfig, tcp: TcpStream, server: &mut Side) -> TlsStream<TcpStream> {
     let name = ServerName::try_from("server.example").unwrap();
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, tcp);
     tokio::select! {

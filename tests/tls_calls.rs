@@ -1,5 +1,5 @@
-//! Whole calls over TLS through the running process: what its messages say, where they go when a peer cannot be believed,
-//! and what a reload changes.
+//! Whole calls over TLS through the running process: what its messages say, where they go when a peer cannot
+//! be believed, and what a reload changes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/certificates.rs"]
@@ -11,7 +11,9 @@ mod phone;
 #[path = "support/process.rs"]
 mod process;
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
 use certificates::{Authority, Issued};
 use line::{Line, Socketed};
@@ -60,14 +62,9 @@ fn sips_is_answered_by_sips_and_called_by_sips() {
 
 #[test]
 fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
-    let authority = Authority::new("Test");
     let net = Net::new();
     let impostor = net.ip(9);
-    let targets =
-        format!("uri = [\"sip:{impostor}:5061;transport=tls\", \"sip:{}:5061;transport=tls\"]", net.retell());
-    let config = config(net, ";transport=tls", "sip");
-    let config = config.replace(&format!("uri = \"sip:{}:5061;transport=tls\"", net.retell()), &targets);
-    let site = Site::serve_with(net, authority, &config);
+    let site = Site::serve_with(net, Authority::new("Test"), &config_before(net, impostor));
     let socket = Socketed::bind(impostor, &Authority::new("Other").issue(&[&impostor.to_string()]));
 
     let mut line = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
@@ -82,6 +79,23 @@ fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
     let told =
         |line: &&String| line.contains("invalid peer certificate") && line.contains(&impostor.to_string());
     assert_eq!(log.iter().filter(told).count(), 1, "{log:#?}");
+}
+
+#[test]
+fn a_target_that_stalls_in_the_handshake_is_passed_over_after_4_s() {
+    let net = Net::new();
+    let stalling = TcpListener::bind((net.ip(9), 5061)).unwrap();
+    let site = Site::serve_with(net, Authority::new("Test"), &config_before(net, net.ip(9)));
+
+    let mut line = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+    line.send(over_tls(&site.trunk.invite("+14155550100", "")));
+    let begun = Instant::now();
+    let _stalled = stalling.accept().unwrap();
+    let mut callee = site.retell_socket.accept();
+    callee.expect("INVITE ");
+
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&took), "{took:?}");
 }
 
 #[test]
@@ -117,6 +131,36 @@ fn a_peer_without_the_certificate_that_is_required_is_named_in_the_log() {
     site.eventually_logs("no agreement on TLS");
     let count = "trunkline_sip_rejected_total{reason=\"handshake\"}";
     assert_eq!(site.bridge.metric(count), 1.0);
+}
+
+#[test]
+fn a_stranger_is_not_even_shown_the_certificate() {
+    let site = Site::serve(";transport=tls", "sip");
+    let net = site.bridge.net;
+    let mut stream = line::connect(net.stranger(), tls_of(net));
+
+    let mut got = Vec::new();
+    let _ = stream.write_all(&line::client_hello(&site.authority));
+    let _ = stream.read_to_end(&mut got);
+
+    assert_eq!(got, b"");
+    site.eventually_logs(&format!("source={}:", net.stranger()));
+    assert_eq!(site.bridge.metric("trunkline_sip_rejected_total{reason=\"stranger\"}"), 1.0);
+    assert_eq!(site.bridge.metric("trunkline_sip_rejected_total{reason=\"handshake\"}"), 0.0);
+}
+
+#[test]
+fn a_target_outside_of_allow_may_open_a_connection_of_its_own_for_its_call() {
+    let net = Net::new();
+    let elsewhere = format!("allow = [\"{}\"]", net.ip(200));
+    let config =
+        config(net, ";transport=tls", "sip").replace(&format!("allow = [\"{}\"]", net.trunk()), &elsewhere);
+    let site = Site::serve_with(net, Authority::new("Test"), &config);
+    let mut call = site.call(&site.retell, &site.trunk, &site.trunk_socket, "sip");
+
+    call.to = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+
+    call.is_ended_by_callee(&site.trunk);
 }
 
 /// A bridge with nothing but TLS, and its two peers.
@@ -217,6 +261,13 @@ fn config(net: Net, rest: &str, scheme: &str) -> String {
          [[trunks]]\nname = \"carrier\"\nuri = \"{scheme}:{trunk}{port}{rest}\"\nallow = [\"{trunk}\"]\n\
          tls_name = \"trunk.example\"\ncountry = \"US\"\n"
     )
+}
+
+/// With a target in front of Retell's.
+fn config_before(net: Net, first: Ipv4Addr) -> String {
+    let retell = format!("\"sip:{}:5061;transport=tls\"", net.retell());
+    let targets = format!("[\"sip:{first}:5061;transport=tls\", {retell}]");
+    config(net, ";transport=tls", "sip").replace(&format!("uri = {retell}"), &format!("uri = {targets}"))
 }
 
 fn tls_of(net: Net) -> SocketAddr {

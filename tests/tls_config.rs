@@ -1,5 +1,5 @@
-//! `[tls]` and what belongs to it, as `trunkline check` sees it: each mistake with its place and its remedy, and never
-//! a byte of a key.
+//! `[tls]` and what belongs to it, as `trunkline check` sees it: each mistake with its place and its remedy,
+//! and never a byte of a key.
 
 #![allow(clippy::unwrap_used)]
 
@@ -43,8 +43,8 @@ fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
     site.write("encrypted.key", ENCRYPTED);
     site.write("empty.pem", "");
     site.write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    let unreadable =
-        "can't be read: No such file or directory (os error 2); name a PEM file that trunkline may read";
+    let unreadable = "can't be read: No such file or directory (os error 2); \
+                      name a PEM file that trunkline may read";
     let no_certificate = "holds no certificate; name a PEM file with -----BEGIN CERTIFICATE----- in it";
     let no_key = "holds no private key; name a PEM file with -----BEGIN PRIVATE KEY----- in it";
     let encrypted = "is encrypted; decrypt it: openssl pkey -in encrypted.pem -out key.pem";
@@ -132,9 +132,8 @@ fn a_name_that_no_certificate_can_have_is_refused() {
 
     assert_eq!(
         problems,
-        [
-            "11:12: \"carrier example\" is no host; write the name in the peer's certificate, such as \"sip.carrier.example\""
-        ]
+        ["11:12: \"carrier example\" is no host; \
+             write the name in the peer's certificate, such as \"sip.carrier.example\""]
     );
 }
 

@@ -81,6 +81,19 @@ fn header_rules_see_the_numbers_as_sent() {
 }
 
 #[test]
+fn a_trunks_own_headers_come_before_the_rules_which_win() {
+    let mut config = spelt(Spelling::default());
+    log_in(&mut config);
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    config.trunks[0].headers.set = vec![set("X-Account", "{username}"), set("X-Second", "own")];
+    config.trunks[0].headers.remove = vec!["X-Carrier-*".to_owned()];
+    let toward = trunkline::routing::config::Toward::AllTrunks;
+    config.headers.rules = vec![calls::routes::rule(toward, &[("X-Second", "rule")], &[])];
+
+    assert_eq!(sent(&config, &["X-Carrier-Id: 7"]), ["X-Account: acct", "X-Second: rule"]);
+}
+
+#[test]
 fn identity_passes_only_where_the_format_leaves_both_numbers_as_they_came() {
     let mut config = spelt(Spelling::default());
     config.headers.pass = vec!["Identity".to_owned()];

@@ -242,35 +242,38 @@ impl Far {
         Ok(())
     }
 
-    /// Takes what has arrived, a bounded number; returns how many.
+    /// Takes what has arrived, a bounded number; returns how many of the packets sent here were among it: the silence
+    /// that a relay fills pauses with never ends.
     fn receive(&mut self) -> io::Result<u64> {
         let mut taken = 0;
         let mut buffer = [0; 2_048];
         for side in 0..2 {
             for _ in 0..BURST {
                 match self.ends[side].recv_from(&mut buffer) {
-                    Ok((length, source)) => self.arrived(side as u32, &buffer[..length], source),
+                    Ok((length, source)) => {
+                        taken += u64::from(self.arrived(side as u32, &buffer[..length], source));
+                    }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
                     Err(error) => return Err(error),
                 }
-                taken += 1;
             }
         }
         Ok(taken)
     }
 
-    fn arrived(&mut self, side: u32, packet: &[u8], source: SocketAddr) {
+    /// False for what was not sent here.
+    fn arrived(&mut self, side: u32, packet: &[u8], source: SocketAddr) -> bool {
         let nanos = self.origin.elapsed().as_nanos() as u64;
         let word =
             |at: usize| packet.get(at..at + 4).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
         let long = |at: usize| u64::from(word(at)) << 32 | u64::from(word(at + 4));
         if word(12) != MAGIC {
             // Silence that fills a gap, or a report.
-            return;
+            return false;
         }
         let (index, number) = (word(16), long(20));
-        let Some(flow) = self.flows.get_mut(index as usize) else { return };
+        let Some(flow) = self.flows.get_mut(index as usize) else { return false };
         if index % 2 == side || source.port() != flow.from {
             self.misrouted += 1;
         } else if number == flow.highest {
@@ -280,6 +283,7 @@ impl Far {
             self.received += 1;
             self.latencies.add(nanos.saturating_sub(long(28)));
         }
+        true
     }
 }
 

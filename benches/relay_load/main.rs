@@ -38,8 +38,9 @@ struct Arguments {
     /// Relay threads; 0 is one for each CPU of the set this process was started on
     #[arg(long, default_value_t = 0)]
     threads: u32,
-    /// Milliseconds without a packet before silence is sent in its place; 0 is never
-    #[arg(long, default_value_t = 100)]
+    /// Milliseconds without a packet before silence is sent in its place; 0 is never. Generators pause between warming up
+    /// and measuring, with clocks that stand still: what they send next would be late behind silence, so this is longer
+    #[arg(long, default_value_t = 300)]
     fill_ms: u32,
     /// What `cargo bench` adds
     #[arg(long, hide = true)]

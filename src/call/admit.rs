@@ -7,8 +7,10 @@ use crate::id::PeerId;
 use crate::routing::config::{Profile, Treatment};
 use crate::routing::limits::Full;
 use crate::routing::{Plan, Refusal, Rotation, Routes};
+use crate::sdp::crypto::Policy;
 use crate::sdp::negotiate::{self, NegotiationError};
 use crate::sdp::session::{SdpError, Session};
+use crate::sip::flow::Transport;
 use crate::sip::headers::{HeaderError, Name};
 use crate::sip::message::Message;
 use crate::sip::multipart::{BodyError, session_of};
@@ -40,6 +42,9 @@ pub enum Refused {
     /// The session description cannot be used.
     #[error("{0}")]
     Unusable(#[from] NegotiationError),
+    /// Its media has to be encrypted, by keys that would have come over this transport.
+    #[error("SRTP is required, and its keys must not be sent without TLS")]
+    Cleartext,
     /// A header that its dialog needs cannot be used.
     #[error("{0}")]
     Header(#[from] HeaderError),
@@ -63,7 +68,7 @@ impl Refused {
             Self::Extension(_) => 420,
             Self::Interval(_) => 422,
             Self::Body(_) => 415,
-            Self::NoOffer | Self::Unreadable(_) | Self::Unusable(_) => 488,
+            Self::NoOffer | Self::Unreadable(_) | Self::Unusable(_) | Self::Cleartext => 488,
             Self::Full(_) => 503,
             Self::Header(error) => error.status(),
             Self::Route(refusal) => refusal.status(),
@@ -80,7 +85,7 @@ impl Refused {
             Self::Body(BodyError::Encoding) => Some((Name::AcceptEncoding, "identity".into())),
             Self::Body(_) => Some((Name::Accept, ACCEPT.into())),
             Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),
-            Self::NoOffer | Self::Unreadable(_) => warning(399),
+            Self::NoOffer | Self::Unreadable(_) | Self::Cleartext => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
             Self::TooManyHops | Self::Header(_) | Self::Route(_) => None,
         }
@@ -97,7 +102,7 @@ impl Refused {
     }
 }
 
-/// Checks `invite` from `peer` and decides its course.
+/// Checks `invite`, which came from `peer` over `transport`, and decides its course.
 ///
 /// # Errors
 ///
@@ -105,6 +110,7 @@ impl Refused {
 pub fn admit(
     invite: &Message,
     peer: PeerId,
+    transport: Transport,
     routes: &Routes,
     rotation: &mut Rotation,
 ) -> Result<(Plan, Option<Session>), Refused> {
@@ -116,7 +122,8 @@ pub fn admit(
     if let Some(policy) = session_timer::policy(profile) {
         granted(invite, policy, None).map_err(|_| Refused::Interval(policy.min_se_s))?;
     }
-    let offer = session_in(invite)?;
+    let policy = routes.peer(peer).media.srtp_over(transport).ok_or(Refused::Cleartext)?;
+    let offer = session_in(invite, policy)?;
     match &offer {
         Some(offer) => drop(negotiate::offered(offer)?),
         None if profile.late_offer == Treatment::Strip => return Err(Refused::NoOffer),
@@ -141,15 +148,33 @@ pub fn supports_required(request: &Message, profile: Profile) -> Result<(), Refu
     if lacking.is_empty() { Ok(()) } else { Err(Refused::Extension(lacking.join(", "))) }
 }
 
-/// The session description of `message`; `None` when it has no body, or one without a session description.
+/// The session description of `message` from a peer whose media is encrypted as `policy` has it; `None` when it has no
+/// body, or one without a session description.
 ///
 /// # Errors
 ///
 /// When it has a body that cannot be used or read.
-pub fn session_in(message: &Message) -> Result<Option<Session>, Refused> {
+pub fn session_in(message: &Message, policy: Policy) -> Result<Option<Session>, Refused> {
     let body = session_of(message)?;
-    Ok(body.map(|body| Session::parse(&body)).transpose()?)
+    Ok(body.map(|body| Session::parse_under(&body, policy)).transpose()?)
 }
 
 /// The bodies that we read.
 const ACCEPT: &str = "application/sdp, multipart/mixed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_415_names_what_would_have_been_taken() {
+        let told =
+            |refused: Refused| refused.hint("bridge.example").map(|(name, value)| (name.as_str(), value));
+
+        let bodies = [BodyError::Type("text/plain".into()), BodyError::Encoding];
+        let [kind, encoding] = bodies.map(|body| told(Refused::Body(body)));
+
+        assert_eq!(kind, Some(("Accept", ACCEPT.to_owned())));
+        assert_eq!(encoding, Some(("Accept-Encoding", "identity".into())));
+    }
+}

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::id::{ClientTx, LegId, PeerId};
-use crate::routing::Target;
+use crate::routing::{Routes, Target};
 use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate::Accepted;
 use crate::sip::build::{Draft, RequestBuilder};
@@ -103,7 +103,10 @@ impl Attempt {
     /// where the 2xx has none, or comes after an answer that was final (RFC 6337 §3.1.1).
     pub(super) fn accept(&mut self, early: Option<Early>, response: &Message) -> Result<(), String> {
         let before = early.and_then(|early| early.agreed.map(|agreed| (agreed, early.settled)));
-        let accepted = match (session_in(response).map_err(|error| error.to_string())?, before) {
+        let accepted = match (
+            session_in(response, self.exchange.policy()).map_err(|error| error.to_string())?,
+            before,
+        ) {
             (Some(_) | None, Some((agreed, true))) | (None, Some((agreed, false))) => agreed,
             (Some(answer), _) => self.exchange.read_answer(&answer).map_err(|error| error.to_string())?,
             (None, None) => return Err("there is none".to_owned()),
@@ -243,6 +246,12 @@ impl Attempt {
         let is_own = is_own_host(dialog.next_hop(), self.peer, known, path, cx.routes);
         let authorization = if is_own { &self.authorization[..] } else { &[] };
         with_authorization(dialog.ack(self.identity.cseq), authorization).no_body()
+    }
+
+    /// Whether it goes to a host of its peer's own. An address in `fallback` may be somebody else's, who must not get that
+    /// peer's credentials.
+    pub(super) fn is_at_its_peer(&self, routes: &Routes) -> bool {
+        routes.peer(self.peer).is_own_host(&self.target.next_hop.host)
     }
 
     /// Where a request inside `dialog` goes.

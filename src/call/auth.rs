@@ -103,7 +103,8 @@ impl Call {
     pub(super) fn answer_challenge(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
         let attempt = &mut self.attempts[index];
         let peer = cx.routes.peer(attempt.peer);
-        if !peer.may_answer(response) || !attempt.answers.take(response) {
+        if !peer.may_answer(response) || !attempt.is_at_its_peer(cx.routes) || !attempt.answers.take(response)
+        {
             return false;
         }
         let credentials = peer.credentials.as_ref();

@@ -10,12 +10,13 @@ use crate::sdp::negotiate::{Accepted, NegotiationError};
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::message::Message;
+use crate::sip::reason::Reason;
 
 use super::attempt::{Attempt, MAX_FORKS, Progress};
 use super::contract::{Action, Cx};
 use super::failure::Failure;
 use super::goodbye::Passed;
-use super::{Call, State};
+use super::{Call, State, reason};
 
 impl Call {
     pub(super) fn on_response(&mut self, tx: ClientTx, response: Message, flow: Flow, cx: &mut Cx<'_>) {
@@ -144,12 +145,14 @@ impl Call {
             self.connect(index, &agreed, cx).map_err(|error| error.to_string())
         });
         if let Err(error) = connected {
-            self.close_callee(index, Vec::new(), cx);
+            let unusable = Reason::sip(488, "Not Acceptable Here");
+            self.close_callee(index, reason::lines(&[unusable]), cx);
             return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
         }
         self.state = State::Answered { attempt: index };
         self.start_timer_of_callee(leg, response, cx);
         self.start_keepalive(leg, cx);
+        self.lost_agent = None;
         if self.is_caller_answered() {
             cx.out.push(Action::Answered);
             return cx.out.push(Action::Show(self.view()));
@@ -184,7 +187,7 @@ impl Call {
         let ack_tx = cx.ids.client_tx();
         cx.out.push(Action::Ack { tx: ack_tx, peer: attempt.peer, draft: ack.clone(), to: to.clone() });
         attempt.forks.push((dialog.remote_tag().to_owned(), ack_tx, ack, to));
-        attempt.bye(dialog, Vec::new(), cx);
+        attempt.bye(dialog, reason::lines(&[Reason::normal()]), cx);
     }
 
     fn on_refusal(&mut self, index: usize, code: u16, response: Message, cx: &mut Cx<'_>) {
@@ -209,6 +212,10 @@ impl Call {
         if !current {
             return;
         }
+        if !alerted && self.invite_without_srtp(index, code, cx) {
+            return;
+        }
+        let attempt = &mut self.attempts[index];
         let retry_after_s = response.retry_after();
         let mut failure = Failure::from_response(response, cx.routes.peer(attempt.peer));
         if code == 503 && failure.moves_on {

@@ -11,6 +11,7 @@ use crate::routing::Kind;
 use crate::routing::limits::Verdict;
 use crate::sdp::build::Local;
 use crate::sdp::codec::{Codec, Payload};
+use crate::sdp::crypto::{Policy, Protection};
 use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate;
 use crate::sip::reason::Reason;
@@ -112,13 +113,34 @@ impl Call {
         }
     }
 
-    /// Sends the INVITE of a fresh attempt to `hop`.
+    /// Sends the INVITE of a fresh attempt to `hop`, unless keys that its peer requires could be read on the way.
     fn invite(&mut self, hop: Hop, cx: &mut Cx<'_>) {
+        match cx.routes.peer(self.plan.callee).media.srtp_over(hop.transport) {
+            Some(policy) => self.invite_under(policy, hop, cx),
+            None => self.next_target(cx),
+        }
+    }
+
+    /// Asks the callee of attempt `index` again without encryption, when it refused with `code` what had been offered to it
+    /// with; false when that is not what it may have meant.
+    pub(super) fn invite_without_srtp(&mut self, index: usize, code: u16, cx: &mut Cx<'_>) -> bool {
+        let attempt = &self.attempts[index];
+        if attempt.exchange.policy() != Policy::Offer || !matches!(code, 400 | 415 | 488) {
+            return false;
+        }
+        let hop = attempt.hop.clone();
+        self.clear_callee(cx);
+        self.invite_under(Policy::Off, hop, cx);
+        true
+    }
+
+    fn invite_under(&mut self, policy: Policy, hop: Hop, cx: &mut Cx<'_>) {
         let (Some((_, reserved)), Some(target)) = (self.reserved, self.target.clone()) else { return };
         let leg = LegId(u16::try_from(self.attempts.len() + 1).unwrap_or(u16::MAX));
         let peer = self.plan.callee;
         let codecs = self.still_possible(self.codecs_for(cx.routes.peer(peer).kind));
-        let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, reserved.callee));
+        let local = Local::new(cx.ids.random() >> 1, reserved.callee);
+        let mut exchange = Exchange::new(local, Protection::new(policy, |suite| cx.ids.master_key(suite)));
         exchange.offer(codecs, Some(DTMF_PAYLOAD_TYPE));
         let tag = cx.ids.tag(self.id, leg);
         let identity =
@@ -206,10 +228,8 @@ impl Call {
 
     /// Whether nobody is left to be tried after the current attempt.
     pub(super) fn is_last_target(&self) -> bool {
-        self.hops.is_empty()
-            && self.targets.is_empty()
-            && self.resting.is_empty()
-            && self.fallbacks.is_empty()
+        let has_address = !self.hops.is_empty() || !self.resting.is_empty();
+        !has_address && self.targets.is_empty() && self.fallbacks.is_empty()
     }
 
     /// Cancels an attempt that has no final response yet and leaves it to its transaction.

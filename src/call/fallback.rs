@@ -42,6 +42,7 @@ impl Call {
         }
         self.close_callee(attempt, reason::lines(&[Reason::q850(TIMER_EXPIRY)]), cx);
         cx.out.push(Action::SetHeld(Side::Callee, false));
+        self.lost_agent = Some(reason.to_owned());
         self.callee_failed(Failure::ours(503, reason), cx);
     }
 

@@ -19,7 +19,8 @@ impl Call {
         if self.is_caller_answered() {
             let cause = Cause::of_status(failure.code).map_or(TEMPORARY_FAILURE, |cause| cause.value);
             self.close_caller(reason::lines(&[Reason::q850(cause)]), cx);
-            return self.finish(failure.ended_by, 200, failure.reason, cx);
+            let lost = self.lost_agent.take().map_or_else(String::new, |lost| format!("{lost}, and "));
+            return self.finish(EndedBy::Trunkline, 200, format!("{lost}{}", failure.reason), cx);
         }
         let mut headers = match &failure.response {
             Some(response) => self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx),

@@ -121,7 +121,8 @@ impl Attempt {
         self.open.retain(|&open| open != tx);
         let Some(at) = self.goodbyes.iter().position(|goodbye| goodbye.tx == tx) else { return };
         let goodbye = self.goodbyes.swap_remove(at);
-        let vouched = is_own_address(flow.remote.ip(), self.peer, self.hop.remote.ip(), cx.routes);
+        let vouched = self.is_at_its_peer(cx.routes)
+            && is_own_address(flow.remote.ip(), self.peer, self.hop.remote.ip(), cx.routes);
         if vouched && cx.routes.peer(self.peer).may_answer(response) && self.answers.take(response) {
             self.say(Goodbye { tx: cx.ids.client_tx(), ..goodbye }, vouched, cx);
         }

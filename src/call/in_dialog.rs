@@ -158,7 +158,7 @@ impl Call {
     }
 
     /// Remembers the path of the newest request of `leg`: a stream may have been opened anew.
-    fn moved(&mut self, leg: LegId, flow: Flow) {
+    pub(super) fn moved(&mut self, leg: LegId, flow: Flow) {
         if leg == LegId::CALLER {
             self.caller.flow = flow;
         } else if let Some(attempt) = self.attempt_mut(leg) {

@@ -3,9 +3,12 @@
 //! ```text
 //!            targets          2xx             BYE, CANCEL, time-out …
 //! Resolving ────────► Calling ────► Answered ─────────────────────────► Over ──► gone
-//!     ▲                  │                                               ▲
-//!     └── next target ───┴──────────── refused, cancelled ───────────────┘
+//!     ▲                  │             │                                  ▲
+//!     ├── next target ───┴─────────────┼─ refused, cancelled ─────────────┘
+//!     └── fallback ── dead agent ──────┘
 //! ```
+//!
+//! These are the callee's states. The caller's own are in [`caller`]: once answered it stays so while another callee is tried.
 //!
 //! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call needs to
 //! know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A call that is
@@ -45,9 +48,11 @@ use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::{Plan, Target};
 use crate::rtp::leg::Reserved;
 use crate::sdp::build::Local;
+use crate::sdp::crypto::Protection;
 use crate::sdp::exchange::Exchange;
 use crate::sdp::session::Session;
 use crate::sip::dialog::Dialog;
+use crate::sip::flow::ConnectionId;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
 
@@ -68,6 +73,8 @@ pub struct Call {
     plan: Plan,
     /// What is tried when the plan in force fails.
     fallbacks: VecDeque<Plan>,
+    /// What became of the agent that answered, while another callee is tried in its place.
+    lost_agent: Option<String>,
     targets: VecDeque<Target>,
     /// The target whose addresses were asked for, or are being tried.
     target: Option<Target>,
@@ -151,6 +158,7 @@ impl Call {
             Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
+            Input::StreamLost(connection) => self.on_stream_lost(connection, cx),
             Input::AckGivenUp => self.confirm_caller(cx),
             Input::Deadline => self.on_deadline(cx),
         }
@@ -217,6 +225,14 @@ impl Call {
         }
     }
 
+    /// Whether a leg of the answered call speaks by `connection`.
+    #[must_use]
+    pub fn speaks_by(&self, connection: ConnectionId) -> bool {
+        let State::Answered { attempt } = self.state else { return false };
+        let flows = [Some(self.caller.flow), self.attempts[attempt].flow];
+        flows.into_iter().flatten().any(|flow| flow.connection == Some(connection))
+    }
+
     /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).
     #[must_use]
     pub fn matches(&self, leg: LegId, request: &Message) -> bool {
@@ -250,9 +266,8 @@ impl Call {
             state: match self.state {
                 State::Over => "ending",
                 _ if self.is_caller_answered() => "answered",
-                State::Resolving => "trying",
-                State::Calling { .. } if self.caller.alerted => "ringing",
-                State::Calling { .. } => "trying",
+                State::Resolving | State::Calling { .. } if self.caller.alerted => "ringing",
+                State::Resolving | State::Calling { .. } => "trying",
                 State::Answered { .. } => "answered",
             },
             from: self.names.from.clone(),
@@ -281,7 +296,9 @@ impl Call {
             trunk: cx.routes.peer(plan.trunk).name.clone(),
             retell: cx.routes.peer(plan.retell).name.clone(),
         };
-        let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN));
+        let policy = cx.routes.peer(peer).media.srtp_over(flow.transport).unwrap_or_default();
+        let protection = Protection::new(policy, |suite| cx.ids.master_key(suite));
+        let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN), protection);
         if let Some(offer) = offer {
             exchange.hear(offer);
         }
@@ -312,6 +329,7 @@ impl Call {
             state: State::Resolving,
             caller,
             attempts: Vec::new(),
+            lost_agent: None,
             fallbacks: std::mem::take(&mut plan.fallbacks).into(),
             targets: plan.targets.iter().cloned().collect(),
             target: None,
@@ -330,6 +348,14 @@ impl Call {
 
     fn attempt(&self, leg: LegId) -> Option<&Attempt> {
         self.attempts.get(usize::from(leg.0).checked_sub(1)?)
+    }
+
+    /// What was offered and agreed at `leg`.
+    fn exchange(&mut self, leg: LegId) -> &mut Exchange {
+        match usize::from(leg.0).checked_sub(1).and_then(|index| self.attempts.get_mut(index)) {
+            Some(callee) => &mut callee.exchange,
+            None => &mut self.caller.exchange,
+        }
     }
 
     fn attempt_mut(&mut self, leg: LegId) -> Option<&mut Attempt> {

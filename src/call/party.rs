@@ -31,7 +31,7 @@ pub(super) struct Party<'a> {
     answers: &'a mut Answers,
     open: &'a mut Vec<ClientTx>,
     /// The path that its messages come by.
-    flow: Flow,
+    pub(super) flow: Flow,
     /// An address of its own.
     known: IpAddr,
     contact: String,

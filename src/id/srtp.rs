@@ -76,6 +76,15 @@ pub struct Mki {
     pub bytes: u8,
 }
 
+/// The keys of one leg, as its offer and answer agreed on them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LegKeys {
+    /// What we protect by, from our description.
+    pub local: MasterKey,
+    /// What the peer protects by, from its description.
+    pub remote: MasterKey,
+}
+
 /// Why octets are no master key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a key and salt of {found} octets, where the suite has {expected}")]

@@ -24,7 +24,7 @@ use super::reason::Reason;
 use super::reports::Reports;
 use super::socket::cpus;
 use super::stream::{Half, Stream};
-use super::{Config, Event, LegMedia, LegStats, ReserveError, Reserved, Rtcp, Side, StartError};
+use super::{Config, Event, LegMedia, LegStats, Press, ReserveError, Reserved, Rtcp, Side, StartError};
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
@@ -177,6 +177,14 @@ impl Engine {
         if let Some(known) = self.calls.get_mut(&call) {
             known.used = [true; 2];
             self.workers[known.worker].push(Command::Answered { id: known.stream, at: clock::now() });
+        }
+    }
+
+    /// Sends the peer of `side` a digit as a telephone event, behind those that wait; its audio pauses meanwhile. One that
+    /// takes no events is sent none.
+    pub fn press(&mut self, call: CallId, side: Side, press: Press) {
+        if let Some(known) = self.calls.get(&call) {
+            self.workers[known.worker].push(Command::Press { id: known.stream, side, press });
         }
     }
 

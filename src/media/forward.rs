@@ -12,6 +12,8 @@ use super::leg::{Incoming, Taken};
 pub use super::leg::{Leg, Outbox, Peer};
 pub use super::reason::Reason;
 use crate::rtp::continuity::Position;
+use crate::rtp::dtmf::Event;
+use crate::rtp::g711::Law;
 use crate::rtp::packet::Packet;
 use crate::rtp::payload::Kind;
 use crate::rtp::stats::Arrival;
@@ -67,9 +69,14 @@ pub fn forward(
     if kind == Some(Kind::Audio) {
         from.spoke = Some(now);
     }
-    let relayed = if peer.sends { kind.ok_or(Reason::UnknownPayload) } else { Err(Reason::Muted) };
+    let (law, sends) = (peer.law, peer.sends);
+    let mut packet = packet;
+    if sends {
+        hear_digits(&mut packet, position, law, kind, now, from, to);
+    }
+    let relayed = if sends { kind.ok_or(Reason::UnknownPayload) } else { Err(Reason::Muted) };
     let arrival = Arrival { position, is_audio: kind == Some(Kind::Audio), bytes: packet.length(), at: now };
-    let mut incoming = Incoming { packet, position, law: peer.law };
+    let mut incoming = Incoming { packet, position, law };
     let taken = to.take(&mut incoming, relayed, now, out);
     if kind == Some(Kind::Event) && to.outbound.is_aside(position.ssrc) {
         from.reception.on_aside(arrival);
@@ -83,6 +90,33 @@ pub fn forward(
         Ok(Taken::InPlace(length)) => Verdict::Send(length),
         Ok(Taken::Recut) => Verdict::Recut,
         Err(reason) => Verdict::Drop(reason),
+    }
+}
+
+/// Notes what the peer of `from` presses; a tone goes to the peer of `to` as an event instead, if it takes those.
+fn hear_digits(
+    packet: &mut Packet<'_>,
+    position: Position,
+    law: Law,
+    kind: Option<Kind>,
+    now: Instant,
+    from: &mut Leg,
+    to: &mut Leg,
+) {
+    match kind {
+        Some(Kind::Event) => {
+            if let Some(event) = Event::parse(packet.payload()) {
+                from.pressed.on_event(position, event, now);
+            }
+        }
+        Some(Kind::Audio) => {
+            let Some(tone) = from.pressed.on_audio(position.sequence, packet.payload()) else { return };
+            if to.peer.as_ref().is_some_and(|peer| peer.payload_types.event.is_some()) {
+                packet.payload().fill(law.silence());
+                tone.over.map(|press| to.press(press));
+            }
+        }
+        Some(Kind::ComfortNoise) | None => {}
     }
 }
 

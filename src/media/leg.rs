@@ -5,15 +5,18 @@
 
 use std::time::Instant;
 
+use super::digits::{Keypad, Press, Pressed};
 use super::latch::Latch;
 use super::reason::Reason;
+use super::recut::Recut;
 use super::strangers::Strangers;
 use crate::rtp::continuity::{Continuity, Mapped, Position};
+use crate::rtp::dtmf::{Event, EventPacket, EventRelay};
 use crate::rtp::filler::Filler;
 use crate::rtp::g711::{Law, Transcoder};
 use crate::rtp::packet::{self, Header, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
-use crate::rtp::repacketise::{Cut, Frame, Repacketiser, Shape};
+use crate::rtp::repacketise::{Cut, Frame, Shape};
 use crate::rtp::rtcp::is_rtcp;
 use crate::rtp::srtp::{Context, LegKeys};
 use crate::rtp::stats::Reception;
@@ -40,8 +43,14 @@ pub struct Leg {
     pub spoke: Option<Instant>,
     /// What its packets are protected by, both ways, if they are.
     pub srtp: Option<Box<Context>>,
+    /// Events of the other leg's peer, on their way to this one.
+    events: EventRelay,
+    /// Digits that its peer presses.
+    pub(super) pressed: Pressed,
+    /// Digits that are pressed for its peer.
+    keypad: Keypad,
     /// Cuts what it is sent, from the first packet on that was not of the length it wants.
-    recut: Option<Box<Repacketiser>>,
+    recut: Option<Box<Recut>>,
 }
 
 /// The peer at the end of a leg.
@@ -97,6 +106,9 @@ impl Leg {
             heard: None,
             spoke: None,
             srtp: None,
+            events: EventRelay::default(),
+            pressed: Pressed::default(),
+            keypad: Keypad::default(),
             recut: None,
         }
     }
@@ -143,6 +155,10 @@ impl Leg {
                 return Err(reason);
             }
         };
+        self.put_waiting(None, now, out);
+        if kind == Kind::Event {
+            return self.take_event(incoming, payload_type, now, out).map(Taken::InPlace);
+        }
         if kind == Kind::Audio {
             self.watch_length(incoming);
             if self.recut.is_some() {
@@ -170,6 +186,39 @@ impl Leg {
         Ok(Taken::InPlace(packet.length()))
     }
 
+    /// Makes a packet of an event into what this leg is sent, behind the end of the digit before, if that is missing.
+    fn take_event(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        payload_type: u8,
+        now: Instant,
+        out: &mut impl Outbox,
+    ) -> Result<usize, Reason> {
+        let position = self.among_frames(incoming.position)?;
+        let packet = &mut incoming.packet;
+        let marker = packet.marker();
+        let event = Event::parse(packet.payload());
+        let placing = event.and_then(|event| self.events.on_packet(incoming.position, marker, event, now));
+        let Some(placing) = placing else {
+            self.outbound.skip(position);
+            return Err(if event.is_some() { Reason::Late } else { Reason::UnknownPayload });
+        };
+        if let Some(owed) = placing.owed() {
+            put_event(owed, &mut self.outbound, payload_type, now, out);
+        }
+        let sent = match self.outbound.map(position, Kind::Event, now) {
+            Mapped::Send { position, .. } => position,
+            Mapped::Duplicate => return Err(Reason::Duplicate),
+            Mapped::Late => return Err(Reason::Late),
+        };
+        let EventPacket { timestamp, marker, .. } = placing.place(sent.timestamp);
+        packet.set_payload_type(payload_type);
+        packet.set_position(Position { timestamp, ..sent });
+        packet.set_marker(marker);
+        self.filler.on_packet(0, now);
+        Ok(packet.length())
+    }
+
     /// Begins to cut when a packet is of another length than the peer wants, but of one that packets have; from there on
     /// all are cut. An odd one, at the end of a recording say, is passed on as it is.
     fn watch_length(&mut self, incoming: &mut Incoming<'_>) {
@@ -179,7 +228,7 @@ impl Leg {
         match &self.recut {
             Some(recut) if recut.shape() == shape => {}
             None if octets == shape.ticks() || octets == 0 || !octets.is_multiple_of(WHOLE_OCTETS) => {}
-            Some(_) | None => self.recut = Some(Box::new(Repacketiser::new(shape))),
+            Some(_) | None => self.recut = Some(Box::new(Recut::new(shape))),
         }
     }
 
@@ -193,17 +242,25 @@ impl Leg {
     ) -> Result<(), Reason> {
         let Some(recut) = &mut self.recut else { return Ok(()) };
         let (position, marker) = (incoming.position, incoming.packet.marker());
-        let mut cut = recut.push(position, marker, incoming.packet.payload())?;
-        let (mut sent, mut late) = (0, false);
-        while let Some(frame) = cut.next_frame() {
-            let ticks = put_frame(&frame, &mut self.outbound, payload_type, now, out);
-            sent += ticks;
-            late |= ticks == 0;
+        let (outbound, mut late) = (&mut self.outbound, false);
+        let ticks = recut.push(position, marker, incoming.packet.payload(), now, |frame| {
+            late |= !put_frame(frame, outbound, payload_type, now, out);
+        })?;
+        if late {
+            return Err(Reason::Late);
         }
-        if sent > 0 {
-            self.filler.on_packet(sent, now);
+        if ticks > 0 {
+            self.filler.on_packet(ticks, now);
         }
-        if late && sent == 0 { Err(Reason::Late) } else { Ok(()) }
+        Ok(())
+    }
+
+    /// Sends the frames that wait and are due `by` then, or, with `None`, all.
+    fn put_waiting(&mut self, by: Option<Instant>, now: Instant, out: &mut impl Outbox) {
+        let (Some(recut), Some(peer)) = (&mut self.recut, &self.peer) else { return };
+        while let Some(frame) = recut.take(by) {
+            put_frame(&frame, &mut self.outbound, peer.payload_types.audio, now, out);
+        }
     }
 
     /// Where a packet that is not cut stands among those that are.
@@ -219,6 +276,9 @@ impl Leg {
         if kind == Kind::ComfortNoise {
             return Err(Reason::ComfortNoise);
         }
+        if self.keypad.is_pressing() {
+            return Err(Reason::Muted);
+        }
         let peer = self.reachable()?;
         peer.payload_types.of(kind).ok_or(Reason::UnknownPayload)
     }
@@ -233,15 +293,61 @@ impl Leg {
         Ok(peer)
     }
 
-    /// Makes the silence that is due at `now`; `answered` is whether the call is. When to come back: the filler's
-    /// deadline.
-    pub fn fill(&mut self, answered: bool, now: Instant, out: &mut impl Outbox) {
-        let Some((law, payload_type)) =
-            self.reachable().ok().filter(|_| answered).map(|peer| (peer.law, peer.payload_types.audio))
-        else {
-            self.filler.stop();
-            return;
-        };
+    /// Sends the peer a digit behind those that wait; false if those are too many.
+    pub fn press(&mut self, press: Press) -> bool {
+        self.keypad.push(press)
+    }
+
+    /// The peer plays its digits as tones of `law`, or, with `None`, does not.
+    pub fn listen_for_tones(&mut self, law: Option<Law>) {
+        self.pressed.listen(law);
+    }
+
+    /// A digit that the peer pressed and that is over; each is told once.
+    pub fn next_press(&mut self) -> Option<Press> {
+        self.pressed.next()
+    }
+
+    /// Makes what is due at `now`: digits, their ends, and, if the call is `answered`, silence.
+    pub fn make(&mut self, answered: bool, now: Instant, out: &mut impl Outbox) {
+        let peer = self.reachable().ok().map(|peer| (peer.law, peer.payload_types));
+        self.put_waiting(peer.map(|_| now), now, out);
+        match peer.and_then(|(_, payload_types)| payload_types.event) {
+            Some(payload_type) => self.make_events(payload_type, now, out),
+            None => {
+                self.keypad.clear();
+                self.events = EventRelay::default();
+            }
+        }
+        match peer.filter(|_| answered) {
+            Some((law, payload_types)) => self.fill(law, payload_types.audio, now, out),
+            None => self.filler.stop(),
+        }
+    }
+
+    /// When [`Self::make`] will have something to make; `None` is never.
+    #[must_use]
+    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        let deadlines = [
+            self.filler.next_deadline(),
+            self.events.next_deadline(),
+            self.keypad.next_deadline(now),
+            self.recut.as_ref().and_then(|recut| recut.next_deadline()),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn make_events(&mut self, payload_type: u8, now: Instant, out: &mut impl Outbox) {
+        while let Some(end) = self.events.on_time(now) {
+            put_event(end, &mut self.outbound, payload_type, now, out);
+        }
+        while let Some(packet) = self.keypad.on_time(now, self.outbound.timestamp_at(now)) {
+            put_event(packet, &mut self.outbound, payload_type, now, out);
+            self.filler.on_packet(0, now);
+        }
+    }
+
+    fn fill(&mut self, law: Law, payload_type: u8, now: Instant, out: &mut impl Outbox) {
         self.filler.start(now);
         while let Some(due) = self.filler.on_time(now) {
             let mut rest = self.recut.as_mut().map(|recut| recut.flush());
@@ -258,7 +364,23 @@ impl Leg {
     }
 }
 
-/// Sends `frame`; returns how many ticks of audio that was, 0 if it came too late.
+/// Sends a packet of an event that came from nobody.
+fn put_event(
+    packet: EventPacket,
+    outbound: &mut Continuity,
+    payload_type: u8,
+    now: Instant,
+    out: &mut impl Outbox,
+) {
+    let EventPacket { timestamp, marker, event } = packet;
+    let position = Position { timestamp, ..outbound.insert(now) };
+    let header = Header { payload_type, marker, position };
+    out.put(|bytes| {
+        packet::write(bytes, header, Event::BYTES, |payload| payload.copy_from_slice(&event.bytes()))
+    });
+}
+
+/// Sends `frame`; false if it came too late.
 ///
 /// Hot path: no allocation.
 fn put_frame(
@@ -267,15 +389,14 @@ fn put_frame(
     payload_type: u8,
     now: Instant,
     out: &mut impl Outbox,
-) -> u32 {
+) -> bool {
     let Mapped::Send { position, resumed } = outbound.map(frame.position, Kind::Audio, now + frame.after)
     else {
-        return 0;
+        return false;
     };
     let header = Header { payload_type, marker: resumed || frame.marker, position };
     let octets = frame.payload.len();
-    out.put(|bytes| packet::write(bytes, header, octets, |payload| payload.copy_from_slice(frame.payload)));
-    octets as u32
+    out.put(|bytes| packet::write(bytes, header, octets, |payload| payload.copy_from_slice(frame.payload)))
 }
 
 /// Packets are whole multiples of 5 ms.

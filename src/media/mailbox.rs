@@ -16,7 +16,7 @@ use super::leg::Leg;
 use super::reports::Reports;
 use super::socket::Waker;
 use super::stream::Stream;
-use super::{LegMedia, Side};
+use super::{LegMedia, Press, Side};
 
 /// The place of a call's stream in its media thread's table.
 pub(crate) type StreamId = u32;
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Answered { id: StreamId, at: Instant },
     /// One side was put on hold or taken off it.
     Hold { id: StreamId, side: Side, held: bool, at: Instant },
+    /// A digit is to be sent to the peer of one side.
+    Press { id: StreamId, side: Side, press: Press },
     /// The RTCP port of one side was opened.
     OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
     /// The call is over and its sockets go back to the pool.
@@ -119,7 +121,11 @@ impl Command {
     /// From which rest on the thread is woken for it.
     fn urgency(&self) -> u8 {
         match self {
-            Self::Stop | Self::Answered { .. } | Self::Leave { .. } | Self::Arrive { .. } => DOZING,
+            Self::Stop
+            | Self::Answered { .. }
+            | Self::Press { .. }
+            | Self::Leave { .. }
+            | Self::Arrive { .. } => DOZING,
             Self::Adopt { .. }
             | Self::Open { .. }
             | Self::Describe { .. }

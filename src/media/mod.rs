@@ -7,6 +7,7 @@
 mod address;
 pub mod config;
 mod counters;
+mod digits;
 mod engine;
 pub mod forward;
 mod handle;
@@ -17,6 +18,7 @@ mod link;
 mod mailbox;
 mod ports;
 mod reason;
+mod recut;
 mod reports;
 mod socket;
 mod strangers;
@@ -28,6 +30,7 @@ use std::io;
 use std::net::IpAddr;
 
 pub use config::Config;
+pub use digits::Press;
 pub use engine::{Engine, PacketTotals};
 pub use limits::{Capacity, FileLimit, raise_file_limit};
 
@@ -94,6 +97,15 @@ pub enum Event {
         call: CallId,
         /// Who is silent.
         side: Side,
+    },
+    /// The peer of `side` pressed a key, told once when it is over; as an event it was relayed already.
+    Digit {
+        /// Whose media it is.
+        call: CallId,
+        /// Who pressed it.
+        side: Side,
+        /// What, and for how long. Not for logs: it may belong to somebody's secret.
+        press: Press,
     },
     /// The thread that relayed it panicked: it carries nothing any more.
     Failed {

@@ -16,6 +16,7 @@ use super::reports::{Port, Reports};
 use super::{LegMedia, OneWay, Side};
 use crate::id::CallId;
 use crate::rtp::filler::Filler;
+use crate::rtp::g711::Law;
 use crate::rtp::payload::PayloadTypes;
 
 /// A call with its two sides, the caller's first.
@@ -37,6 +38,8 @@ pub(crate) struct Half {
     pub(crate) link: Link,
     signalled: Option<Signalled>,
     fill_ms: u32,
+    /// The law of the tones that are listened for.
+    tones: Option<Law>,
     /// How long it may be silent once it was heard, if not as long as others.
     dead_after: Option<Duration>,
     held: bool,
@@ -56,6 +59,7 @@ impl Half {
             link: Link::Open,
             signalled: None,
             fill_ms: 0,
+            tones: None,
             dead_after: None,
             held: false,
             watched_since: None,
@@ -167,6 +171,11 @@ impl Stream {
         half.dead_after = (dead_after_s > 0).then(|| Duration::from_secs(dead_after_s.into()));
         half.reports.describe(media);
         half.leg.secure(media.srtp.as_deref());
+        let tones = media.inband_dtmf.then_some(law);
+        if half.tones != tones {
+            half.tones = tones;
+            half.leg.listen_for_tones(tones);
+        }
         if !sends {
             half.leg.reception.on_hold();
         }
@@ -218,8 +227,8 @@ impl Stream {
     pub(crate) fn make(&mut self, side: Side, now: Instant, out: &mut impl Outbox) -> Option<Instant> {
         let answered = self.answered.is_some();
         let leg = &mut self.side(side).leg;
-        leg.fill(answered, now, out);
-        leg.filler.next_deadline()
+        leg.make(answered, now, out);
+        leg.next_deadline(now)
     }
 
     /// Whether nothing came from `side` for `common`, or for its own time once it was heard; true once.

@@ -198,6 +198,12 @@ impl Worker {
                 }
             }
             Command::Hold { id, side, held, at } => self.with(id, |stream| stream.hold(side, held, at)),
+            Command::Press { id, side, press } => {
+                self.with(id, |stream| {
+                    stream.side(side).leg.press(press);
+                });
+                self.wheel.arm(entry(id, side), self.anchor.now);
+            }
             Command::OpenRtcp { id, side, rtcp } => {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
                 self.assign(rtcp, Role::Rtcp(id, side));
@@ -371,8 +377,8 @@ impl Worker {
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
+        let (call, mut sooner) = (stream.call, false);
         let (from, to) = stream.split(side);
-        let mut sooner = false;
         for place in 0..received {
             if self.batch.room() < MOST_MADE {
                 self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
@@ -398,7 +404,7 @@ impl Worker {
             };
             match verdict {
                 Verdict::Send(length) => self.batch.keep(place, length),
-                Verdict::Recut => {}
+                Verdict::Recut => sooner = true,
                 Verdict::Drop(reason) => {
                     sooner |= reason == Reason::ComfortNoise;
                     self.totals.add_dropped(reason, 1);
@@ -407,7 +413,11 @@ impl Worker {
         }
         from.counters.publish_received(&from.leg, received);
         self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
-        if sooner && let Some(due) = to.leg.filler.next_deadline() {
+        while let Some(press) = from.leg.next_press() {
+            sooner = true;
+            (self.setup.events)(Event::Digit { call, side, press });
+        }
+        if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
             self.wheel.arm(entry(id, other(side)), due);
         }
     }
@@ -433,10 +443,15 @@ impl Worker {
     fn on_timer(&mut self, due: u32) {
         let (id, side) = (due / 2, if due.is_multiple_of(2) { Side::Caller } else { Side::Callee });
         let (now, limit) = (self.anchor.now, self.setup.silence_timeout);
-        let Some(stream) = self.stream(id) else { return };
+        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let silent = stream.falls_silent(side, limit, now);
         let missed = stream.falls_one_way(side, now);
         let call = stream.call;
+        let leg = &mut stream.side(side).leg;
+        leg.pressed.on_time(now);
+        while let Some(press) = leg.next_press() {
+            (self.setup.events)(Event::Digit { call, side, press });
+        }
         if silent {
             (self.setup.events)(Event::Silent { call, side });
         }
@@ -521,6 +536,7 @@ impl Command {
             | Self::Clear { id, .. }
             | Self::Answered { id, .. }
             | Self::Hold { id, .. }
+            | Self::Press { id, .. }
             | Self::OpenRtcp { id, .. }
             | Self::Release { id }
             | Self::Leave { id, .. } => Some(*id),

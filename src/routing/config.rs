@@ -12,19 +12,22 @@ mod media;
 mod numbers;
 mod peer;
 mod profile;
+mod providers;
 mod recognition;
 mod spelling;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
+use crate::sip::uri::{Scheme, Uri};
 
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
 pub use dialling::{Dialling, Range};
 pub use fallback::FallbackConfig;
-pub use headers::{HeadersConfig, RuleConfig, Toward};
+pub use headers::{HeadersConfig, OwnHeaders, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 pub use profile::{Preset, Profile, Treatment};
+pub use providers::{PROVIDERS, Provider, provider};
 pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};
 
 /// Everything that routing decides by.
@@ -78,6 +81,9 @@ impl Config {
         }
         numbers::check(self, &root.key("numbers"), review);
         fallback::check(self, review);
+        for (here, peer) in self.peers() {
+            peer.media.check(peer.uris.iter().any(|uri| !is_by_tls(uri)), &here, review);
+        }
         self.headers.check(self, &root.key("headers"), review);
     }
 
@@ -121,4 +127,9 @@ impl Config {
             review.mistake(&trunks, Mistake::new("there is no [[trunks]]", instead));
         }
     }
+}
+
+/// Whether calls to `uri` go by TLS, whatever a name server says.
+fn is_by_tls(uri: &Uri) -> bool {
+    uri.scheme == Scheme::Sips || uri.transport().as_deref() == Some("tls")
 }

@@ -2,7 +2,8 @@
 //!
 //! Decided with the call's course, before the first attempt. What `[[numbers]]` says of the dialled number stands in place of
 //! what its `[[retell]]` says. A person who is called instead sees what the trunk shows of a foreign caller, as after a
-//! transfer; the rotation of caller IDs does not move on for it.
+//! transfer; the rotation of caller IDs does not move on for it. The number that was dialled is no fallback for itself: the
+//! trunk would bring the call back.
 
 use super::caller::{Given, Rotation};
 use super::config::FallbackConfig;
@@ -102,6 +103,9 @@ impl Routes {
                 let trunk = self.trunk_of(call);
                 let number = trunk.country.read(written);
                 let number = number.map_or_else(|| written.clone(), |reading| reading.number.into_owned());
+                if number == call.dialled.number {
+                    return None;
+                }
                 let shown = given.toward_trunk(trunk, &self.numbers, &mut call.rotation.clone(), off);
                 course(trunk, call.retell, trunk, Dialled::instead(number), shown, off).ok()
             }

@@ -98,6 +98,8 @@ pub struct Peer {
     tolls: tolls::Tolls,
     /// What national numbers mean on a trunk.
     country: normalise::Country,
+    /// Headers that its own table sets and removes.
+    own_headers: config::OwnHeaders,
     /// What its INVITE says; all at its default for a `[[retell]]`.
     spelling: config::Spelling,
     /// The callers a trunk shows.
@@ -269,6 +271,10 @@ impl Source<'_> {
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),
             tolls: self.tolls(),
             country: self.country(),
+            own_headers: match self {
+                Self::Retell(_) => config::OwnHeaders::default(),
+                Self::Trunk(trunk) => trunk.headers.clone(),
+            },
             spelling: match self {
                 Self::Retell(_) => config::Spelling::default(),
                 Self::Trunk(trunk) => trunk.spelling.clone(),

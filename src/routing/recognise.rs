@@ -149,6 +149,12 @@ impl Routes {
         })
     }
 
+    /// Whether anybody at `source` can be a peer: it is in some `allow`, or may show credentials.
+    #[must_use]
+    pub fn may_hold_a_peer(&self, source: IpAddr) -> bool {
+        self.knows(source) || self.challengers(source.to_canonical()).next().is_some()
+    }
+
     /// Whether `source` may send requests for calls of `peer`.
     #[must_use]
     pub fn allows(&self, peer: PeerId, source: IpAddr) -> bool {

@@ -13,7 +13,7 @@
 //! older than that moment comes too late.
 //!
 //! Telephone events may come under an SSRC of their own. They are let in between the packets of the source, at the time
-//! they begin, and every packet of an event keeps the timestamp of its first one, whatever happened in between.
+//! at which they come; [`EventRelay`](super::dtmf::EventRelay) keeps each to the time of its first packet.
 //!
 //! Silence continues right behind the last packet, not where the clock stands: of packets that were only delayed, no
 //! more are late than were filled for. A source that comes back keeps its own time, which is ahead of the silence.
@@ -63,8 +63,6 @@ pub struct Continuity {
     former: Option<Former>,
     /// The source of events that is not that of the audio.
     aside: Option<Aside>,
-    /// The event that came last.
-    event: Option<Event>,
     /// The source's newest audio as it was sent; before there was any, the first packet of ours.
     clock: Option<Tick>,
     /// What was sent since the source last spoke.
@@ -106,14 +104,6 @@ struct Aside {
     window: Window,
 }
 
-/// Where an event stands, by its source and as it was sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Event {
-    ssrc: u32,
-    stamped: u32,
-    sent: u32,
-}
-
 /// A timestamp of the outgoing stream, and when it was sent.
 #[derive(Clone, Copy, Debug)]
 struct Tick {
@@ -149,7 +139,7 @@ impl Continuity {
     /// A stream whose first packet will stand at `first`.
     #[must_use]
     pub fn new(first: Position) -> Self {
-        Self { next: first, source: None, former: None, aside: None, event: None, clock: None, silence: None }
+        Self { next: first, source: None, former: None, aside: None, clock: None, silence: None }
     }
 
     /// Places a packet of the source at `position` that arrived at `now`.
@@ -159,19 +149,12 @@ impl Continuity {
         if kind == Kind::Event && self.is_aside(position.ssrc) {
             return self.let_in(position, now);
         }
-        let mapped = match self.step(position) {
+        match self.step(position) {
             Step::Ahead(distance) => self.advance(position, distance, kind, now),
             Step::Behind(distance) => self.overtaken(position, distance, kind, now),
             Step::Duplicate => Mapped::Duplicate,
             Step::Late => Mapped::Late,
             Step::NewRun => self.rebase(position, now),
-        };
-        match mapped {
-            Mapped::Send { position: sent, resumed } if kind == Kind::Event => {
-                let timestamp = self.event_at(position, sent.timestamp);
-                Mapped::Send { position: Position { timestamp, ..sent }, resumed }
-            }
-            Mapped::Send { .. } | Mapped::Duplicate | Mapped::Late => mapped,
         }
     }
 
@@ -259,27 +242,16 @@ impl Continuity {
             Some(aside) if aside.ssrc == position.ssrc => aside.window.step(position.sequence),
             Some(_) | None => Step::NewRun,
         };
-        let goes_on = self.event.is_some_and(|event| event.is_of(position));
         match step {
             Step::Duplicate => return Mapped::Duplicate,
             Step::Late => return Mapped::Late,
-            Step::Behind(_) if !goes_on => return Mapped::Late,
             Step::NewRun => {
                 let window = Window::starting(position.sequence);
                 self.aside = Some(Aside { ssrc: position.ssrc, window });
             }
             Step::Ahead(_) | Step::Behind(_) => {}
         }
-        let inserted = self.insert(now);
-        let timestamp = self.event_at(position, inserted.timestamp);
-        Mapped::Send { position: Position { timestamp, ..inserted }, resumed: false }
-    }
-
-    /// The timestamp of the event at `position`: `timestamp`, if it is its first packet.
-    fn event_at(&mut self, position: Position, timestamp: u32) -> u32 {
-        let Position { ssrc, timestamp: stamped, .. } = position;
-        let known = self.event.filter(|event| event.is_of(position));
-        self.event.insert(known.unwrap_or(Event { ssrc, stamped, sent: timestamp })).sent
+        Mapped::Send { position: self.insert(now), resumed: false }
     }
 
     fn advance(&mut self, position: Position, distance: u16, kind: Kind, now: Instant) -> Mapped {
@@ -438,12 +410,6 @@ impl Former {
             && (MIN_DROPBACK..=0).contains(&sequence_distance(self.newest, position.sequence));
         self.stragglers = self.stragglers.saturating_sub(u8::from(is_one));
         is_one
-    }
-}
-
-impl Event {
-    fn is_of(self, Position { ssrc, timestamp, .. }: Position) -> bool {
-        (self.ssrc, self.stamped) == (ssrc, timestamp)
     }
 }
 

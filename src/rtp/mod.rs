@@ -38,6 +38,10 @@ pub(crate) fn sequence_distance(from: u16, to: u16) -> i32 {
 /// The time from `earlier` to `later` in timestamp ticks; 0 if it is the other way round.
 #[must_use]
 pub(crate) fn ticks_between(earlier: Instant, later: Instant) -> u32 {
-    let micros = later.saturating_duration_since(earlier).as_micros();
-    u32::try_from(micros * u128::from(CLOCK_RATE) / 1_000_000).unwrap_or(u32::MAX)
+    let time = later.saturating_duration_since(earlier);
+    let whole = time.as_secs().saturating_mul(CLOCK_RATE.into());
+    let ticks = whole.saturating_add((time.subsec_nanos() / NANOS_PER_TICK).into());
+    u32::try_from(ticks).unwrap_or(u32::MAX)
 }
+
+const NANOS_PER_TICK: u32 = 1_000_000_000 / CLOCK_RATE;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::continuity::Position;
 use super::window::{Step, Window};
-use super::{CLOCK_RATE, FRAME_TICKS};
+use super::{CLOCK_RATE, FRAME_TICKS, ticks_between};
 
 /// Statistics of what one peer sent.
 #[derive(Clone, Debug, Default)]
@@ -257,8 +257,7 @@ impl Transit {
     ///
     /// `None` where the source's clock jumped (a new talkspurt on another time base): that is no jitter.
     fn deviation(self, next: Self) -> Option<u32> {
-        let micros = next.arrived.saturating_duration_since(self.arrived).as_micros();
-        let arrival_ticks = i64::try_from(micros * u128::from(CLOCK_RATE) / 1_000_000).ok()?;
+        let arrival_ticks = i64::from(ticks_between(self.arrived, next.arrived));
         let sent_ticks = i64::from(next.timestamp.wrapping_sub(self.timestamp).cast_signed());
         let deviation = u32::try_from((arrival_ticks - sent_ticks).unsigned_abs()).ok()?;
         (deviation < CLOCK_JUMP_TICKS).then_some(deviation)

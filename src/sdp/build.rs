@@ -53,11 +53,13 @@ impl Local {
     /// One m=audio with `codecs` in order, telephone-event under `dtmf`, ptime 20, sendrecv; over SRTP if
     /// there are keys. Streams that were refused before stay in their places.
     pub fn offer(&mut self, codecs: &[Payload], dtmf: Option<u8>) -> Bytes {
-        let is_first = self.last.is_none();
-        if let Some(Line::Audio(proto)) =
-            self.lines.first_mut().filter(|_| is_first && !self.crypto.is_empty())
-        {
-            "RTP/SAVP".clone_into(proto);
+        let is_secure = !self.crypto.is_empty();
+        for line in &mut self.lines {
+            if let Line::Audio(proto) = line
+                && proto.contains("SAVP") != is_secure
+            {
+                *proto = if is_secure { "RTP/SAVP" } else { "RTP/AVP" }.to_owned();
+            }
         }
         self.describe(self.rtp.port(), codecs, dtmf, Direction::SendRecv)
     }

@@ -11,7 +11,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-use crate::id::srtp::{MasterKey, Mki, Suite, WrongKeyLength};
+use crate::id::srtp::{LegKeys, MasterKey, Mki, Suite, WrongKeyLength};
 
 /// Whether a peer's media is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
@@ -33,6 +33,14 @@ pub struct Crypto {
     /// Suite and key, and the name that its packets bear if there is one.
     pub key: MasterKey,
     spelling: Spelling,
+}
+
+/// How the media of one leg is protected, and the keys that we send under, one for each suite: they stay as long as the
+/// leg does, so that a new description is no new key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Protection {
+    policy: Policy,
+    keys: Vec<MasterKey>,
 }
 
 /// How the name of a suite of 256 bits is spelt.
@@ -90,33 +98,14 @@ impl Crypto {
         Ok(Self { tag, key: key_of(suite, keys)?, spelling })
     }
 
-    /// What we offer: a line for every suite, the one that every peer knows first.
+    /// The keys agreed on by an answer to our offer of `ours`: it must take exactly one line, with tag and suite as offered
+    /// (RFC 4568 §5.1.3).
     #[must_use]
-    pub fn offers(mut mint: impl FnMut(Suite) -> MasterKey) -> Vec<Self> {
-        let line = |(tag, suite)| Self { tag, key: mint(suite), spelling: Spelling::Rfc6188 };
-        (1..).zip(Suite::ALL).map(line).collect()
-    }
-
-    /// Our line that answers the one of `offered` that we take, its first: under the key `ours` has, if it
-    /// is of that suite.
-    #[must_use]
-    pub fn answer(
-        offered: &[Self],
-        ours: Option<&MasterKey>,
-        mint: impl FnOnce(Suite) -> MasterKey,
-    ) -> Option<Self> {
-        let taken = offered.first()?;
-        let suite = taken.key.suite();
-        let key = ours.filter(|key| key.suite() == suite).cloned().unwrap_or_else(|| mint(suite));
-        Some(Self { tag: taken.tag, key, spelling: taken.spelling })
-    }
-
-    /// The line of `ours` that `answered` takes: it must be exactly one, with tag and suite as offered (RFC
-    /// 4568 §5.1.3).
-    #[must_use]
-    pub fn taken<'a>(ours: &'a [Self], answered: &[Self]) -> Option<&'a Self> {
+    pub fn taken(ours: &[Self], answered: &[Self]) -> Option<LegKeys> {
         let [answer] = answered else { return None };
-        ours.iter().find(|line| line.tag == answer.tag && line.key.suite() == answer.key.suite())
+        let line =
+            ours.iter().find(|line| line.tag == answer.tag && line.key.suite() == answer.key.suite())?;
+        Some(LegKeys { local: line.key.clone(), remote: answer.key.clone() })
     }
 
     /// The value of the `a=crypto` that says this; it holds the key.
@@ -124,6 +113,41 @@ impl Crypto {
     pub fn reveal(&self) -> String {
         let name = name_of(self.key.suite(), self.spelling);
         format!("{} {name} {INLINE}{}", self.tag, BASE64.encode(self.key.reveal()))
+    }
+}
+
+impl Protection {
+    /// Under `policy`, with a key from `mint` for every suite if there is any use for it.
+    #[must_use]
+    pub fn new(policy: Policy, mint: impl FnMut(Suite) -> MasterKey) -> Self {
+        let keys = match policy {
+            Policy::Off => Vec::new(),
+            Policy::Offer | Policy::Require => Suite::ALL.map(mint).into(),
+        };
+        Self { policy, keys }
+    }
+
+    /// Whether media is encrypted.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// What we offer: a line for every suite, the one that every peer knows first.
+    #[must_use]
+    pub fn offers(&self) -> Vec<Crypto> {
+        let line =
+            |(tag, key): (u32, &MasterKey)| Crypto { tag, key: key.clone(), spelling: Spelling::Rfc6188 };
+        (1..).zip(&self.keys).map(line).collect()
+    }
+
+    /// Our line that answers the first of `offered`, and the keys that are agreed on by it.
+    #[must_use]
+    pub fn answer(&self, offered: &[Crypto]) -> Option<(Crypto, LegKeys)> {
+        let taken = offered.first()?;
+        let local = self.keys.iter().find(|key| key.suite() == taken.key.suite())?.clone();
+        let keys = LegKeys { local: local.clone(), remote: taken.key.clone() };
+        Some((Crypto { tag: taken.tag, key: local, spelling: taken.spelling }, keys))
     }
 }
 
@@ -257,7 +281,7 @@ mod tests {
         ] {
             let offered = Crypto::parse(&format!("7 {spelt} inline:{}", "A".repeat(62))).unwrap();
 
-            let answer = Crypto::answer(&[offered], None, |suite| key(suite, 1)).unwrap();
+            let (answer, _) = protection(1).answer(&[offered]).unwrap();
 
             assert_eq!(answer.key.suite(), suite);
             assert!(answer.reveal().starts_with(&format!("7 {spelt} inline:")), "{}", answer.reveal());
@@ -275,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_we_write_we_read() {
-        let ours = Crypto::offers(|suite| key(suite, 0xA7));
+        let ours = protection(0xA7).offers();
 
         let read: Vec<_> = ours.iter().map(|line| Crypto::parse(&line.reveal()).unwrap()).collect();
 
@@ -334,34 +358,37 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_keeps_our_key_while_the_suite_stays() {
-        let offered = [line(3, Suite::AesCm128HmacSha1_32, 9), line(4, Suite::AesCm128HmacSha1_80, 9)];
-        let fresh = |suite| key(suite, 2);
+    fn an_answer_takes_the_first_offered_line_under_our_key_for_its_suite() {
+        let offered = [line(3, Suite::AesCm128HmacSha1_32, 9), line(4, Suite::AesCm128HmacSha1_80, 8)];
 
-        let [same, other, none] = [Some(Suite::AesCm128HmacSha1_32), Some(Suite::AesCm128HmacSha1_80), None]
-            .map(|suite| {
-                let ours = suite.map(|suite| key(suite, 1));
-                Crypto::answer(&offered, ours.as_ref(), fresh).unwrap()
-            });
+        let (answer, keys) = protection(1).answer(&offered).unwrap();
 
-        assert_eq!(same, line(3, Suite::AesCm128HmacSha1_32, 1));
-        assert_eq!(other, line(3, Suite::AesCm128HmacSha1_32, 2));
-        assert_eq!(none, other);
-        assert_eq!(Crypto::answer(&[], None, fresh), None);
+        assert_eq!(answer, line(3, Suite::AesCm128HmacSha1_32, 1));
+        let [local, remote] = [1, 9].map(|octet| key(Suite::AesCm128HmacSha1_32, octet));
+        assert_eq!(keys, LegKeys { local, remote });
+        assert_eq!(protection(1).answer(&[]), None);
     }
 
     #[test]
     fn an_answer_takes_exactly_one_offered_line() {
-        let ours = Crypto::offers(|suite| key(suite, 1));
+        let ours = protection(1).offers();
         let theirs = |tag, suite| line(tag, suite, 9);
-        let taken = |answered: &[Crypto]| Crypto::taken(&ours, answered).map(|line| line.tag);
+        let taken = |answered: &[Crypto]| Crypto::taken(&ours, answered);
 
-        assert_eq!(taken(&[theirs(2, Suite::AesCm128HmacSha1_32)]), Some(2));
+        let [local, remote] = [1, 9].map(|octet| key(Suite::AesCm128HmacSha1_32, octet));
+        assert_eq!(taken(&[theirs(2, Suite::AesCm128HmacSha1_32)]), Some(LegKeys { local, remote }));
         assert_eq!(taken(&[theirs(2, Suite::AesCm128HmacSha1_80)]), None);
         assert_eq!(taken(&[theirs(5, Suite::AesCm128HmacSha1_80)]), None);
         assert_eq!(taken(&[]), None);
         let [first, second] = [1, 2].map(|tag| theirs(tag, Suite::ALL[tag as usize - 1]));
         assert_eq!(taken(&[first, second]), None);
+    }
+
+    #[test]
+    fn without_encryption_there_are_no_keys() {
+        let off = Protection::new(Policy::Off, |suite| key(suite, 1));
+
+        assert_eq!((off.offers(), off.answer(&protection(2).offers())), (Vec::new(), None));
     }
 
     #[test]
@@ -380,6 +407,10 @@ mod tests {
         ) {
             let _ = Crypto::parse(&format!("1 {suite} {key} {rest}"));
         }
+    }
+
+    fn protection(octet: u8) -> Protection {
+        Protection::new(Policy::Offer, |suite| key(suite, octet))
     }
 
     fn line(tag: u32, suite: Suite, octet: u8) -> Crypto {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::build::Local;
 use super::codec::{Codec, Payload};
+use super::crypto::{Crypto, Policy, Protection};
 use super::negotiate::{self, Accepted, NegotiationError};
 use super::session::{Direction, Session};
 
@@ -15,6 +16,7 @@ use super::session::{Direction, Session};
 pub struct Exchange {
     /// Our own description.
     pub local: Local,
+    protection: Protection,
     open: Open,
     agreed: Option<Accepted>,
 }
@@ -34,8 +36,14 @@ enum Open {
 impl Exchange {
     /// A leg on which nothing was offered yet.
     #[must_use]
-    pub fn new(local: Local) -> Self {
-        Self { local, open: Open::Nothing, agreed: None }
+    pub fn new(local: Local, protection: Protection) -> Self {
+        Self { local, protection, open: Open::Nothing, agreed: None }
+    }
+
+    /// How descriptions of the peer are to be read.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.protection.policy()
     }
 
     /// What stands: from the last answer, ours or the peer's.
@@ -61,6 +69,9 @@ impl Exchange {
 
     /// Makes an offer.
     pub fn offer(&mut self, codecs: Vec<Payload>, dtmf: Option<u8>) -> Bytes {
+        if self.agreed.is_none() {
+            self.local.crypto = self.protection.offers();
+        }
         let sdp = self.local.offer(&codecs, dtmf);
         self.open = Open::Ours { codecs, dtmf };
         sdp
@@ -87,21 +98,30 @@ impl Exchange {
     ///
     /// When it cannot be used, or answers nothing.
     pub fn read_answer(&self, answer: &Session) -> Result<Accepted, NegotiationError> {
-        match &self.open {
-            Open::Ours { codecs, dtmf } => {
-                self.paused(answer).map_or_else(|| negotiate::accepted(answer, codecs, *dtmf), Ok)
-            }
-            Open::Nothing | Open::Theirs(_) => Err(NegotiationError::Unasked),
+        let Open::Ours { codecs, dtmf } = &self.open else { return Err(NegotiationError::Unasked) };
+        let accepted = match self.paused(answer) {
+            Some(paused) => paused,
+            None => self.with_keys(negotiate::accepted(answer, codecs, *dtmf)?)?,
+        };
+        negotiate::same_family(&accepted.audio, self.local.rtp.ip())?;
+        Ok(accepted)
+    }
+
+    /// The same with the keys that the answer `accepted` agrees on. Plain audio, where the policy lets it be read, is none.
+    fn with_keys(&self, accepted: Accepted) -> Result<Accepted, NegotiationError> {
+        let answered = &accepted.audio.crypto;
+        if answered.is_empty() {
+            return Ok(accepted);
         }
-        .and_then(|accepted| {
-            negotiate::same_family(&accepted.audio, self.local.rtp.ip())?;
-            Ok(accepted)
-        })
+        let keys = Crypto::taken(&self.local.crypto, answered).ok_or(NegotiationError::NoCommonSuite)?;
+        Ok(Accepted { keys: Some(keys), ..accepted })
     }
 
     /// Closes our open offer with what its answer says.
     pub fn settle(&mut self, accepted: Accepted) {
         self.open = Open::Nothing;
+        let local = accepted.keys.as_ref().map(|keys| &keys.local);
+        self.local.crypto.retain(|line| Some(&line.key) == local);
         self.agreed = Some(accepted);
     }
 
@@ -135,12 +155,17 @@ impl Exchange {
     }
 
     fn answer_to(&mut self, offer: &Session, codec: Option<Codec>) -> Result<Bytes, NegotiationError> {
-        let accepted = match self.paused(offer) {
-            Some(paused) => paused,
-            None => negotiate::chosen(offer, codec)?,
+        let (accepted, crypto) = match self.paused(offer) {
+            Some(paused) => (paused, self.local.crypto.clone()),
+            None => {
+                let accepted = negotiate::chosen(offer, codec)?;
+                let (line, keys) = self.protection.answer(&accepted.audio.crypto).unzip();
+                (Accepted { keys, ..accepted }, line.into_iter().collect())
+            }
         };
         negotiate::same_family(&accepted.audio, self.local.rtp.ip())?;
         let direction = negotiate::mirrored(accepted.audio.direction);
+        self.local.crypto = crypto;
         let sdp = self.local.answer(offer, accepted.codec, accepted.dtmf, direction);
         self.agreed = Some(accepted);
         Ok(sdp)

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use crate::id::srtp::LegKeys;
+
 use super::codec::{Codec, Payload};
 use super::crypto::Policy;
 use super::session::{Audio, Direction, Session};
@@ -114,9 +116,11 @@ pub struct Accepted {
     pub dtmf: Option<u8>,
     /// Everything else it said.
     pub audio: Audio,
+    /// What the packets are protected by, if they are.
+    pub keys: Option<LegKeys>,
 }
 
-/// Reads the answer to an offer of `codecs` and `dtmf`.
+/// Reads the answer to an offer of `codecs` and `dtmf`; keys are the business of who made the offer.
 ///
 /// An answer that lists several codecs is taken by its first that was offered: the peer may send any of them, but that is
 /// the one it prefers (RFC 3264 §6.1). One that names the other G.711 law alone is wrong, yet what it means is plain.
@@ -132,7 +136,7 @@ pub fn accepted(
     let audio = offered(answer)?;
     let was_offered = |taken: &&Payload| codecs.iter().any(|ours| ours.codec == taken.codec);
     match audio.codecs.iter().find(was_offered).or(audio.codecs.first()) {
-        Some(&codec) => Ok(Accepted { codec, dtmf: dtmf.and(audio.dtmf), audio: audio.clone() }),
+        Some(&codec) => Ok(Accepted { codec, dtmf: dtmf.and(audio.dtmf), audio: audio.clone(), keys: None }),
         None => Err(unusable(answer)),
     }
 }
@@ -146,7 +150,7 @@ pub fn chosen(offer: &Session, codec: Option<Codec>) -> Result<Accepted, Negotia
     let audio = offered(offer)?;
     let preferred = audio.codecs.iter().find(|payload| Some(payload.codec) == codec);
     match preferred.or(audio.codecs.first()) {
-        Some(&codec) => Ok(Accepted { codec, dtmf: audio.dtmf, audio: audio.clone() }),
+        Some(&codec) => Ok(Accepted { codec, dtmf: audio.dtmf, audio: audio.clone(), keys: None }),
         None => Err(unusable(offer)),
     }
 }

@@ -208,7 +208,7 @@ impl<W: World> Bridge<W> {
             self.metrics.counters.rejected(Rejection::Loop);
             return self.answer(invite, tx, flow, 482, "", &[]);
         }
-        let admitted = admit(invite, peer, &self.routes, &mut self.rotation);
+        let admitted = admit(invite, peer, flow.transport, &self.routes, &mut self.rotation);
         let begun = admitted.and_then(|(plan, offer)| {
             let sent_by = local.sent_by;
             self.begin(Offered { invite: invite.detached(), tx, flow, peer, sent_by, plan }, offer)
@@ -317,9 +317,11 @@ fn rejection(refused: &Refused) -> Rejection {
         Refused::TooManyHops => Rejection::Hops,
         Refused::Header(_) => Rejection::Malformed,
         Refused::Extension(_) | Refused::Interval(_) => Rejection::Extension,
-        Refused::Body(_) | Refused::NoOffer | Refused::Unreadable(_) | Refused::Unusable(_) => {
-            Rejection::Media
-        }
+        Refused::Body(_)
+        | Refused::NoOffer
+        | Refused::Unreadable(_)
+        | Refused::Unusable(_)
+        | Refused::Cleartext => Rejection::Media,
         Refused::Full(_) => Rejection::Capacity,
         Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
         Refused::Route(_) => Rejection::Rule,

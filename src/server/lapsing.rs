@@ -1,7 +1,7 @@
 //! What is remembered for a while: which targets failed, and which of them took no TCP.
 //!
-//! Peers decide what comes in here, by the addresses in their Contact and by how they fail; so a table has a bound, and
-//! what finds no room in it is forgotten at once, which costs an attempt and nothing else.
+//! Peers decide what comes in here, by the addresses in their Contact and by how they fail; so a table has a
+//! bound, and what finds no room in it is forgotten at once, which costs an attempt and nothing else.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::call::Input;
 use crate::id::{CallId, LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;
-use crate::sip::flow::{Flow, Transport};
+use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::{response_destination, response_listener};
@@ -163,6 +163,19 @@ impl<W: World> Bridge<W> {
         }
         self.metrics.counters.rejected(Rejection::Framing);
         self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+    }
+
+    /// Somebody connected by TLS from where no peer can be.
+    pub fn on_turned_away(&mut self, remote: SocketAddr) {
+        self.complain_of_stranger(remote, Transport::Tls);
+    }
+
+    /// A stream ended, in whatever way: an agent whose call used it is asked whether it is still there.
+    pub fn on_stream_ended(&mut self, connection: ConnectionId) {
+        let speaking = self.calls.iter().filter(|(_, entry)| entry.call.speaks_by(connection));
+        let lost: Vec<_> = speaking.map(|(&call, _)| (call, Input::StreamLost(connection))).collect();
+        self.inbox.extend(lost);
+        self.work();
     }
 
     /// Somebody who connected could not agree with us on TLS.

@@ -45,7 +45,9 @@ impl Server {
                 if let Some(tls) = tls {
                     self.bridge.world.transports.set_tls(tls);
                 }
-                self.bridge.replace_routes(Arc::new(routes));
+                let routes = Arc::new(routes);
+                self.bridge.world.transports.admit(running::admits(&routes));
+                self.bridge.replace_routes(routes);
                 self.bridge.limit(loaded.config.server.limit());
                 self.config = loaded.config;
                 tracing::info!("configuration reloaded; calls in progress keep what they began with");

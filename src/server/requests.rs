@@ -1,7 +1,8 @@
-//! How a request of ours finds its way: look-ups, the next hop inside a dialog, and TCP for what is too large for UDP.
+//! How a request of ours finds its way: look-ups, the next hop inside a dialog, and TCP for what is too large
+//! for UDP.
 //!
-//! Inside a dialog the remote target decides (RFC 3261 §12.2.1.1), but what it says is often not where the peer can be
-//! reached: see [`in_dialog`].
+//! Inside a dialog the remote target decides (RFC 3261 §12.2.1.1), but what it says is often not where the
+//! peer can be reached: see [`in_dialog`].
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -178,7 +179,8 @@ impl<W: World> Bridge<W> {
         self.send(&flow, bytes, None, None);
     }
 
-    /// Looks `uri` up, off this thread when it is a name; the result comes back through [`Self::on_resolved`].
+    /// Looks `uri` up, off this thread when it is a name; the result comes back through
+    /// [`Self::on_resolved`].
     pub(super) fn look_up(&mut self, uri: Uri, waiting: Waiting) {
         if let Some(targets) = resolve::literal(&uri) {
             return self.on_resolved(Resolved { waiting, targets: targets.ok() });
@@ -232,8 +234,8 @@ impl<W: World> Bridge<W> {
         (Hop { remote, transport, domain, sent_by: String::new() }, connection)
     }
 
-    /// Who has to be there when `peer` of `call` is reached at `host` by TLS (RFC 5922 §7.2): who its configuration
-    /// says, else that host.
+    /// Who has to be there when `peer` of `call` is reached at `host` by TLS (RFC 5922 §7.2): who its
+    /// configuration says, else that host.
     fn domain(&mut self, call: CallId, peer: PeerId, host: &Host) -> Option<Domain> {
         let entry = self.calls.get(&call)?;
         let peer = entry.routes.peer(peer);
@@ -241,8 +243,8 @@ impl<W: World> Bridge<W> {
         self.world.domain(host, peer.tls_ca.as_deref())
     }
 
-    /// The same inside a dialog. Peers write addresses into their Contact, which hardly any certificate proves: then it
-    /// is who was proven before, or the host of the peer's own URI.
+    /// The same inside a dialog. Peers write addresses into their Contact, which hardly any certificate
+    /// proves: then it is who was proven before, or the host of the peer's own URI.
     fn domain_in_dialog(&mut self, next: &Next) -> Option<Domain> {
         if next.host.ip().is_none() {
             return self.domain(next.call, next.peer, &next.host);
@@ -254,16 +256,18 @@ impl<W: World> Bridge<W> {
     }
 }
 
-/// Where a request inside a dialog goes, and by which connection: `targets` is where its first Route or the remote
-/// target points, `flow` the path that the peer's messages came by, `stands` whether its connection is up.
+/// Where a request inside a dialog goes, and by which connection: `targets` is where its first Route or the
+/// remote target points, `flow` the path that the peer's messages came by, `stands` whether its connection is
+/// up.
 ///
-/// - A target that the peer's own side of a NAT can't be reached by, or that cannot be looked up: back along the flow.
+/// - A target that the peer's own side of a NAT can't be reached by, or that cannot be looked up: back along
+///   the flow.
 /// - A URI at the address its messages come from that names no transport means the one it speaks, though
 ///   RFC 3263 §4.1 has it be UDP: many user agents leave `transport=tcp` out of their Contact.
 /// - A standing TLS connection to that address is not left for something less, whatever the URI names.
-/// - A standing connection to the same address is used (RFC 3261 §18), and to a private one too: a host with two networks
-///   writes the address of either. One that ended is not dialled again: its other end was a port of the moment; the
-///   target's is where the peer listens.
+/// - A standing connection to the same address is used (RFC 3261 §18), and to a private one too: a host with
+///   two networks writes the address of either. One that ended is not dialled again: its other end was a port
+///   of the moment; the target's is where the peer listens.
 fn in_dialog(
     targets: Option<&Targets>,
     flow: Flow,

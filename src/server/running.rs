@@ -19,9 +19,9 @@ use crate::net;
 use crate::routing::Routes;
 use crate::sip::flow::Transport;
 use crate::store::Records;
-use crate::transport::Transports;
 use crate::transport::resolve::Resolver;
 use crate::transport::tls::{Tls, TlsError};
+use crate::transport::{Admits, Transports};
 
 use super::bridge::{Bridge, Parts};
 use super::certificate::Certificate;
@@ -51,6 +51,8 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     if let Some(tls) = tls {
         transports.set_tls(tls);
     }
+    let routes = Arc::new(routes);
+    transports.admit(admits(&routes));
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
@@ -92,7 +94,7 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
             views,
             resolved: resolved_in,
         },
-        routes: Arc::new(routes),
+        routes,
         ids,
         settings: Settings::default(),
         limits: config.sip.limits.clone(),
@@ -106,6 +108,12 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     tracing::info!(address = %api.local_addr(), "serving HTTP");
     let queues = Queues { resolved, commands, control, media };
     Ok(Assembled { server, queues, control: control_in, api })
+}
+
+/// Where peers can be; a stranger is not even shown our certificate.
+pub(super) fn admits(routes: &Arc<Routes>) -> Admits {
+    let routes = Arc::clone(routes);
+    Box::new(move |source| routes.may_hold_a_peer(source))
 }
 
 /// What TLS is spoken with, if any listener does.

@@ -122,8 +122,10 @@ impl Server {
                 if broken {
                     self.bridge.on_stream_broken(remote);
                 }
+                self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
+            Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
             Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
@@ -143,6 +145,7 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
+                crate::media::Event::Digit { call, side, .. } => tracing::debug!(%call, ?side, "digit"),
                 crate::media::Event::Failed { call } => {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }

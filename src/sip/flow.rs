@@ -1,4 +1,5 @@
-//! Where a message came from or goes to: transport, our listener, the remote address, the connection if it is a stream.
+//! Where a message came from or goes to: transport, our listener, the remote address, the connection if it is
+//! a stream.
 //!
 //! A flow is a value: `sip` and `call` hand it around without being able to touch the socket behind it.
 
@@ -60,8 +61,8 @@ pub struct ListenerId(pub u16);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnectionId(pub u64);
 
-/// Whom the certificate at the other end of a TLS connection must belong to (RFC 5922 §4), as its place in the list that
-/// the transports keep.
+/// Whom the certificate at the other end of a TLS connection must belong to (RFC 5922 §4), as its place in
+/// the list that the transports keep.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Domain(pub u32);
 
@@ -70,12 +71,14 @@ pub struct Domain(pub u32);
 pub struct Flow {
     /// Transport the message travels by.
     pub transport: Transport,
-    /// Our socket, for UDP the one that sends; for streams the listener whose address stands in Via and Contact.
+    /// Our socket, for UDP the one that sends; for streams the listener whose address stands in Via and
+    /// Contact.
     pub listener: ListenerId,
     /// The other end: a datagram's source or destination, a connection's peer.
     pub remote: SocketAddr,
     /// The connection to use if it still stands; another is opened to `remote` otherwise.
     pub connection: Option<ConnectionId>,
-    /// By TLS, who must be there when a connection is opened; `None` is whoever the address itself belongs to.
+    /// By TLS, who must be there when a connection is opened; `None` is whoever the address itself belongs
+    /// to.
     pub domain: Option<Domain>,
 }

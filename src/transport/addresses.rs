@@ -1,7 +1,9 @@
-//! Which listener to use toward a remote address, and the address of ours to write into Via and Contact for it.
+//! Which listener to use toward a remote address, and the address of ours to write into Via and Contact for
+//! it.
 //!
-//! A listener on a wildcard has no address of its own: unless one is advertised, it is the one that the kernel would
-//! send from, which depends on the remote. The answer is kept for a number of uses, then asked for again.
+//! A listener on a wildcard has no address of its own: unless one is advertised, it is the one that the
+//! kernel would send from, which depends on the remote. The answer is kept for a number of uses, then asked
+//! for again.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -60,8 +62,8 @@ impl Addresses {
         self.bound.get(usize::from(listener.0))
     }
 
-    /// The best of the listeners of that transport and family: one that the remote can reach, among those the one on the
-    /// address that the kernel would send from, then file order.
+    /// The best of the listeners of that transport and family: one that the remote can reach, among those the
+    /// one on the address that the kernel would send from, then file order.
     pub(super) fn listener(&mut self, transport: Transport, remote: IpAddr) -> Option<ListenerId> {
         let fits =
             |listen: &&Listen| listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4();

@@ -16,9 +16,8 @@ use crate::sip::message::Limits;
 /// `[sip]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Sockets for SIP, such as `"udp:0.0.0.0:5060"`, `"tcp:[::]:5060"` (IPv6 only) or `"tls:0.0.0.0:5061"`; port 0 is
-    /// any free one.
-    /// Default `["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]`.
+    /// Sockets for SIP, such as `"udp:0.0.0.0:5060"`, `"tcp:[::]:5060"` (IPv6 only) or `"tls:0.0.0.0:5061"`;
+    /// port 0 is any free one. Default `["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]`.
     pub listen: Vec<Listen>,
     /// Address written into Via, Contact and SDP when it differs from the bound one; at most one per address
     /// family. Default none: the bound address, a wildcard resolved to the one used toward each peer.

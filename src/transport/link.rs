@@ -1,7 +1,8 @@
 //! What the pool and a connection's task share: messages on their way out, and who is at the other end.
 //!
-//! A message is in the outbox until the kernel has all of it, or TLS has all of it. Whoever takes one out unsent reports
-//! it, so each failure is told exactly once: the task while connecting, the pool when the connection is gone.
+//! A message is in the outbox until the kernel has all of it, or TLS has all of it. Whoever takes one out
+//! unsent reports it, so each failure is told exactly once: the task while connecting, the pool when the
+//! connection is gone.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -84,8 +85,9 @@ impl Link {
 
     /// Whether a message may go by it that is for whoever is `named`; `None` where that is not asked.
     ///
-    /// The other side of a connection that stands can prove other names too, if the same authorities vouch for them:
-    /// the carrier that serves two of our trunks, or the one that called us and was asked for its certificate.
+    /// The other side of a connection that stands can prove other names too, if the same authorities vouch
+    /// for them: the carrier that serves two of our trunks, or the one that called us and was asked for its
+    /// certificate.
     pub(super) fn serves(&self, named: Option<&Named>) -> bool {
         let Some(named) = named else { return true };
         let ca = self.named.as_ref().and_then(|own| own.ca.as_ref());
@@ -137,7 +139,8 @@ impl Link {
             let give_up = Instant::now();
             let pong =
                 Outgoing { flow: self.flow, bytes: Bytes::from_static(b"\r\n"), token: UNTRACKED, give_up };
-            // A full outbox ends the connection by the next message; a ping that is not answered does so sooner.
+            // A full outbox ends the connection by the next message; a ping that is not answered does so
+            // sooner.
             let _ = self.send(pong);
         }
     }

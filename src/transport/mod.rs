@@ -1,9 +1,10 @@
 //! SIP over the network (RFC 3261 §18): UDP, TCP and TLS listeners, connections in both directions, and DNS.
 //!
-//! Belongs to the signalling thread: UDP is read and written on it by the system calls themselves, connections and
-//! look-ups are tasks of the same runtime that hand over whole messages. Nothing here reads a message beyond its
-//! framing, so it is the server that says which source is a peer ([`Transports::recognise`]) and which is a stranger
-//! ([`Transports::close`]); until then a connection gets not one byte from here.
+//! Belongs to the signalling thread: UDP is read and written on it by the system calls themselves, connections
+//! and look-ups are tasks of the same runtime that hand over whole messages; only TLS handshakes have a thread of
+//! their own. Nothing here reads a message beyond its framing, so it is the server that says which source is a
+//! peer ([`Transports::recognise`]) and which is a stranger ([`Transports::close`]); until then a connection gets
+//! not one byte from here, but for the handshake, which [`Transports::admit`] keeps from strangers.
 
 mod addresses;
 pub mod config;
@@ -17,7 +18,7 @@ pub mod tls;
 mod udp;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -35,7 +36,7 @@ pub use self::config::Config;
 use self::link::Outgoing;
 use self::pool::Pool;
 use self::tcp::{Dial, Ended};
-use self::tls::{Domains, Named, Tls};
+use self::tls::{Domains, Handshakes, Named, Tls};
 use crate::sip::flow::{ConnectionId, Domain, Flow, ListenerId, Transport};
 use crate::sip::uri::Host;
 
@@ -49,8 +50,9 @@ pub enum Event {
         /// The way it came, which is also the way an answer goes.
         flow: Flow,
     },
-    /// A message handed to [`Transports::send`] did not get out: refused, reset, connect time-out, queue full; by UDP
-    /// also an ICMP error. Told once; what was handed to the kernel and lost later, with its connection, is not told.
+    /// A message handed to [`Transports::send`] did not get out: refused, reset, connect time-out, queue
+    /// full; by UDP also an ICMP error. Told once; what was handed to the kernel and lost later, with its
+    /// connection, is not told.
     SendFailed {
         /// Of the message.
         token: u64,
@@ -75,7 +77,13 @@ pub enum Event {
         /// What was wrong.
         error: String,
     },
-    /// Somebody who connected to us could not agree with us on TLS, or was not in time; the connection was closed.
+    /// Somebody connected by TLS from where no peer can be: closed before the handshake.
+    TurnedAway {
+        /// Its other end.
+        remote: SocketAddr,
+    },
+    /// Somebody who connected to us could not agree with us on TLS, or was not in time; the connection was
+    /// closed.
     HandshakeFailed {
         /// Its other end.
         remote: SocketAddr,
@@ -83,6 +91,9 @@ pub enum Event {
         error: String,
     },
 }
+
+/// Whether anybody at an address may connect.
+pub type Admits = Box<dyn Fn(IpAddr) -> bool + Send>;
 
 /// The token of messages whose failure nobody wants to hear of: no event comes back.
 pub const UNTRACKED: u64 = 0;
@@ -95,6 +106,10 @@ pub struct Transports {
     pool: Pool,
     /// Until it is there, whoever connects to a TLS listener is turned away.
     tls: Option<Tls>,
+    /// There if any listener is for TLS.
+    handshakes: Option<Handshakes>,
+    /// Whose TLS connections are taken.
+    admits: Admits,
     domains: Domains,
     reports: mpsc::Receiver<Report>,
     /// Of calls that cannot report any other way.
@@ -140,6 +155,8 @@ impl Transports {
             udp,
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
+            handshakes: config.listens(Transport::Tls).then(Handshakes::start).transpose()?,
+            admits: Box::new(|_| true),
             domains: Domains::default(),
             reports,
             pending: Vec::new(),
@@ -152,7 +169,14 @@ impl Transports {
         self.tls = Some(tls);
     }
 
-    /// What stands for "`host`, and the authorities in the file `ca` say so" in a flow; without `ca`, those of `[tls].ca`.
+    /// Shakes hands with sources that `admits` says yes to, and those that a TLS connection was opened to:
+    /// nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
+    pub fn admit(&mut self, admits: Admits) {
+        self.admits = admits;
+    }
+
+    /// What stands for "`host`, and the authorities in the file `ca` say so" in a flow; without `ca`, those
+    /// of `[tls].ca`.
     pub fn domain(&mut self, host: &Host, ca: Option<&Path>) -> Option<Domain> {
         self.domains.number(host, ca)
     }
@@ -163,8 +187,9 @@ impl Transports {
         self.addresses.bound()
     }
 
-    /// The listener to use toward `remote` by `transport`, and what it shows there. Same family; loopback by a loopback
-    /// listener if there is one; else the first in file order that reaches it. `None`: no such listener, or no route.
+    /// The listener to use toward `remote` by `transport`, and what it shows there. Same family; loopback by
+    /// a loopback listener if there is one; else the first in file order that reaches it. `None`: no such
+    /// listener, or no route.
     pub fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local> {
         let listener = self.addresses.listener(transport, remote.ip())?;
         self.addresses.local(listener, remote)
@@ -175,9 +200,10 @@ impl Transports {
         self.addresses.local(flow.listener, flow.remote)
     }
 
-    /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote (by TLS, if it
-    /// proved to be the flow's domain), else a new one from the flow's listener's address. `connect_timeout` (4 s unless told) is how long this message waits for it;
-    /// messages that wait for the same connection share it.
+    /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote
+    /// (by TLS, if it proved to be the flow's domain), else a new one from the flow's listener's address.
+    /// `connect_timeout` (4 s unless told) is how long this message waits for it; messages that wait for the
+    /// same connection share it.
     ///
     /// A failure comes back as [`Event::SendFailed`] with `token`, unless that is [`UNTRACKED`].
     pub fn send(&mut self, flow: &Flow, bytes: Bytes, token: u64, connect_timeout: Option<Duration>) {
@@ -208,22 +234,23 @@ impl Transports {
         self.pool.contains(connection)
     }
 
-    /// The other side is a peer of ours: call it before anything is sent to a connection that came in. From here on its
-    /// pings are answered (RFC 5626 §3.5.1), and it is neither counted against its source nor closed after a minute.
+    /// The other side is a peer of ours: call it before anything is sent to a connection that came in. From
+    /// here on its pings are answered (RFC 5626 §3.5.1), and it is neither counted against its source nor
+    /// closed after a minute.
     pub fn recognise(&mut self, connection: ConnectionId) {
         self.pool.recognise(connection);
     }
 
-    /// Closes a stranger's stream; one that was recognised stays. Nothing of it comes as an event any more, except what
-    /// was not sent; what the last batch still holds of it is the caller's to drop.
+    /// Closes a stranger's stream; one that was recognised stays. Nothing of it comes as an event any more,
+    /// except what was not sent; what the last batch still holds of it is the caller's to drop.
     pub fn close(&mut self, connection: ConnectionId) {
         if !self.pool.is_recognised(connection) {
             self.pool.remove(connection, &Ended::Closed, &mut self.pending);
         }
     }
 
-    /// Waits for at least one event, then appends as many as are there (bounded batch): fewer than [`BATCH`] are all that
-    /// there were. Cancel-safe.
+    /// Waits for at least one event, then appends as many as are there (bounded batch): fewer than [`BATCH`]
+    /// are all that there were. Cancel-safe.
     pub async fn next(&mut self, events: &mut Vec<Event>) {
         std::future::poll_fn(|cx| self.poll_next(cx, events)).await;
     }
@@ -284,11 +311,14 @@ impl Transports {
     ) {
         let Some(listen) = self.addresses.of(listener) else { return };
         let transport = listen.transport;
-        let tls = match (transport, &self.tls) {
-            (Transport::Tls, None) => return,
-            (Transport::Tls, Some(tls)) => Some(tls.server()),
-            (Transport::Udp | Transport::Tcp, _) => None,
+        let tls = match (transport, &self.handshakes, &self.tls) {
+            (Transport::Udp | Transport::Tcp, ..) => None,
+            (Transport::Tls, Some(handshakes), Some(tls)) => Some((handshakes.clone(), tls.server())),
+            (Transport::Tls, ..) => return,
         };
+        if tls.is_some() && !(self.admits)(remote.ip()) && !self.pool.has_dialled(remote) {
+            return events.push(Event::TurnedAway { remote });
+        }
         let flow = Flow { transport, listener, remote, connection: None, domain: None };
         self.pool.accept(flow, stream, tls, events);
     }
@@ -331,8 +361,9 @@ impl Transports {
         let tls = match named {
             None => None,
             Some(Named { name, ca }) => {
+                let handshakes = self.handshakes.clone().ok_or(NO_LISTENER)?;
                 let config = self.tls.as_ref().and_then(|tls| tls.client(ca.as_ref())).ok_or(NO_TLS)?;
-                Some((config, name.clone()))
+                Some((handshakes, config, name.clone()))
             }
         };
         Ok(Dial { source, tls })

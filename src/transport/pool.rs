@@ -1,19 +1,18 @@
 //! Every connection that stands or is being made, TCP or TLS, in either direction (RFC 3261 §18, RFC 5923).
 //!
-//! A connection is found by its number, or by its remote address; who opened it makes no difference to who may use it, but
-//! by TLS the other side's certificate must belong to whom the message is for.
-//! One that ended or was closed is forgotten at once: reports that it left in the queue lead nowhere.
+//! A connection is found by its number, or by its remote address; who opened it makes no difference to who
+//! may use it, but by TLS the other side's certificate must belong to whom the message is for. One that ended
+//! or was closed is forgotten at once: reports that it left in the queue lead nowhere.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::ServerConfig;
 
 use super::link::{Link, Outgoing};
-use super::tcp::{self, Dial, Ended, Run};
+use super::tcp::{self, Dial, Ended, Run, Welcome};
 use super::tls::Named;
 use super::{Event, Report, Task};
 use crate::sip::flow::{ConnectionId, Flow, Transport};
@@ -25,10 +24,14 @@ pub(super) struct Pool {
     by_remote: HashMap<SocketAddr, Vec<ConnectionId>>,
     /// What came in from each source.
     sources: HashMap<IpAddr, Count>,
-    /// Connections that came in, oldest first; recognised and forgotten ones are left out when their turn comes.
+    /// Connections that came in, oldest first; recognised and forgotten ones are left out when their turn
+    /// comes.
     arrived: VecDeque<ConnectionId>,
     /// Those of them that had to agree on TLS first; the others are left out likewise.
     shaking: VecDeque<ConnectionId>,
+    /// Sources that a TLS connection was opened to: they may open one themselves, for requests of the same
+    /// calls.
+    dialled: HashSet<IpAddr>,
     last: u64,
     run: Run,
 }
@@ -49,18 +52,18 @@ struct Count {
 
 impl Pool {
     pub(super) fn new(limits: Limits, reports: mpsc::Sender<Report>) -> Self {
-        let (connections, by_remote, sources, arrived, shaking) = Default::default();
+        let (connections, by_remote, sources, arrived, shaking, dialled) = Default::default();
         let run = Run { reports, limits };
-        Self { connections, by_remote, sources, arrived, shaking, last: 0, run }
+        Self { connections, by_remote, sources, arrived, shaking, dialled, last: 0, run }
     }
 
-    /// Takes a connection that came in by `flow`, if there is room for it; the oldest one of a stranger has to make some.
-    /// With `tls` there, it has to agree on TLS first.
+    /// Takes a connection that came in by `flow`, if there is room for it; the oldest one of a stranger has
+    /// to make some. With `tls` there, it has to agree on TLS first.
     pub(super) fn accept(
         &mut self,
         flow: Flow,
         stream: TcpStream,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Welcome>,
         events: &mut Vec<Event>,
     ) {
         let from = source(flow.remote);
@@ -93,8 +96,8 @@ impl Pool {
         self.shaking.iter().filter(|id| link(id).is_some_and(|link| source(link.remote) == from)).count()
     }
 
-    /// Many sources together must not take what peers need: closes the longest standing strangers, and the slowest to
-    /// agree on TLS.
+    /// Many sources together must not take what peers need: closes the longest standing strangers, and the
+    /// slowest to agree on TLS.
     fn make_room(&mut self, events: &mut Vec<Event>) {
         if self.shaking.len() >= MAX_ALL_HANDSHAKES
             && let Some(slowest) = self.shaking.pop_front()
@@ -128,6 +131,12 @@ impl Pool {
         if self.connections.len() >= MAX_CONNECTIONS {
             return Err(first);
         }
+        if named.is_some() {
+            if self.dialled.len() >= MAX_DIALLED {
+                self.dialled.clear();
+            }
+            self.dialled.insert(source(first.flow.remote));
+        }
         let link = Arc::new(Link::dialled(self.next_id(), first.flow, named));
         link.send(first)?;
         let task = Task::spawn(tcp::run_dialled(Arc::clone(&link), dial, self.run.clone()));
@@ -135,8 +144,13 @@ impl Pool {
         Ok(())
     }
 
-    /// The link with that number, else one of the same transport that stands to the same remote address, else one that is
-    /// being made to it; by TLS only if it serves whoever is `named`.
+    /// Whether a TLS connection was opened to that source.
+    pub(super) fn has_dialled(&self, remote: SocketAddr) -> bool {
+        self.dialled.contains(&source(remote))
+    }
+
+    /// The link with that number, else one of the same transport that stands to the same remote address, else
+    /// one that is being made to it; by TLS only if it serves whoever is `named`.
     pub(super) fn find(&self, flow: &Flow, named: Option<&Named>) -> Option<Arc<Link>> {
         if let Some(connection) = flow.connection.and_then(|id| self.connections.get(&id)) {
             return Some(Arc::clone(&connection.link));
@@ -249,3 +263,6 @@ const MAX_STRANGERS: usize = 64;
 /// Connections at once that have not agreed on TLS yet, from one source and from all.
 const MAX_HANDSHAKES: usize = 16;
 const MAX_ALL_HANDSHAKES: usize = 256;
+
+/// Sources remembered that a TLS connection was opened to.
+const MAX_DIALLED: usize = 4_096;

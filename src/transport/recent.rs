@@ -1,8 +1,9 @@
 //! What was sent by UDP lately, so that an ICMP error (RFC 1122 §3.2.2.1) finds the transactions it ends.
 //!
-//! An ICMP error quotes the beginning of the datagram it is about: at least 8 bytes behind the IP header, which is the
-//! UDP header alone, and from most hosts today over 500. Where enough is quoted only the message itself matches, since
-//! its branch lies within the part kept here; where nothing is, everything sent to that address lately does.
+//! An ICMP error quotes the beginning of the datagram it is about: at least 8 bytes behind the IP header,
+//! which is the UDP header alone, and from most hosts today over 500. Where enough is quoted only the message
+//! itself matches, since its branch lies within the part kept here; where nothing is, everything sent to that
+//! address lately does.
 
 use std::net::SocketAddr;
 

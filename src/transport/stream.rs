@@ -1,7 +1,9 @@
-//! The bytes of one connection, bare or inside TLS, read and written without waiting from behind a shared reference.
+//! The bytes of one connection, bare or inside TLS, read and written without waiting from behind a shared
+//! reference.
 //!
-//! The handshake is over when a stream exists (see [`super::tls`]). What TLS has encrypted and the kernel has not taken
-//! yet stays in the session: a write counts as done only when [`Stream::try_flush`] says that nothing is left there.
+//! The handshake is over when a stream exists (see [`super::tls`]). What TLS has encrypted and the kernel has
+//! not taken yet stays in the session: a write counts as done only when [`Stream::try_flush`] says that
+//! nothing is left there.
 
 use std::io::{self, BufRead as _, ErrorKind, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,8 +33,7 @@ pub(super) struct Secure {
 }
 
 impl Stream {
-    pub(super) fn secure(tcp: TcpStream, session: impl Into<Connection>) -> Self {
-        let session = session.into();
+    pub(super) fn secure(tcp: TcpStream, session: Connection) -> Self {
         let peer = session.peer_certificates().and_then(|chain| chain.first()).cloned();
         let peer = peer.map(CertificateDer::into_owned);
         Self::Secure(Box::new(Secure { tcp, session: Mutex::new(session), peer }))
@@ -88,7 +89,8 @@ impl Stream {
     }
 }
 
-/// A short read says as much as the `WouldBlock` of one more system call would: readiness is forgotten after it.
+/// A short read says as much as the `WouldBlock` of one more system call would: readiness is forgotten after
+/// it.
 fn read_plain(tcp: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
     let room = buffer.capacity() - buffer.len();
     let length = tcp.try_read_buf(buffer)?;
@@ -177,5 +179,94 @@ impl Write for Nonblocking<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+    use tokio_rustls::rustls::crypto::ring;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_encrypted_and_not_taken_by_the_kernel_is_not_flushed() {
+        let (ours, theirs) = pair().await;
+        let mut written = 0;
+        loop {
+            match ours.try_write(&[7; 10_000]) {
+                Ok(length) => written += length,
+                Err(error) => break assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+
+        let is_flushed = ours.try_flush().unwrap();
+        let mut read = BytesMut::new();
+        let flush = async {
+            while !ours.try_flush().unwrap() {
+                ours.writable().await.unwrap();
+            }
+        };
+        let read_all = async {
+            while read.len() < written {
+                theirs.read(&mut read).await.unwrap();
+            }
+        };
+        assert!(!is_flushed);
+        tokio::join!(flush, read_all);
+
+        assert!(read.iter().all(|&byte| byte == 7));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_dropped_ends_in_order() {
+        let (ours, theirs) = pair().await;
+        ours.try_write(b"last words").unwrap();
+
+        drop(ours);
+
+        let mut read = BytesMut::new();
+        assert_eq!(theirs.read(&mut read).await.unwrap(), 10);
+        assert_eq!(theirs.read(&mut read).await.unwrap(), 0);
+        assert_eq!(read, "last words");
+    }
+
+    /// Two ends of a connection whose sockets hold little.
+    async fn pair() -> (Stream, Stream) {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["a.example".into()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        SockRef::from(&listener).set_send_buffer_size(4_096).unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let name = ServerName::try_from("a.example").unwrap();
+        let (ours, theirs) = tokio::join!(
+            TlsAcceptor::from(Arc::new(server)).accept(accepted),
+            TlsConnector::from(Arc::new(client)).connect(name, dialled)
+        );
+        let ((ours, server), (theirs, client)) = (ours.unwrap().into_inner(), theirs.unwrap().into_inner());
+        (Stream::secure(ours, server.into()), Stream::secure(theirs, client.into()))
     }
 }

@@ -1,4 +1,5 @@
-//! The task of one connection (RFC 3261 §18), TCP or TLS: it connects or shakes hands, reads, and finishes writes.
+//! The task of one connection (RFC 3261 §18), TCP or TLS: it connects or shakes hands, reads, and finishes
+//! writes.
 //!
 //! ```text
 //!                  connected,                    ended: closed, reset, bad framing, too slow
@@ -21,9 +22,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
+use super::Report;
 use super::link::Link;
 use super::stream::Stream;
-use super::{Report, tls};
+use super::tls::Handshakes;
 use crate::sip::flow::ListenerId;
 use crate::sip::framing::{Frame, Framer, FramingError};
 use crate::sip::message::Limits;
@@ -77,8 +79,11 @@ pub(super) struct Dial {
     /// From which address of ours; any if `None`.
     pub(super) source: Option<IpAddr>,
     /// What TLS is spoken with, and to whom; `None` is TCP alone.
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) tls: Option<(Handshakes, Arc<ClientConfig>, ServerName<'static>)>,
 }
+
+/// What TLS is spoken with to whoever connects.
+pub(super) type Welcome = (Handshakes, Arc<ServerConfig>);
 
 /// What every connection's task needs.
 #[derive(Clone)]
@@ -97,18 +102,13 @@ pub(super) async fn run_dialled(link: Arc<Link>, dial: Dial, run: Run) {
 }
 
 /// Shakes hands if `tls` is there, then runs the connection to its end.
-pub(super) async fn run_accepted(
-    link: Arc<Link>,
-    stream: TcpStream,
-    tls: Option<Arc<ServerConfig>>,
-    run: Run,
-) {
+pub(super) async fn run_accepted(link: Arc<Link>, stream: TcpStream, tls: Option<Welcome>, run: Run) {
     if let Err(error) = tune(&stream) {
         tracing::debug!(remote = %link.remote, %error, "setting options of a connection");
     }
     let stream = match tls {
         None => Ok(Stream::Plain(stream)),
-        Some(config) => match timeout(HANDSHAKE, tls::accept(config, stream)).await {
+        Some((handshakes, config)) => match timeout(HANDSHAKE, handshakes.accept(config, stream)).await {
             Ok(stream) => stream.map_err(Ended::Handshake),
             Err(_) => Err(Ended::SlowHandshake),
         },
@@ -165,7 +165,9 @@ async fn open(remote: SocketAddr, dial: Dial) -> Result<Stream, Ended> {
     }
     match dial.tls {
         None => Ok(Stream::Plain(stream)),
-        Some((config, name)) => tls::connect(config, name, stream).await.map_err(Ended::Handshake),
+        Some((handshakes, config, name)) => {
+            handshakes.connect(config, name, stream).await.map_err(Ended::Handshake)
+        }
     }
 }
 

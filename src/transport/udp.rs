@@ -1,8 +1,10 @@
-//! One UDP listener (RFC 3261 §18.1.1, §18.2.1): datagrams in by the batch, out at once, and ICMP errors back to whoever sent.
+//! One UDP listener (RFC 3261 §18.1.1, §18.2.1): datagrams in by the batch, out at once, and ICMP errors back
+//! to whoever sent.
 //!
-//! The socket is unconnected, so an ICMP error belongs to no particular send: Linux queues it beside the socket, with
-//! the destination and the first bytes of what was sent, and *also* lets the next send or receive fail with it. That
-//! failure says nothing about the datagram at hand, which is why every call here is made again after one.
+//! The socket is unconnected, so an ICMP error belongs to no particular send: Linux queues it beside the
+//! socket, with the destination and the first bytes of what was sent, and *also* lets the next send or
+//! receive fail with it. That failure says nothing about the datagram at hand, which is why every call here
+//! is made again after one.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -119,7 +121,8 @@ impl Listener {
         while events.len() == before {
             let mut readiness = ready!(self.socket.poll_read_ready(cx))?;
             match self.receive(events) {
-                // Fewer than asked for: the queue was empty at that moment, and anything later raises readiness again.
+                // Fewer than asked for: the queue was empty at that moment, and anything later raises
+                // readiness again.
                 Ok(received) if received < BATCH => readiness.clear_ready(),
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => readiness.clear_ready(),
@@ -192,8 +195,8 @@ impl Listener {
     }
 }
 
-/// Registers for reading alone: a `tokio::net::UdpSocket` wakes the thread for writing too, for nothing, after about
-/// every second datagram that left.
+/// Registers for reading alone: a `tokio::net::UdpSocket` wakes the thread for writing too, for nothing,
+/// after about every second datagram that left.
 #[expect(
     deprecated,
     reason = "its successor is unsafe for types whose descriptor may change, which a std socket's cannot"
@@ -217,8 +220,9 @@ async fn report_icmp(listener: ListenerId, socket: Arc<AsyncFd<UdpSocket>>, repo
     }
 }
 
-/// The next entry of the error queue: destination, quoted beginning, reason. `None` for what fails nothing: a datagram
-/// too big for the path is sent again in fragments, and a routing loop or a malformed report is none of the peer's doing.
+/// The next entry of the error queue: destination, quoted beginning, reason. `None` for what fails nothing: a
+/// datagram too big for the path is sent again in fragments, and a routing loop or a malformed report is none
+/// of the peer's doing.
 fn next_icmp(socket: &UdpSocket) -> Result<Option<(SocketAddr, Vec<u8>, String)>, Errno> {
     let mut quoted = [0; QUOTED_BYTES];
     let mut slices = [IoSliceMut::new(&mut quoted)];
@@ -271,7 +275,8 @@ fn flow(listener: ListenerId, remote: SocketAddr) -> Flow {
     Flow { transport: Transport::Udp, listener, remote, connection: None, domain: None }
 }
 
-/// Nothing but line ends or NUL, as user agents send to keep a NAT binding (RFC 5626 §3.5.1 and older habits).
+/// Nothing but line ends or NUL, as user agents send to keep a NAT binding (RFC 5626 §3.5.1 and older
+/// habits).
 fn is_keep_alive(datagram: &[u8]) -> bool {
     datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0 | b' '))
 }
@@ -297,7 +302,8 @@ impl Default for Batch {
     }
 }
 
-/// One batch per address family: a header keeps the length of the last address it took as room for the next one.
+/// One batch per address family: a header keeps the length of the last address it took as room for the next
+/// one.
 #[derive(Default)]
 struct Batches {
     v4: Batch,

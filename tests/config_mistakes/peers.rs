@@ -301,6 +301,31 @@ fn where_agents_may_call_is_said_in_countries_prefixes_and_numbers() {
 }
 
 #[test]
+fn keys_of_srtp_do_not_go_where_anybody_can_read_them_unless_that_is_allowed() {
+    let what = |word: &str| {
+        format!("`srtp` is \"{word}\", but `uri` is not by TLS, so that anybody could read its keys")
+    };
+    let with = |uri: &str, keys: &str| -> Vec<String> {
+        let problems = trunk(&format!("uri = {uri}\nallow = [\"198.51.100.0/24\"]\n{keys}"));
+        problems.into_iter().filter(|problem| problem.contains("srtp")).collect()
+    };
+
+    for word in ["offer", "require"] {
+        let srtp = format!("srtp = \"{word}\"");
+        let refused = with("\"sip:c.example;transport=tcp\"", &srtp);
+        assert!(refused.len() == 1 && refused[0].contains(&what(word)), "{refused:?}");
+        let one_of_two = with("[\"sips:c.example\", \"sip:c.example\"]", &srtp);
+        assert!(one_of_two.len() == 1 && one_of_two[0].contains(&what(word)), "{one_of_two:?}");
+        assert_eq!(with("\"sip:c.example;transport=tls\"", &srtp), [""; 0]);
+        assert_eq!(with("\"sips:c.example\"", &srtp), [""; 0]);
+        assert_eq!(with("\"sip:c.example\"", &format!("{srtp}\nsrtp_over_cleartext = true")), [""; 0]);
+    }
+    assert_eq!(with("\"sip:c.example\"", "srtp = \"off\""), [""; 0]);
+    let unknown = with("\"sip:c.example\"", "srtp = \"on\"");
+    assert!(unknown[0].contains("`srtp` is \"on\"; write \"off\", \"offer\" or \"require\""), "{unknown:?}");
+}
+
+#[test]
 fn caller_ids_are_user_parts_and_of_one_kind() {
     let trunk =
         |keys: &str| trunk(&format!("uri = \"sip:c.example\"\nallow = [\"198.51.100.0/24\"]\n{keys}"));

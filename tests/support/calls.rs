@@ -116,10 +116,7 @@ pub(crate) struct ByHandCall {
 impl ByHandCall {
     /// Answered and acknowledged.
     pub(crate) fn answered(way: Way) -> Self {
-        let mut call = Self::unacknowledged(way);
-        let ack = call.sides[CALLER].ack();
-        call.say(CALLER, &ack);
-        call
+        Self::answered_as(way, way.routes(), &Request::invite(way.ends().0), "")
     }
 
     /// The caller has our 200, but did not acknowledge it yet.

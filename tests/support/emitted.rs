@@ -20,10 +20,11 @@ pub(crate) fn assert_well_formed(network: &Network) {
 /// What is wrong with the first message of the bridge that is not right.
 pub(crate) fn first_fault(network: &Network) -> Option<String> {
     let requests = requests_heard(network);
+    let tags = tags_heard(network);
     let mut seen = HashSet::new();
     let mut numbers = BTreeMap::new();
     let distinct = network.emitted.iter().filter(|emitted| seen.insert((emitted.to, &emitted.bytes)));
-    distinct.map(|emitted| (emitted, faults(emitted, &requests, &mut numbers))).find_map(
+    distinct.map(|emitted| (emitted, faults(emitted, &requests, &tags, &mut numbers))).find_map(
         |(emitted, mut wrong)| {
             if wrong.is_empty() {
                 wrong.extend(
@@ -40,6 +41,7 @@ pub(crate) fn first_fault(network: &Network) -> Option<String> {
 fn faults(
     emitted: &Emitted,
     requests: &HashMap<String, String>,
+    tags: &HashSet<String>,
     numbers: &mut BTreeMap<Side, u32>,
 ) -> Vec<String> {
     let text = emitted.text();
@@ -49,6 +51,8 @@ fn faults(
     if status(text).is_some() {
         faults.response(requests.get(&transaction(text)), emitted.to);
     } else {
+        let to = tag(text, "To");
+        faults.note(to.is_empty() || tags.contains(to), format!("To-tag {to}, which no peer gave"));
         faults.request(numbers);
     }
     faults.found
@@ -58,6 +62,12 @@ fn faults(
 fn requests_heard(network: &Network) -> HashMap<String, String> {
     let heard = network.heard.iter().map(|heard| String::from_utf8_lossy(&heard.bytes).into_owned());
     heard.filter(|text| status(text).is_none()).map(|text| (transaction(&text), text)).collect()
+}
+
+/// The tags that peers wrote.
+fn tags_heard(network: &Network) -> HashSet<String> {
+    let heard = network.heard.iter().map(|heard| String::from_utf8_lossy(&heard.bytes).into_owned());
+    heard.flat_map(|text| ["From", "To"].map(|name| tag(&text, name).to_owned())).collect()
 }
 
 /// Top branch and CSeq.

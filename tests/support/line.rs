@@ -33,19 +33,8 @@ impl<T: Read + Write> Stream for T {}
 impl Line {
     /// Connects from `from` to `to`, believes `authority`, and shows no certificate.
     pub(crate) fn dial(from: Ipv4Addr, to: SocketAddr, authority: &Authority) -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-        socket.connect(&to.into()).unwrap();
-        let mut tcp = patient(socket.into());
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::from(to.ip());
-        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut tcp = connect(from, to);
+        let mut session = session(to, authority);
         while session.is_handshaking() {
             session.complete_io(&mut tcp).unwrap();
         }
@@ -129,6 +118,32 @@ impl Socketed {
         };
         assert!(shaken.is_err(), "the other side was satisfied");
     }
+}
+
+/// What a TLS client says first.
+pub(crate) fn client_hello(authority: &Authority) -> Vec<u8> {
+    let mut hello = Vec::new();
+    session(([127, 0, 0, 1], 5061).into(), authority).write_tls(&mut hello).unwrap();
+    hello
+}
+
+fn session(to: SocketAddr, authority: &Authority) -> ClientConnection {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    ClientConnection::new(Arc::new(config), ServerName::from(to.ip())).unwrap()
+}
+
+/// A TCP connection from `from` to `to`.
+pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    patient(socket.into())
 }
 
 fn patient(tcp: TcpStream) -> TcpStream {

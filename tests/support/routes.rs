@@ -7,8 +7,8 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
-    Preset, Profile, RetellConfig, RuleConfig, Spelling, Toward, TrunkConfig,
+    CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, OwnHeaders, PeerConfig,
+    PeerMedia, Preset, Profile, RetellConfig, RuleConfig, Spelling, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -45,7 +45,9 @@ pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
         country: Some(Country("US".to_owned())),
         caller_id: CallerId::FromCall,
         foreign_caller: ForeignCaller::Replace,
+        provider: None,
         spelling: Spelling::default(),
+        headers: OwnHeaders::default(),
     }
 }
 

@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rtp_rs::{RtpPacketBuilder, RtpReader, Seq};
+use trunkline::media::Press;
 use trunkline::media::forward::{Leg, Outbox, Peer, Reason, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
 use trunkline::rtp::continuity::Position;
+use trunkline::rtp::dtmf::Digit;
 use trunkline::rtp::filler::Filler;
 use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
@@ -99,6 +101,22 @@ impl Relay {
         std::mem::take(&mut self.sent[to])
     }
 
+    /// Has `key` pressed for the far end of leg `to`.
+    pub(crate) fn press(&mut self, to: usize, key: char, ms: u64) {
+        let digit = Digit::try_from(key).unwrap();
+        assert!(self.legs[to].press(Press { digit, duration: Duration::from_millis(ms) }));
+    }
+
+    /// Has tones of the far end of leg `from` heard as digits.
+    pub(crate) fn hears_tones(&mut self, from: usize, law: Law) {
+        self.legs[from].listen_for_tones(Some(law));
+    }
+
+    /// The digits that the far end of leg `from` pressed.
+    pub(crate) fn told(&mut self, from: usize) -> Vec<String> {
+        std::iter::from_fn(|| self.legs[from].next_press()).map(|press| press.digit.to_string()).collect()
+    }
+
     pub(crate) fn now(&self) -> Instant {
         self.start + Duration::from_millis(self.ms)
     }
@@ -121,7 +139,7 @@ impl Relay {
         for to in [0, 1] {
             let mut made = Made::default();
             let now = self.now();
-            self.legs[to].fill(self.answered, now, &mut made);
+            self.legs[to].make(self.answered, now, &mut made);
             made.0.iter().for_each(|datagram| self.deliver(to, datagram));
         }
     }

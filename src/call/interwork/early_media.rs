@@ -23,8 +23,8 @@ impl Call {
         response: &Message,
         cx: &mut Cx<'_>,
     ) -> Option<Bytes> {
-        let answer = session_in(response).ok().flatten()?;
         let attempt = &mut self.attempts[index];
+        let answer = session_in(response, attempt.exchange.policy()).ok().flatten()?;
         let agreed = attempt.exchange.read_answer(&answer).ok()?;
         if let Some(early) = attempt.early_of(response) {
             early.agreed = Some(agreed.clone());

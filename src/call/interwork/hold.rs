@@ -16,11 +16,7 @@ use crate::call::leg_media::leg_media;
 impl Call {
     /// Relays to and from `leg` as was agreed with it last, held or not.
     pub(in crate::call) fn relay_as_agreed(&mut self, leg: LegId, cx: &mut Cx<'_>) {
-        let exchange = match self.attempt(leg) {
-            Some(callee) => &callee.exchange,
-            None => &self.caller.exchange,
-        };
-        if let Some(agreed) = exchange.agreed().cloned() {
+        if let Some(agreed) = self.exchange(leg).agreed().cloned() {
             self.relay_as(leg, &agreed, cx);
         }
     }
@@ -30,6 +26,7 @@ impl Call {
         let side = Self::side(leg);
         let peer = cx.routes.peer(self.peer(leg).unwrap_or(self.plan.callee));
         let mut media = leg_media(&agreed.audio, agreed.codec, agreed.dtmf, peer);
+        media.srtp = agreed.keys.clone().map(Box::new);
         media.sends &= !is_held(agreed) || peer.profile.hold == Treatment::Pass;
         cx.out.push(Action::SetLeg(side, media));
         cx.out.push(Action::SetHeld(side, is_held(agreed)));

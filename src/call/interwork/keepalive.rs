@@ -1,17 +1,21 @@
 //! OPTIONS inside the dialog (RFC 3261 §11), every two minutes: it keeps proxies and NAT bindings open.
 //!
 //! What stands behind Retell answers every OPTIONS with 200, so that says nothing of the agent; but 481, 408 or no answer
-//! at all mean that the dialog is gone, and end the call. Profile `keepalive`: `force`, sent; `strip`, not sent.
+//! at all mean that the dialog is gone, and end the call. Retell is also asked at once when the stream of its leg ended; a
+//! trunk is not, since one behind a NAT cannot be reached anew and may be talking all the while. Profile `keepalive`:
+//! `force`, sent; `strip`, not sent.
 
 use std::time::{Duration, Instant};
 
 use crate::id::LegId;
+use crate::routing::Kind;
 use crate::routing::config::Treatment;
+use crate::sip::flow::ConnectionId;
 use crate::sip::message::Method;
 
 use crate::call::Call;
 use crate::call::contract::Cx;
-use crate::call::party::{Outcome, Purpose, Question};
+use crate::call::party::{Outcome, Party, Purpose, Question};
 
 /// When the next one is due.
 #[derive(Debug, Default)]
@@ -44,20 +48,35 @@ impl Call {
             return;
         }
         party.work.keepalive.next = Some(cx.now + INTERVAL);
-        let question = Question {
-            method: Method::Options,
-            purpose: Purpose::Keepalive,
-            headers: Vec::new(),
-            body: None,
-        };
-        party.ask(question, cx);
+        party.ask(question(), cx);
+    }
+
+    /// A stream ended: an agent that spoke by it is asked whether it is still there.
+    pub(in crate::call) fn on_stream_lost(&mut self, connection: ConnectionId, cx: &mut Cx<'_>) {
+        for leg in [Some(LegId::CALLER), self.answered_leg()].into_iter().flatten() {
+            let is_agent = self.peer(leg).is_some_and(|peer| cx.routes.peer(peer).kind == Kind::Retell);
+            let lost = |party: &Party<'_>| is_agent && party.flow.connection == Some(connection);
+            if let Some(mut party) = self.party(leg).filter(lost) {
+                party.ask(question(), cx);
+            }
+        }
     }
 
     pub(in crate::call) fn on_keepalive(&mut self, leg: LegId, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
+        let why = match outcome {
+            Outcome::Answered(response) if response.status() == Some(481) => {
+                "does not know the call any more (481)"
+            }
+            Outcome::Answered(_) | Outcome::Lost => "does not answer inside the call any more",
+        };
         if outcome.ends_dialog() {
-            self.end_dead_leg(leg, "No answer to OPTIONS", "knew nothing of the call any more", cx);
+            self.end_dead_leg(leg, "No answer to OPTIONS", why, cx);
         }
     }
+}
+
+fn question() -> Question {
+    Question { method: Method::Options, purpose: Purpose::Keepalive, headers: Vec::new(), body: None }
 }
 
 const INTERVAL: Duration = Duration::from_secs(120);

@@ -52,11 +52,8 @@ impl Call {
         message: &Message,
         cx: &mut Cx<'_>,
     ) -> Result<(), Refused> {
-        let answer = session_in(message)?.ok_or(Refused::NoOffer)?;
-        let exchange = match self.attempt_mut(leg) {
-            Some(callee) => &mut callee.exchange,
-            None => &mut self.caller.exchange,
-        };
+        let exchange = self.exchange(leg);
+        let answer = session_in(message, exchange.policy())?.ok_or(Refused::NoOffer)?;
         let agreed = exchange.read_answer(&answer)?;
         exchange.settle(agreed);
         self.relay_as_agreed(leg, cx);

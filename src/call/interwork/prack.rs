@@ -211,7 +211,7 @@ impl Call {
             self.caller.work.prack.completed = true;
             return Ok(None);
         }
-        let Some(offer) = session_in(prack)? else { return Ok(None) };
+        let Some(offer) = session_in(prack, self.caller.exchange.policy())? else { return Ok(None) };
         let sdp = self.caller.exchange.answer_at_once(&offer)?;
         self.relay_as_agreed(LegId::CALLER, cx);
         Ok(Some(sdp))

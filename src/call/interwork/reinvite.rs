@@ -100,7 +100,7 @@ impl Call {
         request: &Message,
         cx: &mut Cx<'_>,
     ) -> Result<(Bytes, Headers), Refused> {
-        let offer = session_in(request)?;
+        let offer = session_in(request, self.exchange(leg).policy())?;
         let timer = self.grant_refresh(leg, request, cx)?;
         let exchange = self.party(leg).ok_or(Refused::NoOffer)?.exchange;
         let sdp = match offer {

@@ -43,7 +43,7 @@ impl Call {
         if profile.update == Treatment::Strip {
             return respond(request, tx, flow, 405, &[(Name::Allow, &allow(profile))], cx);
         }
-        let offer = match session_in(request) {
+        let offer = match session_in(request, self.exchange(leg).policy()) {
             Ok(offer) => offer,
             Err(refused) => return self.refuse(leg, tx, request, flow, &refused, cx),
         };

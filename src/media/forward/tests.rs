@@ -40,15 +40,14 @@ fn events_under_our_number_or_an_ssrc_of_their_own_pass_and_harm_neither_audio_n
     let mut call = Call::connected();
     call.caller.peer.as_mut().unwrap().payload_types.our_event = Some(101);
 
-    let sent =
-        [(77, 1, 0), (5, 9_000, 101), (5, 9_001, 96), (77, 2, 0)].map(|(ssrc, sequence, payload_type)| {
-            let sent = call.speak(&Said { ssrc, sequence, payload_type, ..AUDIO }).unwrap();
-            let reader = RtpReader::new(&sent).unwrap();
-            (reader.payload_type(), u16::from(reader.sequence_number()), reader.mark())
-        });
+    let sent = [(77, 1, 0), (5, 9_000, 101), (77, 2, 0)].map(|(ssrc, sequence, payload_type)| {
+        let sent = call.speak(&Said { ssrc, sequence, payload_type, ..AUDIO }).unwrap();
+        let reader = RtpReader::new(&sent).unwrap();
+        (reader.payload_type(), u16::from(reader.sequence_number()), reader.mark())
+    });
 
-    assert_eq!(sent, [(8, 900, true), (101, 901, false), (101, 902, false), (8, 903, false)]);
-    assert_eq!((call.caller.reception.received(), call.caller.reception.lost()), (4, 0));
+    assert_eq!(sent, [(8, 900, true), (101, 901, true), (8, 902, false)]);
+    assert_eq!((call.caller.reception.received(), call.caller.reception.lost()), (3, 0));
     assert_eq!(call.caller.reception.source().map(|source| source.received), Some(2));
 }
 
@@ -188,7 +187,7 @@ impl Call {
             .sequence(Seq::from(said.sequence))
             .timestamp(u32::from(said.sequence) * 160)
             .ssrc(said.ssrc)
-            .payload(&[0x55; 160])
+            .payload(if said.payload_type < 96 { &[0x55; 160] } else { &[5, 10, 0, 160] })
             .build()
             .unwrap();
         let source = said.source.parse().unwrap();

@@ -1,7 +1,8 @@
 //! `fallback`: where a call goes when Retell cannot take it, in `[[retell]]` and `[[numbers]]`.
 //!
 //! A word is the name of another `[[retell]]` if there is one of that name, else a number. What a `[[retell]]` that is named
-//! falls back to is tried after it, so a chain that leads back to its beginning is a mistake.
+//! falls back to is tried after it, so a chain that leads back to its beginning is a mistake; so is a number of our own, which
+//! the trunk brings back to us.
 
 use super::caller::parse_user_part;
 use super::numbers::unknown_peer;
@@ -51,6 +52,7 @@ pub(super) fn check(config: &Config, review: &mut Review<'_>) {
     for (index, retell) in config.retell.iter().enumerate() {
         let here = root.key("retell").index(index).key("fallback");
         check_words(&retell.fallback, &names, &here, review);
+        check_own(&retell.fallback, config, &here, review);
         if let Some(chain) = chain_back(config, &retell.peer.name, &mut vec![retell.peer.name.as_str()]) {
             let what = format!("`fallback` leads back to where it began: {}", chain.join(" -> "));
             review.mistake(&here, Mistake::new(what, "take one of these names out of its `fallback`"));
@@ -60,6 +62,7 @@ pub(super) fn check(config: &Config, review: &mut Review<'_>) {
         let here = root.key("numbers").index(index).key("fallback");
         let list = number.fallback.as_deref().unwrap_or_default();
         check_words(list, &names, &here, review);
+        check_own(list, config, &here, review);
         if let Some(own) = own_retell(config, number).filter(|&own| list.contains(&word(own))) {
             let what = format!("calls to {} go to \"{own}\" already", number.number);
             review.mistake(&here, Mistake::new(what, "name another [[retell]], a number or a SIP URI"));
@@ -78,6 +81,23 @@ fn check_words(list: &[FallbackConfig], names: &[&str], here: &KeyPath, review: 
         let mistake = unknown_peer(word, "[[retell]]", names);
         let instead = format!("{}, or a number or SIP URI", mistake.instead);
         review.mistake(&review.element(here, index), Mistake::new(mistake.what, instead));
+    }
+}
+
+/// A call to a number of our own comes back to us.
+fn check_own(list: &[FallbackConfig], config: &Config, here: &KeyPath, review: &mut Review<'_>) {
+    for (index, element) in list.iter().enumerate() {
+        let FallbackConfig::Word(word) = element else { continue };
+        let covers = |number: &&NumberConfig| match number.number.strip_suffix('*') {
+            Some(prefix) => word.starts_with(prefix) && prefix.len() > 1,
+            None => number.number == *word,
+        };
+        let Some(own) = config.numbers.iter().find(covers) else { continue };
+        let at = review.element(here, index);
+        let what =
+            format!("\"{word}\" is in [[numbers]] \"{}\", so the trunk may bring the call back", own.number);
+        let mistake = Mistake::new(what, "name a number that does not lead here");
+        if own.number.ends_with('*') { review.warning(&at, mistake) } else { review.mistake(&at, mistake) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The keys of a peer about its audio: where it is sent, what while nobody speaks, and its reports.
 
-use crate::config::reader::Reader;
+use crate::config::reader::{KeyPath, Mistake, Reader, Review};
+use crate::sdp::crypto::Policy;
+use crate::sip::flow::Transport;
 
 /// How media goes to and from one peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +11,10 @@ pub struct PeerMedia {
     pub fill_ms: u32,
     /// Where it is sent RTP. Default `"latch"`.
     pub rtp: Aim,
+    /// Whether it is encrypted, by keys in the session description. Default `"off"`.
+    pub srtp: Policy,
+    /// Send and take those keys where anybody on the way can read them. Default `false`.
+    pub srtp_over_cleartext: bool,
     /// Reports about it. Default `"never"` for a `[[retell]]`, which sends none and reads none; `"auto"` for a trunk.
     pub rtcp: Reports,
 }
@@ -39,6 +45,32 @@ impl PeerMedia {
             fill_ms: table.whole("fill_ms", 100, 0..=60_000),
             rtp: table.choice("rtp", &aims, Aim::Latch),
             rtcp: table.choice("rtcp", &words, rtcp),
+            srtp: table.choice("srtp", &Policy::WORDS, Policy::Off),
+            srtp_over_cleartext: table.flag("srtp_over_cleartext", false),
+        }
+    }
+
+    /// Whether media is encrypted where signalling goes over `transport`: not where that would show the keys. `None` is
+    /// neither with nor without.
+    #[must_use]
+    pub fn srtp_over(&self, transport: Transport) -> Option<Policy> {
+        match (transport, self.srtp) {
+            (Transport::Tls, policy) => Some(policy),
+            (Transport::Udp | Transport::Tcp, policy) if self.srtp_over_cleartext => Some(policy),
+            (Transport::Udp | Transport::Tcp, Policy::Off | Policy::Offer) => Some(Policy::Off),
+            (Transport::Udp | Transport::Tcp, Policy::Require) => None,
+        }
+    }
+
+    /// Refuses keys over cleartext where calls to the peer go.
+    pub(super) fn check(&self, is_cleartext: bool, here: &KeyPath, review: &mut Review<'_>) {
+        if self.srtp != Policy::Off && is_cleartext && !self.srtp_over_cleartext {
+            let what = format!(
+                "`srtp` is \"{}\", but `uri` is not by TLS, so that anybody could read its keys",
+                self.srtp
+            );
+            let instead = "write ;transport=tls in `uri`, or srtp_over_cleartext = true";
+            review.mistake(&here.key("srtp"), Mistake::new(what, instead));
         }
     }
 }
@@ -46,6 +78,12 @@ impl PeerMedia {
 impl Default for PeerMedia {
     /// That of a trunk.
     fn default() -> Self {
-        Self { fill_ms: 100, rtp: Aim::Latch, rtcp: Reports::Auto }
+        Self {
+            fill_ms: 100,
+            rtp: Aim::Latch,
+            rtcp: Reports::Auto,
+            srtp: Policy::Off,
+            srtp_over_cleartext: false,
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::rtp::g711::Law;
 
 /// The ear for one stream.
 ///
-/// Some 700 bytes: for the legs that need it.
+/// Some 500 bytes: for the legs that need it.
 #[derive(Clone, Debug)]
 pub struct Detector {
     law: Law,

@@ -169,7 +169,7 @@ impl Current {
     }
 }
 
-/// Four packets at the 50 ms that RFC 4733 §2.5.1.2 recommends at most.
+/// Four packets at the 50 ms that RFC 4733 §2.5.1.2 recommends.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Between the ends that are told here.
 const APART: Duration = Duration::from_millis(20);

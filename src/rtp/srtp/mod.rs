@@ -23,16 +23,9 @@ mod window;
 pub use inbound::{Inbound, UnprotectError};
 pub use outbound::{Outbound, ProtectError};
 
-use crate::id::srtp::MasterKey;
+pub use crate::id::srtp::LegKeys;
 
-/// The keys of one leg, as its offer and answer agreed on them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LegKeys {
-    /// What we protect by, from our description.
-    pub local: MasterKey,
-    /// What the peer protects by, from its description.
-    pub remote: MasterKey,
-}
+use crate::id::srtp::MasterKey;
 
 /// The cryptographic context of one leg, both ways.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! `[dns]`: which name servers are asked where peers are.
 //!
-//! With servers of its own the bridge reads nothing of `/etc/resolv.conf`, its search list included; `/etc/hosts`
-//! counts either way.
+//! With servers of its own the bridge reads nothing of `/etc/resolv.conf`, its search list included;
+//! `/etc/hosts` counts either way.
 
 use std::net::{IpAddr, SocketAddr};
 

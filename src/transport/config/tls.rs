@@ -1,7 +1,7 @@
 //! `[tls]`: our certificate, and whom we believe about the certificates of others.
 //!
-//! The files are read when the configuration is, so that `trunkline check` finds what is wrong with them; only a `tls:`
-//! listener needs any of it, so without one nothing is read.
+//! The files are read when the configuration is, so that `trunkline check` finds what is wrong with them;
+//! only a `tls:` listener needs any of it, so without one nothing is read.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,13 +14,13 @@ use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 /// `[tls]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    /// PEM file with our certificate, then the authorities between it and a root; relative to the configuration's
-    /// folder, like every file here. Default none.
+    /// PEM file with our certificate, then the authorities between it and a root; relative to the
+    /// configuration's folder, like every file here. Default none.
     pub certificate: Option<PathBuf>,
     /// PEM file with the key of `certificate`. Default none.
     pub key: Option<PathBuf>,
-    /// PEM file with the authorities that certificates of servers are verified by, or with such a certificate itself.
-    /// Default none: the authorities of the system.
+    /// PEM file with the authorities that certificates of servers are verified by, or with such a certificate
+    /// itself. Default none: the authorities of the system.
     pub ca: Option<PathBuf>,
     /// Whether clients must show a certificate. Default `"off"`.
     pub mtls: Mtls,

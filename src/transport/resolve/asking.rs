@@ -1,7 +1,8 @@
-//! Every question is asked once at a time, whoever waits for the answer, and nobody waits long who could use an older one.
+//! Every question is asked once at a time, whoever waits for the answer, and nobody waits long who could use
+//! an older one.
 //!
-//! Asking begins with the call of [`Asking::ask`], not when its future is first polled, and goes on when nobody waits
-//! any more: so a look-up puts all its questions at once, and the next one finds the answer.
+//! Asking begins with the call of [`Asking::ask`], not when its future is first polled, and goes on when
+//! nobody waits any more: so a look-up puts all its questions at once, and the next one finds the answer.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,8 +1,9 @@
-//! What the records of a domain say about where to go: NAPTR by order and preference, SRV by priority and weight
-//! (RFC 3263 §4.1, RFC 3403 §4.1, RFC 2782).
+//! What the records of a domain say about where to go: NAPTR by order and preference, SRV by priority and
+//! weight (RFC 3263 §4.1, RFC 3403 §4.1, RFC 2782).
 //!
-//! Weights are a lottery that is drawn anew for every look-up, not an order: the random numbers are passed in. A SRV
-//! record with the target `.` says that there is no such service, which is not the same as no record.
+//! Weights are a lottery that is drawn anew for every look-up, not an order: the random numbers are passed
+//! in. A SRV record with the target `.` says that there is no such service, which is not the same as no
+//! record.
 
 use std::net::IpAddr;
 
@@ -50,7 +51,8 @@ pub(super) struct Naptr {
 /// Numbers from 0 to the one given, inclusive, all equally likely.
 pub(super) type Draw<'d> = dyn FnMut(u32) -> u32 + 'd;
 
-/// The transports that `records` offer and `usable` allows, best first, each with the name of its SRV records.
+/// The transports that `records` offer and `usable` allows, best first, each with the name of its SRV
+/// records.
 ///
 /// Only the lowest order among them counts: a higher one is not for those who could have used a lower one.
 pub(super) fn services(records: &[Record], usable: impl Fn(Transport) -> bool) -> Vec<(Transport, String)> {
@@ -99,8 +101,8 @@ pub(super) fn servers(records: &[Record], draw: &mut Draw<'_>) -> Vec<Srv> {
     ordered
 }
 
-/// RFC 2782: the first whose sum of weights so far reaches a number between 0 and the sum of all. Weights of 0 stand
-/// at the beginning, and so have a small chance even beside others.
+/// RFC 2782: the first whose sum of weights so far reaches a number between 0 and the sum of all. Weights of
+/// 0 stand at the beginning, and so have a small chance even beside others.
 fn lottery(equals: &[&Srv], draw: &mut Draw<'_>) -> usize {
     let total = equals.iter().map(|srv| u32::from(srv.weight)).fold(0, u32::saturating_add);
     let drawn = draw(total);

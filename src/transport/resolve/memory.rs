@@ -111,7 +111,8 @@ const LONGEST_WITHOUT: Duration = Duration::from_secs(300);
 /// How long an answer is kept for want of a better one (RFC 8767 §5: one to three days).
 const STALE: Duration = Duration::from_secs(86_400);
 
-/// How long servers that failed are left alone: longer when there is an older answer to live on (RFC 8767 §5).
+/// How long servers that failed are left alone: longer when there is an older answer to live on (RFC 8767
+/// §5).
 const PAUSE: Duration = Duration::from_secs(30);
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
 

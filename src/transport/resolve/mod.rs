@@ -8,8 +8,9 @@
 //!                 └─ without ─► SRV of our transports ──► A, AAAA of its targets; without SRV: of the name, UDP
 //! ```
 //!
-//! What the next step might need is asked along with the step before, because a caller waits: the arrows say what
-//! counts, not what is asked when. A server that fails to answer for NAPTR or SRV counts as one that has none.
+//! What the next step might need is asked along with the step before, because a caller waits: the arrows say
+//! what counts, not what is asked when. A server that fails to answer for NAPTR or SRV counts as one that has
+//! none.
 
 mod asking;
 mod choice;
@@ -89,7 +90,8 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver for a bridge with these listeners: what none of them reaches is left out. `seed` decides the draws.
+    /// A resolver for a bridge with these listeners: what none of them reaches is left out. `seed` decides
+    /// the draws.
     ///
     /// # Errors
     ///
@@ -106,7 +108,8 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// When the transport is not one of ours, the name leads to no address of ours, or no name server answers.
+    /// When the transport is not one of ours, the name leads to no address of ours, or no name server
+    /// answers.
     pub async fn resolve(&self, uri: &Uri) -> Result<Targets, ResolveError> {
         if let Some(known) = literal(uri) {
             return known;

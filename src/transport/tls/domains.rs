@@ -1,7 +1,8 @@
-//! Whom certificates must belong to: names that stand for a number, so that a [`Flow`](crate::sip::flow::Flow) stays a
-//! plain value.
+//! Whom certificates must belong to: names that stand for a number, so that a
+//! [`Flow`](crate::sip::flow::Flow) stays a plain value.
 //!
-//! The list forgets its oldest entry when it is full; a flow of that age can use its connection, but opens no other.
+//! The list forgets its oldest entry when it is full; a flow of that age can use its connection, but opens no
+//! other.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,34 +1,32 @@
-//! TLS for SIP (RFC 3261 §26.3.1, RFC 5922, RFC 8446, RFC 5246): our certificate, whom we trust, and the handshake.
+//! TLS for SIP (RFC 3261 §26.3.1, RFC 5922, RFC 8446, RFC 5246): our certificate, whom we trust, and the
+//! handshake.
 //!
-//! Everything here is read from files into a [`Tls`] that is replaced whole on a reload: connections that stand keep what
-//! they were made with. A client that connects to us proves who it is only if `mtls` asks it to; which peer it is,
-//! addresses and credentials decide as on every transport.
+//! Everything here is read from files into a [`Tls`] that is replaced whole on a reload: connections that
+//! stand keep what they were made with. A client that connects to us proves who it is only if `mtls` asks it
+//! to; which peer it is, addresses and credentials decide as on every transport.
 
 mod domains;
 mod files;
+mod handshakes;
 mod verify;
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub(super) use self::domains::{Domains, Named};
 pub use self::files::FileError;
 pub(super) use self::files::{Identity, certificates};
+pub(super) use self::handshakes::Handshakes;
 pub(super) use self::verify::proves;
 use self::verify::{Trust, Verifier};
 use super::config::tls::{Config, Mtls};
-use super::stream::Stream;
 
 /// What TLS is spoken with.
 #[derive(Clone, Debug)]
@@ -146,20 +144,4 @@ fn trust(ca: Option<&Path>) -> Result<Trust, TlsError> {
     }
     let pinned = if ca.is_some() { pinned } else { Vec::new() };
     Ok(Trust { roots: Arc::new(roots), pinned })
-}
-
-/// The server's side of the handshake.
-pub(super) async fn accept(config: Arc<ServerConfig>, tcp: TcpStream) -> io::Result<Stream> {
-    let (tcp, session) = TlsAcceptor::from(config).accept(tcp).await?.into_inner();
-    Ok(Stream::secure(tcp, session))
-}
-
-/// The client's side of the handshake, with the name in SNI unless it is an address.
-pub(super) async fn connect(
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
-    tcp: TcpStream,
-) -> io::Result<Stream> {
-    let (tcp, session) = TlsConnector::from(config).connect(name, tcp).await?.into_inner();
-    Ok(Stream::secure(tcp, session))
 }

@@ -1,8 +1,8 @@
 //! Whose a certificate is, and whether anybody we trust says so (RFC 5922 §4 and §7, RFC 5280).
 //!
-//! A `sip:` URI among the subject's alternative names is the identity of a SIP domain, and where there is one the DNS
-//! names do not count (RFC 5922 §7.1). Wildcards match although §7.2 forbids it: carriers have such certificates. The
-//! common name never counts.
+//! A `sip:` URI among the subject's alternative names is the identity of a SIP domain, and where there is one
+//! the DNS names do not count (RFC 5922 §7.1). Wildcards match although §7.2 forbids it: carriers have such
+//! certificates. The common name never counts.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use crate::sip::uri::{Scheme, Uri};
 #[derive(Debug)]
 pub(super) struct Trust {
     pub(super) roots: Arc<RootCertStore>,
-    /// Certificates that are trusted as they are: a self-signed one is its own authority, and commonly says so, which
-    /// RFC 5280 does not allow for the certificate of a server.
+    /// Certificates that are trusted as they are: a self-signed one is its own authority, and commonly says
+    /// so, which RFC 5280 does not allow for the certificate of a server.
     pub(super) pinned: Vec<CertificateDer<'static>>,
 }
 

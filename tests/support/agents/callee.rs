@@ -272,6 +272,7 @@ impl Agent for Callee {
             Some("ACK") => self.on_ack(text, call_id, now),
             Some("CANCEL") => self.on_cancel(text, from, call_id, now),
             Some("BYE") => self.on_bye(text, from, call_id),
+            Some("OPTIONS") => self.phone.send(from, answer(text, 200, "OK", "", NO_BODY)),
             _ if header(text, "CSeq") == Some("2 BYE") && status(text).is_some_and(|code| code >= 200) => {
                 if let Some(leg) = self.legs.get_mut(call_id) {
                     leg.bye = None;
