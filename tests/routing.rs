@@ -126,7 +126,7 @@ fn the_caller_toward_a_trunk_follows_the_table_of_caller_ids() {
     use CallerId::{Fixed, FromCall, Rotating, Withheld};
     use ForeignCaller::{Diversion, Keep, Replace};
     let fixed = || Fixed("+14155550100".to_owned());
-    let rotating = || Rotating(vec!["+14155550101".to_owned(), "+14155550102".to_owned()]);
+    let rotating = || Rotating(vec!["+14155550101".into(), "+14155550102".into()]);
     let own = "+14155550155";
     let foreign = "+12125550123";
     let clid: &[&str] = &["X-Original-CLID: 415 555 0177"];
@@ -170,8 +170,7 @@ fn the_caller_toward_a_trunk_follows_the_table_of_caller_ids() {
 #[test]
 fn caller_ids_take_turns_per_call_and_a_kept_caller_takes_none() {
     let mut config = config();
-    config.trunks[0].caller_id =
-        CallerId::Rotating(vec!["+14155550101".to_owned(), "+14155550102".to_owned()]);
+    config.trunks[0].caller_id = CallerId::Rotating(vec!["+14155550101".into(), "+14155550102".into()]);
     config.trunks[0].foreign_caller = ForeignCaller::Keep;
     let mut rotation = Rotation::default();
     let mut from = |user: &str| {

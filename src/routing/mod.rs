@@ -15,6 +15,7 @@ mod normalise;
 mod numbers;
 mod parties;
 mod plan;
+mod pool;
 mod recognise;
 mod reserved;
 mod spelling;
@@ -33,10 +34,10 @@ use crate::sip::auth::{Credentials, challenge_of};
 use crate::sip::message::Message;
 use crate::sip::uri::{Host, Uri};
 
-pub use caller::Rotation;
 pub use headers::Line;
 pub use parties::number_in;
 pub use plan::{Plan, Refusal};
+pub use pool::Rotation;
 pub use recognise::Recognition;
 pub use reserved::is_reserved;
 pub use spelling::{Target, Written};
@@ -104,6 +105,8 @@ pub struct Peer {
     spelling: config::Spelling,
     /// The callers a trunk shows.
     caller: caller::CallerPolicy,
+    /// How long a caller ID rests that a callee refused; 0 is not at all.
+    caller_rest_s: u32,
     /// Where calls to a `[[retell]]` go when it cannot take them.
     fallback: Vec<fallback::Fallback>,
 }
@@ -222,11 +225,22 @@ impl Routes {
         self.peers.iter().find(|peer| peer.name == name)
     }
 
+    /// A callee of `trunk` answered a call from `number` with `code`: one that wants no further calls makes it rest.
+    pub fn note_answer(&self, trunk: &str, number: &str, code: u16, rotation: &mut Rotation) {
+        let rest_s = self.peer_named(trunk).map_or(0, |peer| peer.caller_rest_s);
+        if rest_s > 0 && UNWANTED.contains(&code) {
+            rotation.refused(trunk, number, rest_s);
+        }
+    }
+
     /// The default peer of `kind`.
     fn first(&self, kind: Kind) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.kind == kind)
     }
 }
+
+/// 603 Decline, 607 Unwanted (RFC 8197) and 608 Rejected (RFC 8688).
+const UNWANTED: [u16; 3] = [603, 607, 608];
 
 /// A peer as configured, of either kind.
 enum Source<'a> {
@@ -280,6 +294,10 @@ impl Source<'_> {
                 Self::Trunk(trunk) => trunk.spelling.clone(),
             },
             caller: self.caller(),
+            caller_rest_s: match self {
+                Self::Retell(_) => 0,
+                Self::Trunk(trunk) => trunk.pool.rest_s,
+            },
             fallback: Vec::new(),
         })
     }
@@ -302,7 +320,15 @@ impl Source<'_> {
         match self {
             Self::Retell(_) => caller::CallerPolicy::as_given(),
             Self::Trunk(trunk) => {
-                caller::CallerPolicy { id: trunk.caller_id.clone(), foreign: trunk.foreign_caller }
+                let numbers = match &trunk.caller_id {
+                    config::CallerId::Rotating(numbers) => &numbers[..],
+                    _ => &[],
+                };
+                caller::CallerPolicy {
+                    id: trunk.caller_id.clone(),
+                    foreign: trunk.foreign_caller,
+                    pool: pool::Pool::compile(numbers, &trunk.pool, self.country()),
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use super::caller::{Caller, Given, original_clid};
 use super::config::CalledNumber;
 use super::emergency::is_emergency;
 use super::fallback::Falling;
+use super::pool::Access;
 use super::spelling::{Target, Written};
 use super::steps::{Step, Trace};
 use super::tolls::TollError;
@@ -70,6 +71,15 @@ pub enum Refusal {
     /// A number that the agents of this `[[retell]]` may not call.
     #[error("{0}")]
     Toll(#[from] TollError),
+    /// A caller that is not ours to show, where the trunk has `foreign_caller = "refuse"`.
+    #[error("the caller's number is not one that trunk {trunk} may show: foreign_caller is \"refuse\"")]
+    ForeignCaller {
+        /// Its name.
+        trunk: String,
+    },
+    /// Every one of `caller_ids` has had its calls of the day.
+    #[error("every number in caller_ids has reached caller_daily_cap")]
+    CallerIdsSpent,
     /// A header that the route depends on cannot be read.
     #[error("{header} cannot be read")]
     Unreadable {
@@ -84,7 +94,8 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::NothingDialled | Self::NoRoute { .. } => 404,
-            Self::Emergency { .. } | Self::Toll(_) => 403,
+            Self::Emergency { .. } | Self::Toll(_) | Self::ForeignCaller { .. } => 403,
+            Self::CallerIdsSpent => 503,
             Self::Unreadable { .. } => 400,
         }
     }
@@ -160,7 +171,9 @@ impl Routes {
             check_tolls(retell, &dialled, trace)?;
         }
         let given = Given::read(invite, from, clid, trunk.country, trace);
-        let shown = given.toward_trunk(trunk, &self.numbers, rotation, trace);
+        given.check_owned(trunk, &self.numbers)?;
+        let access = Access::Take(rotation);
+        let shown = given.toward_trunk(trunk, &dialled.number, &self.numbers, access, trace)?;
         course(trunk, retell, trunk, dialled, shown, trace)
     }
 

@@ -23,6 +23,7 @@ mod lifecycle;
 mod live;
 mod log_writer;
 mod media_metrics;
+mod memory;
 mod overload;
 mod receive;
 mod reload;

@@ -75,6 +75,37 @@ fn hosts_are_hosts_and_the_proxy_is_a_uri() {
     );
 }
 
+#[test]
+fn a_pool_has_weights_and_shows_only_what_is_owned() {
+    let pool = "caller_ids = [\"+14155550101;weight=3\", \"acct\"]\n";
+
+    assert_eq!(trunk(&format!("{pool}caller_local = true\ncaller_rest_s = 60")), [""; 0]);
+    assert_eq!(trunk(&format!("{pool}owned = [\"+1415555*\"]\nforeign_caller = \"refuse\"")), [""; 0]);
+    assert_eq!(
+        trunk(&format!("{pool}owned = [\"+1212555*\"]")),
+        [
+            "11:14: `caller_ids` has +14155550101, which is not in `owned`; add it to `owned`, or take it out here"
+        ]
+    );
+    assert_eq!(
+        trunk("caller_ids = [\"+14155550101;weight=0\", \"acct\"]"),
+        [
+            "11:15: the weight of +14155550101 in `caller_ids` is none; write a number from 1 to 1000 behind ;weight="
+        ]
+    );
+    assert_eq!(
+        trunk("caller_sticky = true"),
+        [
+            "11:17: warning: `caller_sticky` has no effect without `caller_ids`; add `caller_ids`, or take it out"
+        ]
+    );
+    assert_eq!(
+        trunk("owned = [\"415 555\"]"),
+        ["11:10: `owned` is \"415 555\", which is no number and no prefix; \
+          write a number such as \"+14155550100\", or a prefix such as \"+1415555*\""]
+    );
+}
+
 /// The problems of a good `[[retell]]` and a trunk with these keys too, which begin at line 11.
 fn trunk(keys: &str) -> Vec<String> {
     problems(&format!(

@@ -8,7 +8,7 @@ use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
     CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, OwnHeaders, PeerConfig,
-    PeerMedia, Preset, Profile, RetellConfig, RuleConfig, Spelling, Toward, TrunkConfig,
+    PeerMedia, PoolConfig, Preset, Profile, RetellConfig, RuleConfig, Spelling, Toward, TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -46,6 +46,7 @@ pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
         caller_id: CallerId::FromCall,
         foreign_caller: ForeignCaller::Replace,
         provider: None,
+        pool: PoolConfig::default(),
         spelling: Spelling::default(),
         headers: OwnHeaders::default(),
     }

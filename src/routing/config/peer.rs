@@ -13,6 +13,7 @@ use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
 use super::headers::OwnHeaders;
 use super::media::{PeerMedia, Reports};
+use super::pool::PoolConfig;
 use super::profile::{Preset, Profile, ProfileKeys};
 use super::providers;
 use super::spelling::Spelling;
@@ -105,6 +106,8 @@ pub struct TrunkConfig {
     pub caller_id: CallerId,
     /// What to do with a caller that is none of ours. Default `"replace"`.
     pub foreign_caller: ForeignCaller,
+    /// Which of several caller IDs a call shows, and which numbers are ours to show.
+    pub pool: PoolConfig,
     /// What its INVITE says: number formats, places and hosts.
     pub spelling: Spelling,
     /// Keys `set_headers` and `remove_headers`.
@@ -160,6 +163,7 @@ impl Section for TrunkConfig {
             country: table.parsed("country", parse_country),
             caller_id: CallerId::read(table),
             foreign_caller: table.choice("foreign_caller", &ForeignCaller::WORDS, ForeignCaller::Replace),
+            pool: PoolConfig::read(table),
             spelling: Spelling::read(table),
             headers: OwnHeaders::read(table),
         }
@@ -236,6 +240,7 @@ impl TrunkConfig {
             let instead = "add `allow` with those of all edges that you use, as its documentation lists them";
             review.warning(&here.key("provider"), Mistake::new(why, instead));
         }
+        self.pool.check(&self.caller_id, here, review);
         self.spelling.check(&self.peer, self.country.as_ref(), here, review);
     }
 }
