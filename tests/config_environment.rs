@@ -78,7 +78,7 @@ fn caller_ids_from_the_environment_replace_those_of_the_file() {
     assert_eq!(caller_id(&[("OVERRIDE_CALLER_ID", "anonymous")]), CallerId::Withheld);
     assert_eq!(
         caller_id(&[("CALLER_ID_CAROUSEL", "+14155550101, +14155550102,")]),
-        CallerId::Rotating(vec!["+14155550101".to_owned(), "+14155550102".to_owned()])
+        CallerId::Rotating(vec!["+14155550101".into(), "+14155550102".into()])
     );
 }
 

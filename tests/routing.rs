@@ -37,7 +37,7 @@ fn the_dialled_number_reaches_retell_in_e164_in_request_uri_and_to() {
         let plan = plan(&config, "carrier", &invite(CALLER, dialled, &[])).unwrap();
 
         assert_eq!(plan.to, expected, "{dialled} in {country:?}");
-        assert_eq!(plan.targets[0].user.as_deref(), Some(expected));
+        assert_eq!(plan.targets[0].uri.user.as_deref(), Some(expected));
     }
 }
 
@@ -126,7 +126,7 @@ fn the_caller_toward_a_trunk_follows_the_table_of_caller_ids() {
     use CallerId::{Fixed, FromCall, Rotating, Withheld};
     use ForeignCaller::{Diversion, Keep, Replace};
     let fixed = || Fixed("+14155550100".to_owned());
-    let rotating = || Rotating(vec!["+14155550101".to_owned(), "+14155550102".to_owned()]);
+    let rotating = || Rotating(vec!["+14155550101".into(), "+14155550102".into()]);
     let own = "+14155550155";
     let foreign = "+12125550123";
     let clid: &[&str] = &["X-Original-CLID: 415 555 0177"];
@@ -170,8 +170,7 @@ fn the_caller_toward_a_trunk_follows_the_table_of_caller_ids() {
 #[test]
 fn caller_ids_take_turns_per_call_and_a_kept_caller_takes_none() {
     let mut config = config();
-    config.trunks[0].caller_id =
-        CallerId::Rotating(vec!["+14155550101".to_owned(), "+14155550102".to_owned()]);
+    config.trunks[0].caller_id = CallerId::Rotating(vec!["+14155550101".into(), "+14155550102".into()]);
     config.trunks[0].foreign_caller = ForeignCaller::Keep;
     let mut rotation = Rotation::default();
     let mut from = |user: &str| {
@@ -246,7 +245,7 @@ fn targets_keep_order_port_and_parameters_of_the_peers_uris() {
 
     let plan = plan(&config, "retell", &invite(CALLER, "sip:2125550123@203.0.113.10", &[])).unwrap();
 
-    let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
+    let targets: Vec<_> = plan.targets.iter().map(|target| target.uri.to_string()).collect();
     assert_eq!(
         targets,
         ["sip:+12125550123@a.carrier.example;transport=tcp", "sip:+12125550123@b.carrier.example:5080"]

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::id::{ClientTx, LegId, PeerId};
-use crate::routing::Routes;
+use crate::routing::{Routes, Target};
 use crate::sdp::exchange::Exchange;
 use crate::sdp::negotiate::Accepted;
 use crate::sip::build::{Draft, RequestBuilder};
@@ -15,7 +15,6 @@ use crate::sip::flow::{Flow, Transport};
 use crate::sip::headers::Name;
 use crate::sip::message::{Limits, Message, Method};
 use crate::sip::prack::Received;
-use crate::sip::uri::Uri;
 
 use super::admit::session_in;
 use super::auth::{Answers, Authorization, is_own_host, with_authorization};
@@ -29,8 +28,7 @@ use super::interwork::{self, prack};
 pub(super) struct Attempt {
     pub(super) leg: LegId,
     pub(super) peer: PeerId,
-    /// Request-URI and To.
-    pub(super) target: Uri,
+    pub(super) target: Target,
     pub(super) hop: Hop,
     pub(super) identity: Identity,
     /// The INVITE's transaction; a challenge answered makes a new one.
@@ -131,10 +129,10 @@ impl Attempt {
     /// Writes the INVITE under the identity as it stands and hands it out in a new transaction.
     pub(super) fn send_invite(&mut self, extra: &Extra<'_>, cx: &mut Cx<'_>) {
         let profile = cx.routes.peer(self.peer).profile;
-        let mut request = RequestBuilder::new(Method::Invite, &self.target)
+        let mut request = RequestBuilder::new(Method::Invite, &self.target.uri)
             .header(Name::MaxForwards, extra.max_forwards)
             .header(Name::From, &self.identity.from)
-            .header(Name::To, format_args!("<{}>", self.target))
+            .header(Name::To, format_args!("<{}>", self.target.to))
             .header(Name::CallId, &self.identity.call_id)
             .header(Name::CSeq, format_args!("{} INVITE", self.identity.cseq))
             .header(Name::Contact, self.contact())
@@ -143,6 +141,9 @@ impl Attempt {
         let absorbed = prack::required_of(profile).into_iter().chain(self.work.session_timer.asks(profile));
         for (name, value) in tags.into_iter().chain(absorbed) {
             request = request.header(name, value);
+        }
+        if self.target.is_routed {
+            request = request.header(Name::Route, format_args!("<{}>", self.target.next_hop));
         }
         request = with_authorization(request, &self.authorization);
         for (name, value) in extra.headers {
@@ -163,7 +164,7 @@ impl Attempt {
 
     /// Our Contact toward it.
     pub(super) fn contact(&self) -> String {
-        contact(&self.hop.sent_by, self.hop.transport, self.target.scheme)
+        contact(&self.hop.sent_by, self.hop.transport, self.target.uri.scheme)
     }
 
     /// The INVITE as a message, to form dialogs from.
@@ -252,7 +253,7 @@ impl Attempt {
     /// Whether it goes to a host of its peer's own. An address in `fallback` may be somebody else's, who must not get that
     /// peer's credentials.
     pub(super) fn is_at_its_peer(&self, routes: &Routes) -> bool {
-        routes.peer(self.peer).uris.iter().any(|own| own.host == self.target.host)
+        routes.peer(self.peer).is_own_host(&self.target.next_hop.host)
     }
 
     /// Where a request inside `dialog` goes.

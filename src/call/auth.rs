@@ -24,7 +24,7 @@ pub(super) fn is_own_host(uri: &Uri, peer: PeerId, known: IpAddr, path: IpAddr, 
     let is_own = |ip: IpAddr| is_own_address(ip, peer, known, routes);
     match uri.host.ip() {
         Some(ip) => is_own(ip) || (is_private(ip) && is_own(path)),
-        None => routes.peer(peer).uris.iter().any(|own| own.host == uri.host),
+        None => routes.peer(peer).is_own_host(&uri.host),
     }
 }
 
@@ -42,13 +42,15 @@ impl Call {
     /// Sends the INVITE again with credentials: same Call-ID and From-tag, CSeq + 1. False when that is of no use.
     pub(super) fn answer_challenge(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
         let attempt = &mut self.attempts[index];
-        let credentials = cx.routes.peer(attempt.peer).credentials.as_ref();
-        if credentials.is_none() || !attempt.is_at_its_peer(cx.routes) || !attempt.answers.take(response) {
+        let peer = cx.routes.peer(attempt.peer);
+        if !peer.may_answer(response) || !attempt.is_at_its_peer(cx.routes) || !attempt.answers.take(response)
+        {
             return false;
         }
+        let credentials = peer.credentials.as_ref();
         let body = attempt.exchange.local.last().unwrap_or_default();
         attempt.authorization =
-            attempt.answers.write(credentials, Method::Invite, &attempt.target, &body, cx.ids);
+            attempt.answers.write(credentials, Method::Invite, &attempt.target.uri, &body, cx.ids);
         self.invite_again(index, cx);
         true
     }

@@ -166,6 +166,7 @@ impl Call {
         self.answered_ms = Some(cx.unix_ms);
         let timer = self.grant_to_caller(cx);
         self.caller.answer(&headers, &sdp, &timer, cx);
+        self.caller.work.prack.stop();
         self.start_keepalive(LegId::CALLER, cx);
         cx.out.push(Action::Answered);
         cx.out.push(Action::CountMedia);

@@ -27,7 +27,7 @@ pub use crate::sip::flow::Hop;
 /// An INVITE that was recognised, routed and not refused, as the server offers it to a new call.
 #[derive(Debug)]
 pub struct Offered {
-    /// The request; validated.
+    /// The request; validated, without its body.
     pub invite: Message,
     /// Its server transaction.
     pub tx: ServerTx,

@@ -49,7 +49,7 @@ impl Call {
         }
         match self.targets.pop_front() {
             Some(target) => {
-                cx.out.push(Action::Resolve(target.clone()));
+                cx.out.push(Action::Resolve(target.next_hop.clone()));
                 self.target = Some(target);
                 self.state = State::Resolving;
             }

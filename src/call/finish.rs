@@ -172,7 +172,7 @@ impl Call {
         let attempts = self.attempts.iter().map(|attempt| LegRecord {
             call_id: attempt.identity.call_id.clone(),
             peer: cx.routes.peer(attempt.peer).name.clone(),
-            to: attempt.target.user.clone().unwrap_or_default(),
+            to: attempt.target.uri.user.clone().unwrap_or_default(),
             remote: attempt.hop.remote.to_string(),
             sip_code: attempt.code,
             codec: attempt.agreed().map(|agreed| agreed.codec.codec.name().to_owned()),

@@ -94,8 +94,8 @@ impl Caller {
         self.open.retain(|&open| open != tx);
         let Some(goodbye) = self.goodbye.take_if(|goodbye| goodbye.tx == tx) else { return };
         let vouched = is_own_address(flow.remote.ip(), self.peer, self.source.ip(), cx.routes);
-        if vouched && self.answers.take(response) && cx.routes.peer(self.peer).credentials.is_some() {
-            self.say(Goodbye { tx: cx.ids.client_tx(), ..goodbye }, vouched, cx);
+        if vouched && cx.routes.peer(self.peer).may_answer(response) && self.answers.take(response) {
+            self.say(Goodbye { tx: cx.ids.client_tx(), ..*goodbye }, vouched, cx);
         }
     }
 
@@ -105,7 +105,7 @@ impl Caller {
             Peer { leg: LegId::CALLER, id: self.peer, known: self.source.ip(), path: self.flow.remote.ip() };
         goodbye.send(&peer, to, vouched, &mut self.answers, cx);
         self.open.push(goodbye.tx);
-        self.goodbye = Some(goodbye);
+        self.goodbye = Some(Box::new(goodbye));
     }
 }
 
@@ -123,7 +123,7 @@ impl Attempt {
         let goodbye = self.goodbyes.swap_remove(at);
         let vouched = self.is_at_its_peer(cx.routes)
             && is_own_address(flow.remote.ip(), self.peer, self.hop.remote.ip(), cx.routes);
-        if vouched && self.answers.take(response) && cx.routes.peer(self.peer).credentials.is_some() {
+        if vouched && cx.routes.peer(self.peer).may_answer(response) && self.answers.take(response) {
             self.say(Goodbye { tx: cx.ids.client_tx(), ..goodbye }, vouched, cx);
         }
     }

@@ -45,8 +45,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
-use crate::routing::Plan;
 use crate::routing::config::DigitsBy;
+use crate::routing::{Plan, Target};
 use crate::rtp::leg::Reserved;
 use crate::sdp::build::Local;
 use crate::sdp::crypto::Protection;
@@ -56,7 +56,6 @@ use crate::sip::dialog::Dialog;
 use crate::sip::flow::ConnectionId;
 use crate::sip::headers::HeaderError;
 use crate::sip::message::Message;
-use crate::sip::uri::Uri;
 
 use attempt::Attempt;
 use callee::Lost;
@@ -77,12 +76,12 @@ pub struct Call {
     fallbacks: VecDeque<Plan>,
     /// What became of the agent that answered, while another callee is tried in its place.
     lost_agent: Option<String>,
-    targets: VecDeque<Uri>,
+    targets: VecDeque<Target>,
     /// The target whose addresses were asked for, or are being tried.
-    target: Option<Uri>,
+    target: Option<Target>,
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
-    resting: VecDeque<(Uri, Hop)>,
+    resting: VecDeque<(Target, Hop)>,
     reserved: Option<(IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.

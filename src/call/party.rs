@@ -168,8 +168,8 @@ impl Call {
         let challenged = matches!(response.status(), Some(401 | 407)) && is_theirs;
         if challenged && let Some(mut party) = self.party(leg) {
             let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
-            let has_credentials = cx.routes.peer(party.peer).credentials.is_some();
-            if vouched && has_credentials && party.answers.take(response) {
+            let may_answer = cx.routes.peer(party.peer).may_answer(response);
+            if vouched && may_answer && party.answers.take(response) {
                 party.ask(asked.question, cx);
                 return true;
             }

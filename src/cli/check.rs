@@ -3,14 +3,37 @@
 //! Only mistakes make it fail: a warning is for people, and a script that checks before it deploys must not stop at
 //! one. Nor at what only this machine lacks, since the configuration may be meant for another; but then it does not say
 //! that it can be served.
+//!
+//! With `--expand` it prints the configuration instead, and complains where the text does not go.
 
 use std::process::ExitCode;
 
-use super::{ConfigArgs, obstacles, output, summary};
+use super::{ConfigArgs, obstacles, output, refuse, summary};
 use crate::config::{self, process_environment};
 
-pub(super) fn run(args: &ConfigArgs) -> ExitCode {
-    let file = &args.config;
+/// Arguments of `trunkline check`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print the configuration with what the presets of `provider` give written out
+    ///
+    /// A secret that stands in the file itself is left out: put it back before you use what is printed.
+    #[arg(long)]
+    expand: bool,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    let file = &args.config.config;
+    if args.expand {
+        return match config::expand(file, &process_environment()) {
+            Ok((text, warnings)) => {
+                warnings.iter().for_each(output::complain);
+                output::finish(&text, ExitCode::SUCCESS)
+            }
+            Err(problems) => refuse(file, "expanded", &problems),
+        };
+    }
     let (problems, verdict, code) = match config::load(file, &process_environment()) {
         Ok(loaded) if obstacles(&loaded.warnings).next().is_some() => {
             (loaded.warnings, "is right, but can't be served here as things stand", ExitCode::SUCCESS)

@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::config::reader::Secret;
 use crate::media;
 use crate::routing::config::{
-    CalledNumber, CallerId, Dialling, ForeignCaller, PeerConfig, PeerMedia, Preset, Profile, RegisterConfig,
-    RetellConfig, TrunkConfig,
+    CalledNumber, CallerId, Dialling, ForeignCaller, OwnHeaders, PeerConfig, PeerMedia, PoolConfig, Preset,
+    Profile, RegisterConfig, RetellConfig, Spelling, TrunkConfig,
 };
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
@@ -140,6 +140,10 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
         caller_id: CallerId::FromCall,
         foreign_caller: ForeignCaller::Keep,
         register: RegisterConfig::default(),
+        provider: None,
+        pool: PoolConfig::default(),
+        spelling: Spelling::default(),
+        headers: OwnHeaders::default(),
     }];
     Ok(config)
 }

@@ -275,7 +275,7 @@ impl Course {
             to: plan.to.clone(),
             display: plan.display.clone(),
             withheld: plan.withheld,
-            targets: plan.targets.iter().map(ToString::to_string).collect(),
+            targets: plan.targets.iter().map(|target| target.uri.to_string()).collect(),
             headers: headers
                 .into_iter()
                 .map(|(name, value)| HeaderLine { name: text(name), value: text(value) })
@@ -291,7 +291,7 @@ impl FallbackLine {
             peer: routes.peer(plan.callee).name.clone(),
             from: plan.from.clone(),
             to: plan.to.clone(),
-            targets: plan.targets.iter().map(ToString::to_string).collect(),
+            targets: plan.targets.iter().map(|target| target.uri.to_string()).collect(),
         }
     }
 }

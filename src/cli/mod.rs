@@ -73,8 +73,10 @@ enum Command {
     /// Report all mistakes in the configuration at once
     ///
     /// Each stands in a line of its own: file, line and column, what is wrong, and what to write instead.
-    #[command(after_help = "Example:\n  trunkline check -c /etc/trunkline/config.toml")]
-    Check(ConfigArgs),
+    #[command(after_help = "Example:
+  trunkline check -c /etc/trunkline/config.toml
+  trunkline check --expand")]
+    Check(check::Args),
     /// Show what would become of a call, and which rule decides; nothing is sent
     #[command(after_help = "Example:
   trunkline explain --source 198.51.100.7 --from +14155550123 --to +14155550100 --header 'X-Account: 7'")]

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::Config;
 use super::reader::{KeyPath, Mistake, Notes, Place, Problem, Secret, line_and_column};
 use crate::routing::config::{
-    CallerId, parse_country, parse_rotating, parse_user_part, parse_username, unknown_peer,
+    CallerId, parse_country, parse_pool_number, parse_user_part, parse_username, unknown_peer,
 };
 use crate::server::config::parse_level;
 
@@ -242,7 +242,7 @@ fn accept(text: &str) -> Result<String, Mistake> {
 
 fn parse_carousel(text: &str) -> Result<CallerId, Mistake> {
     let numbers = text.split(',').map(str::trim).filter(|number| !number.is_empty());
-    let numbers: Vec<_> = numbers.map(parse_rotating).collect::<Result<_, _>>()?;
+    let numbers: Vec<_> = numbers.map(parse_pool_number).collect::<Result<_, _>>()?;
     if numbers.is_empty() {
         return Err(Mistake::new(
             "there is no number in it",

@@ -7,6 +7,7 @@
 
 mod across;
 mod environment;
+mod expand;
 mod machine;
 mod places;
 pub mod reader;
@@ -16,8 +17,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::routing::config::PROVIDERS;
 use environment::Environment;
 pub use environment::process_environment;
+pub use expand::expand;
 pub use places::Places;
 use reader::{KeyPath, Mistake, Notes, Problem, Reader, Review, Section, Severity, Tree, line_and_column};
 pub use restart::needs_restart;
@@ -68,8 +71,9 @@ pub fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, Vec
     let text = read_text(file).map_err(|problem| vec![problem])?;
     let environment = Environment::read(file, environment, &mut notes);
     let variable = |name: &str| environment.value(name).map(str::to_owned);
+    let presets = PROVIDERS.iter().map(|provider| (provider.name, provider.keys));
     let tree = match Tree::parse(file, text, &variable) {
-        Ok(tree) => tree,
+        Ok(tree) => tree.with_presets(presets),
         Err(problem) => {
             notes.push(problem);
             return Err(notes.into_problems());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Config;
 use super::reader::{KeyPath, Review};
+use crate::routing::config::TrunkConfig;
 
 /// By key, such as `trunks[carrier].country`: `config.toml:12`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,9 @@ impl Places {
         let root = KeyPath::root();
         for (path, peer) in config.routing.peers() {
             places.note_entry(path.last(), &peer.name, &path, known, review);
+        }
+        for (index, trunk) in config.routing.trunks.iter().enumerate() {
+            places.note_preset(trunk, &root.key("trunks").index(index), known, review);
         }
         for (index, entry) in config.routing.numbers.iter().enumerate() {
             let path = root.key("numbers").index(index);
@@ -52,6 +56,16 @@ impl Places {
         let keys = known.iter().filter_map(|known| known.strip_prefix(section)?.strip_prefix('.'));
         for key in keys.filter(|key| !key.contains('.')) {
             self.note(format!("{section}[{name}].{key}"), &path.key(key), review);
+        }
+    }
+
+    /// What its provider's preset gives stands where the provider is named.
+    fn note_preset(&mut self, trunk: &TrunkConfig, path: &KeyPath, known: &[String], review: &Review<'_>) {
+        let Some(provider) = &trunk.provider else { return };
+        let place = format!("provider \"{provider}\", {}", review.place_of(&path.key("provider")));
+        let keys = known.iter().filter_map(|known| known.strip_prefix("trunks."));
+        for key in keys.filter(|key| !review.is_set(&path.key(key)) && review.preset_holds(provider, key)) {
+            self.0.insert(format!("trunks[{}].{key}", trunk.peer.name), place.clone());
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Reader<'a> {
     review: Review<'a>,
     path: KeyPath,
     table: Option<&'a dyn TableLike>,
+    /// What stands for keys that are absent from the table.
+    preset: Option<&'a dyn TableLike>,
     known: Vec<&'static str>,
 }
 
@@ -47,12 +49,12 @@ impl<'a> Reader<'a> {
     pub(in crate::config) fn root(tree: &'a Tree<'a>, notes: &'a mut Notes) -> Self {
         let path = KeyPath::root();
         let table = tree.node(&path).and_then(Node::table);
-        Self { review: Review::new(tree, notes), path, table, known: Vec::new() }
+        Self { review: Review::new(tree, notes), path, table, preset: None, known: Vec::new() }
     }
 
     /// Reports the keys that nobody asked for.
     pub(in crate::config) fn finish(self) {
-        let Self { mut review, path, table, known } = self;
+        let Self { mut review, path, table, known, .. } = self;
         for (key, _) in table.into_iter().flat_map(TableLike::iter) {
             if !known.contains(&key) {
                 review.unknown(path.key(key), &known);
@@ -71,6 +73,27 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn here(&self) -> &KeyPath {
         &self.path
+    }
+
+    /// Lays the preset that `key` names under this table: keys that are absent here are read from there.
+    pub fn preset(&mut self, key: &'static str) -> Option<String> {
+        let tree = self.review.tree();
+        let name = self.parsed(key, |text| {
+            let names: Vec<_> = tree.preset_names().collect();
+            if names.contains(&text) {
+                return Ok(text.to_owned());
+            }
+            let instead = match nearest(text, names.iter().copied()) {
+                Some(meant) => format!("write \"{meant}\""),
+                None => {
+                    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                    format!("write {}, or take the key out", any_of(&quoted))
+                }
+            };
+            Err(Mistake::new(format!("there is no preset for {key} \"{text}\""), instead))
+        })?;
+        self.preset = tree.preset(&name);
+        Some(name)
     }
 
     /// Records a mistake at a place of the caller's choice.
@@ -219,6 +242,8 @@ impl<'a> Reader<'a> {
 
     /// A literal, `env:NAME` or `file:path`.
     pub fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        let path = self.at(key);
+        self.review.is_secret(&path);
         let node = self.node(key)?;
         let Some(text) = node.value().and_then(Value::as_str) else {
             return self.wrong_type(key, node, "a string: the value itself, \"env:NAME\" or \"file:path\"");
@@ -247,7 +272,8 @@ impl<'a> Reader<'a> {
         if let (Some(node), None) = (node, table) {
             self.wrong_type::<()>(key, node, &format!("a table: [{}]", self.at(key)));
         }
-        self.child(self.at(key), table)
+        let preset = self.preset.and_then(|preset| preset.get(key)?.as_table_like());
+        self.child(self.at(key), table, preset)
     }
 
     /// An array of tables within this one, in order.
@@ -258,12 +284,17 @@ impl<'a> Reader<'a> {
             return Vec::new();
         };
         let path = self.at(key);
-        let read = |(index, table)| self.child(path.index(index), Some(table));
+        let read = |(index, table)| self.child(path.index(index), Some(table), None);
         tables.into_iter().enumerate().map(read).collect()
     }
 
-    fn child<T: Section>(&mut self, path: KeyPath, table: Option<&dyn TableLike>) -> T {
-        let mut child = Reader { review: self.review.reborrow(), path, table, known: Vec::new() };
+    fn child<T: Section>(
+        &mut self,
+        path: KeyPath,
+        table: Option<&dyn TableLike>,
+        preset: Option<&dyn TableLike>,
+    ) -> T {
+        let mut child = Reader { review: self.review.reborrow(), path, table, preset, known: Vec::new() };
         let section = T::read(&mut child);
         child.finish();
         section
@@ -273,7 +304,8 @@ impl<'a> Reader<'a> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
-        self.table.and_then(|table| table.get(key)).map(Node::Item)
+        let own = self.table.and_then(|table| table.get(key));
+        own.or_else(|| self.preset.and_then(|preset| preset.get(key))).map(Node::Item)
     }
 
     fn parse_list<T>(

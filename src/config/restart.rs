@@ -34,7 +34,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     );
     compare!(changed, "http.", api::config::Config, http => new.http, [listen token], []);
     compare!(changed, "records.", store::config::Config, records => new.records, [file], []);
-    compare!(changed, "server.", server::config::Config, server => new.server, [], [drain_s max_calls calls_per_second]);
+    compare!(changed, "server.", server::config::Config, server => new.server, [state], [drain_s max_calls calls_per_second]);
     compare!(changed, "log.", server::config::LogConfig, log => new.log, [level format], []);
     changed
 }
@@ -79,6 +79,7 @@ mod tests {
         new.http.listen.set_port(8081);
         new.http.token = Some(Secret::literal("s3cret"));
         new.records.file = Some("calls.jsonl".into());
+        new.server.state = Some("state.json".into());
         new.log.level = "debug".to_owned();
         new.log.format = LogFormat::Json;
 
@@ -100,6 +101,7 @@ mod tests {
                 "http.listen",
                 "http.token",
                 "records.file",
+                "server.state",
                 "log.level",
                 "log.format",
             ]

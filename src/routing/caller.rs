@@ -12,53 +12,37 @@
 //! | foreign, `foreign_caller = "diversion"` | given, the next one diverts | given, it diverts | given |
 //! | foreign with `"replace"`, or ours | the next one | it | given |
 //!
+//! With `foreign_caller = "refuse"` a call of a foreign caller never comes this far; where Retell cannot take a call, its
+//! fallback is no call of a foreigner's own and goes as with `"replace"`.
+//!
 //! So `X-Original-CLID` never overrides a configured caller ID, except as the foreign caller that a rule
 //! keeps. A configured caller ID is sent as written, because some trunks want an account name there; the
 //! given caller is sent in E.164 when it can be read as a number. The rotation moves on only when it is used.
-
-use std::collections::HashMap;
 
 use super::Peer;
 use super::config::{CallerId, ForeignCaller};
 use super::normalise::Country;
 use super::numbers::Numbers;
 use super::parties;
+use super::plan::Refusal;
+use super::pool::{Access, Pool};
 use super::steps::Trace;
 use crate::sip::headers::{Name, NameAddr};
 use crate::sip::message::Message;
-
-/// State that routing keeps between calls: whose turn it is among each trunk's `caller_ids`.
-///
-/// Kept by the trunk's name, so that a reload goes on where it was; a list that became shorter starts again.
-#[derive(Clone, Debug, Default)]
-pub struct Rotation {
-    next: HashMap<String, usize>,
-}
-
-impl Rotation {
-    /// The next of `list` for `trunk`; `None` if the list is empty.
-    fn next<'a>(&mut self, trunk: &str, list: &'a [String]) -> Option<&'a str> {
-        let turn = match self.next.get_mut(trunk) {
-            Some(turn) => turn,
-            None => self.next.entry(trunk.to_owned()).or_default(),
-        };
-        let chosen = list.get(*turn).or_else(|| list.first())?;
-        *turn = if *turn + 1 < list.len() { *turn + 1 } else { 0 };
-        Some(chosen)
-    }
-}
 
 /// What a trunk's configuration says of callers.
 #[derive(Clone, Debug)]
 pub(super) struct CallerPolicy {
     pub(super) id: CallerId,
     pub(super) foreign: ForeignCaller,
+    /// The numbers of `caller_ids`, and those that are ours to show.
+    pub(super) pool: Pool,
 }
 
 impl CallerPolicy {
     /// The caller that came with the call.
     pub(super) fn as_given() -> Self {
-        Self { id: CallerId::FromCall, foreign: ForeignCaller::Keep }
+        Self { id: CallerId::FromCall, foreign: ForeignCaller::Keep, pool: Pool::default() }
     }
 }
 
@@ -71,6 +55,8 @@ pub(super) struct Caller {
     pub(super) display: Option<String>,
     /// Whether From must not identify anyone.
     pub(super) withheld: bool,
+    /// The number withheld, for a trunk that keeps it to itself.
+    pub(super) asserted: Option<String>,
     /// Our number, as the one that diverted a foreign caller's call.
     pub(super) diverting: Option<String>,
     /// Whether the user part is the one that came in From.
@@ -131,47 +117,81 @@ impl Given {
     pub(super) fn toward_trunk(
         self,
         trunk: &Peer,
+        callee: &str,
         numbers: &Numbers,
-        rotation: &mut Rotation,
+        access: Access<'_>,
         trace: &mut Trace<'_>,
-    ) -> Caller {
+    ) -> Result<Caller, Refusal> {
         let policy = &trunk.caller;
         if policy.id == CallerId::Withheld {
             let key = trunk.key("caller_id");
-            return Caller::withheld("caller_id = \"anonymous\" of the trunk", Some(key), trace);
+            return Ok(Caller::withheld("caller_id = \"anonymous\" of the trunk", Some(key), trace));
         }
-        if self.private {
-            return Caller::withheld("Privacy: user came with the call", None, trace);
+        if !self.private {
+            return self.chosen(trunk, callee, numbers, access, trace);
         }
-        let is_kept = policy.foreign != ForeignCaller::Replace && self.is_foreign(trunk, numbers);
+        let asserted = match trunk.spelling.trust_identity {
+            true => Some(self.chosen(trunk, callee, numbers, access, &mut Trace::off())?.number),
+            false => None,
+        };
+        Ok(Caller { asserted, ..Caller::withheld("Privacy: user came with the call", None, trace) })
+    }
+
+    /// The caller that `trunk`'s rules choose.
+    fn chosen(
+        self,
+        trunk: &Peer,
+        callee: &str,
+        numbers: &Numbers,
+        access: Access<'_>,
+        trace: &mut Trace<'_>,
+    ) -> Result<Caller, Refusal> {
+        let policy = &trunk.caller;
+        let keeps = matches!(policy.foreign, ForeignCaller::Keep | ForeignCaller::Diversion);
+        let is_kept = keeps && self.is_foreign(trunk, numbers);
         if is_kept && policy.foreign == ForeignCaller::Keep {
             let rule = "foreign_caller = \"keep\": not in [[numbers]] or caller_id(s)";
             trace.note("from", || (self.number.clone(), rule.to_owned())).by(|| trunk.key("foreign_caller"));
-            return self.shown(None);
+            return Ok(self.shown(None));
         }
-        let (key, ours) = match &policy.id {
-            CallerId::Rotating(list) => ("caller_ids", rotation.next(&trunk.name, list)),
-            CallerId::Fixed(number) => ("caller_id", Some(number.as_str())),
-            CallerId::FromCall | CallerId::Withheld => ("caller_id", None),
+        let (key, ours, why) = match &policy.id {
+            CallerId::Rotating(_) => {
+                let turn = access.turn(&trunk.name, &policy.pool, callee).ok_or(Refusal::CallerIdsSpent)?;
+                ("caller_ids", Some(turn.number), turn.why)
+            }
+            CallerId::Fixed(number) => ("caller_id", Some(number.as_str()), None),
+            CallerId::FromCall | CallerId::Withheld => ("caller_id", None, None),
         };
         let Some(ours) = ours else {
             trace
                 .note("from", || (self.number.clone(), "the trunk has no caller_id".to_owned()))
                 .by(|| trunk.key("name"));
-            return self.shown(None);
+            return Ok(self.shown(None));
         };
         if is_kept {
             let rule = || format!("foreign_caller = \"diversion\": diverted by {ours} ({key})");
             trace.note("from", || (self.number.clone(), rule())).by(|| trunk.key("foreign_caller"));
-            return self.shown(Some(ours.to_owned()));
+            return Ok(self.shown(Some(ours.to_owned())));
         }
-        trace.note("from", || (ours.to_owned(), format!("{key} of the trunk"))).by(|| trunk.key(key));
-        self.replaced(ours)
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        trace.note("from", || (ours.to_owned(), format!("{key} of the trunk{why}"))).by(|| trunk.key(key));
+        Ok(self.replaced(ours))
     }
 
-    /// Whether the number is neither in `[[numbers]]` nor one of the trunk's caller IDs.
+    /// Refuses a foreign caller where the trunk has it so; whoever withholds its number shows none.
+    pub(super) fn check_owned(&self, trunk: &Peer, numbers: &Numbers) -> Result<(), Refusal> {
+        let policy = &trunk.caller;
+        let shows_it = policy.id != CallerId::Withheld && !self.private;
+        if shows_it && policy.foreign == ForeignCaller::Refuse && self.is_foreign(trunk, numbers) {
+            return Err(Refusal::ForeignCaller { trunk: trunk.name.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether the number is not in `owned`; without that key: neither in `[[numbers]]` nor one of the trunk's caller IDs.
     fn is_foreign(&self, trunk: &Peer, numbers: &Numbers) -> bool {
-        !trunk.caller.id.holds(&self.number, trunk.country) && !numbers.owns(&self.number)
+        let is_own = || trunk.caller.id.holds(&self.number, trunk.country) || numbers.owns(&self.number);
+        !trunk.caller.pool.owns(&self.number).unwrap_or_else(is_own)
     }
 
     fn replaced(self, ours: &str) -> Caller {
@@ -180,6 +200,7 @@ impl Given {
             display: self.display.filter(|_| self.number == ours),
             number: ours.to_owned(),
             withheld: false,
+            asserted: None,
             diverting: None,
         }
     }
@@ -189,6 +210,7 @@ impl Given {
             number: self.number,
             display: self.display,
             withheld: false,
+            asserted: None,
             diverting,
             unchanged: self.unchanged,
         }
@@ -205,6 +227,7 @@ impl Caller {
             number: ANONYMOUS.to_owned(),
             display: None,
             withheld: true,
+            asserted: None,
             diverting: None,
             unchanged: false,
         }
@@ -219,7 +242,7 @@ impl CallerId {
         match self {
             Self::FromCall | Self::Withheld => false,
             Self::Fixed(own) => is_it(own),
-            Self::Rotating(own) => own.iter().any(is_it),
+            Self::Rotating(own) => own.iter().any(|own| is_it(&own.number)),
         }
     }
 }
@@ -252,24 +275,3 @@ pub(super) const ORIGINAL_CLID: &str = "X-Original-CLID";
 
 /// User part of a From that identifies nobody (RFC 3323 §4.1.1.3).
 pub(super) const ANONYMOUS: &str = "anonymous";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rotation_goes_round_per_trunk_and_survives_a_shorter_list() {
-        let mut rotation = Rotation::default();
-        let list = ["a", "b", "c"].map(String::from);
-
-        let turns: Vec<_> = (0..4).map(|_| rotation.next("carrier", &list).unwrap().to_owned()).collect();
-        let other = rotation.next("other", &list).map(str::to_owned);
-        rotation.next("carrier", &list);
-        let shorter = rotation.next("carrier", &list[..2]).map(str::to_owned);
-
-        assert_eq!(turns, ["a", "b", "c", "a"]);
-        assert_eq!(other.as_deref(), Some("a"));
-        assert_eq!(shorter.as_deref(), Some("a"));
-        assert_eq!(rotation.next("carrier", &[]), None);
-    }
-}

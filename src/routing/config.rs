@@ -11,9 +11,12 @@ mod headers;
 mod media;
 mod numbers;
 mod peer;
+mod pool;
 mod profile;
+mod providers;
 mod recognition;
 mod registration;
+mod spelling;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 use crate::sip::uri::{Scheme, Uri};
@@ -21,12 +24,15 @@ use crate::sip::uri::{Scheme, Uri};
 pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating, parse_user_part};
 pub use dialling::{Dialling, Range};
 pub use fallback::FallbackConfig;
-pub use headers::{HeadersConfig, RuleConfig, Toward};
+pub use headers::{HeadersConfig, OwnHeaders, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
+pub use pool::{PoolConfig, PoolNumber, parse_pool_number};
 pub use profile::{DigitsBy, Preset, Profile, Treatment};
+pub use providers::{PROVIDERS, Provider, provider};
 pub use registration::RegisterConfig;
+pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};
 
 /// Everything that routing decides by.
 #[derive(Clone, Debug, PartialEq, Default)]

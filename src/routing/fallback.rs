@@ -5,9 +5,11 @@
 //! transfer; the rotation of caller IDs does not move on for it. The number that was dialled is no fallback for itself: the
 //! trunk would bring the call back.
 
-use super::caller::{Given, Rotation};
+use super::caller::Given;
 use super::config::FallbackConfig;
 use super::plan::{Dialled, Plan, course};
+use super::pool::{Access, Rotation};
+use super::spelling::Target;
 use super::steps::Trace;
 use super::{Kind, Peer, Routes};
 use crate::id::PeerId;
@@ -78,7 +80,7 @@ impl Routes {
             }
             if let Some(plan) = self.fall_back(fallback, call) {
                 trace.note("fallback", || {
-                    let targets: Vec<_> = plan.targets.iter().map(ToString::to_string).collect();
+                    let targets: Vec<_> = plan.targets.iter().map(|target| target.uri.to_string()).collect();
                     (targets.join(", then "), format!("{whose}, from {}", plan.from))
                 });
                 plans.push(plan);
@@ -105,15 +107,17 @@ impl Routes {
                 if number == call.dialled.number {
                     return None;
                 }
-                let shown = given.toward_trunk(trunk, &self.numbers, &mut call.rotation.clone(), off);
+                let access = Access::Look(call.rotation);
+                let shown = given.toward_trunk(trunk, &number, &self.numbers, access, off).ok()?;
                 course(trunk, call.retell, trunk, Dialled::instead(number), shown, off).ok()
             }
             Fallback::Address(uri) => {
                 let trunk = self.trunk_by_host(uri).unwrap_or(call.trunk);
-                let shown = given.toward_trunk(trunk, &self.numbers, &mut call.rotation.clone(), off);
                 let dialled = Dialled::instead(uri.user.clone().unwrap_or_default());
+                let access = Access::Look(call.rotation);
+                let shown = given.toward_trunk(trunk, &dialled.number, &self.numbers, access, off).ok()?;
                 let plan = course(trunk, call.retell, trunk, dialled, shown, off).ok()?;
-                Some(Plan { targets: vec![uri.clone()], ..plan })
+                Some(Plan { targets: vec![Target::plain(uri.clone())], ..plan })
             }
         }
     }

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use super::caller::ORIGINAL_CLID;
-use super::config::{HeadersConfig, RuleConfig, Toward};
+use super::config::{HeadersConfig, OwnHeaders, RuleConfig, Toward};
 use super::reserved::is_sip;
 use super::steps::{Step, Trace};
 use super::template::{Template, Values};
@@ -40,10 +40,18 @@ struct Pattern {
 
 #[derive(Clone, Debug)]
 struct Rule {
-    /// Its place in the file, from 1, for explanations.
-    number: usize,
+    origin: Origin,
     remove: Vec<Pattern>,
     set: Vec<(String, Template)>,
+}
+
+/// Where a rule stands, for explanations.
+#[derive(Clone, Debug)]
+enum Origin {
+    /// At this place among `[[headers.rules]]`, from 1.
+    Listed(usize),
+    /// In the table of this trunk.
+    Trunk(String),
 }
 
 /// What becomes of a header of the other leg.
@@ -59,8 +67,11 @@ enum Fate<'a> {
 
 impl HeaderRules {
     pub(super) fn compile(config: &HeadersConfig, peers: &[Peer]) -> Self {
-        let rules =
-            config.rules.iter().zip(1..).map(|(rule, number)| (Rule::compile(rule, number), &rule.toward));
+        let rules = config
+            .rules
+            .iter()
+            .zip(1..)
+            .map(|(rule, number)| (Rule::compile(rule, Origin::Listed(number)), &rule.toward));
         let rules: Vec<_> = rules.collect();
         let toward = |peer: &Peer| {
             let applies = |toward: &Toward| match toward {
@@ -68,7 +79,8 @@ impl HeaderRules {
                 Toward::AllTrunks => peer.kind == Kind::Trunk,
                 Toward::AllRetell => peer.kind == Kind::Retell,
             };
-            rules.iter().filter(|(_, toward)| applies(toward)).map(|(rule, _)| rule.clone()).collect()
+            let listed = rules.iter().filter(|(_, toward)| applies(toward)).map(|(rule, _)| rule.clone());
+            Rule::own(peer).into_iter().chain(listed).collect()
         };
         Self {
             pass: config.pass.iter().map(|pattern| Pattern::compile(pattern)).collect(),
@@ -156,9 +168,15 @@ impl Routes {
                 lines.add(&header, fate, our_host);
             }
         }
-        let trunk = &self.peer(plan.trunk).name;
-        let values =
-            Values { from: &plan.from, to: &plan.to, trunk, call: passage.call, invite: passage.invite };
+        let trunk = self.peer(plan.trunk);
+        let values = Values {
+            from: &plan.written.caller,
+            to: &plan.written.dialled,
+            trunk: &trunk.name,
+            username: trunk.username().unwrap_or_default(),
+            call: passage.call,
+            invite: passage.invite,
+        };
         for rule in self.header_rules.toward.get(usize::from(toward.0)).into_iter().flatten() {
             lines.apply(rule, values);
         }
@@ -191,6 +209,12 @@ impl Lines<'_, '_> {
             let value = format!("<{uri}>;reason=unconditional");
             let rule = "foreign_caller = \"diversion\"";
             self.set("Diversion", value.into_bytes(), rule, Some(&|| trunk.key("foreign_caller")));
+        }
+        if plan.callee == trunk.id {
+            for (name, value) in plan.identities(trunk, &host(our_host)) {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                self.set(&name, value, "caller_in", Some(&|| trunk.key("caller_in")));
+            }
         }
         if plan.withheld {
             self.set("Privacy", b"id".to_vec(), "the caller is withheld", None);
@@ -244,7 +268,7 @@ impl Lines<'_, '_> {
         self.lines.retain(|(name, value)| {
             let by = rule.remove.iter().find(|pattern| pattern.matches(name));
             if let Some(pattern) = by {
-                let why = || format!("[[headers.rules]] {}: remove \"{}\"", rule.number, pattern);
+                let why = || format!("{}: remove \"{}\"", rule.origin, pattern);
                 self.trace.note("header removed", || (shown(name, value), why())).by(|| rule.key("remove"));
             }
             by.is_none()
@@ -258,7 +282,7 @@ impl Lines<'_, '_> {
                 self.leave_out(name.as_bytes(), fault);
                 continue;
             }
-            let why = format!("[[headers.rules]] {}: set", rule.number);
+            let why = format!("{}: set", rule.origin);
             self.set(name, clean(&value), &why, Some(&|| rule.key("set")));
         }
     }
@@ -268,7 +292,7 @@ impl Lines<'_, '_> {
         self.lines.retain(|(other, value)| {
             let is_replaced = other.eq_ignore_ascii_case(name.as_bytes());
             if is_replaced {
-                let why = || format!("[[headers.rules]] {}: set puts its own in this place", rule.number);
+                let why = || format!("{}: set puts its own in this place", rule.origin);
                 self.trace.note("header removed", || (shown(other, value), why())).by(|| rule.key("set"));
             }
             !is_replaced
@@ -319,14 +343,37 @@ impl fmt::Display for Pattern {
 impl Rule {
     /// How steps call its `key`.
     fn key(&self, key: &str) -> String {
-        format!("headers.rules[{}].{key}", self.number)
+        match &self.origin {
+            Origin::Listed(number) => format!("headers.rules[{number}].{key}"),
+            Origin::Trunk(name) => format!("trunks[{name}].{key}_headers"),
+        }
     }
 
-    fn compile(config: &RuleConfig, number: usize) -> Self {
+    fn compile(config: &RuleConfig, origin: Origin) -> Self {
+        Self::of(&config.set, &config.remove, origin)
+    }
+
+    /// What the table of `peer` itself says.
+    fn own(peer: &Peer) -> Option<Self> {
+        let OwnHeaders { set, remove } = &peer.own_headers;
+        let is_there = !set.is_empty() || !remove.is_empty();
+        is_there.then(|| Self::of(set, remove, Origin::Trunk(peer.name.clone())))
+    }
+
+    fn of(set: &[(String, String)], remove: &[String], origin: Origin) -> Self {
         Self {
-            number,
-            remove: config.remove.iter().map(|pattern| Pattern::compile(pattern)).collect(),
-            set: config.set.iter().map(|(name, value)| (name.clone(), Template::compile(value))).collect(),
+            origin,
+            remove: remove.iter().map(|pattern| Pattern::compile(pattern)).collect(),
+            set: set.iter().map(|(name, value)| (name.clone(), Template::compile(value))).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listed(number) => write!(f, "[[headers.rules]] {number}"),
+            Self::Trunk(name) => write!(f, "headers of {name}"),
         }
     }
 }

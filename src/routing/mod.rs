@@ -15,8 +15,10 @@ mod normalise;
 mod numbers;
 mod parties;
 mod plan;
+mod pool;
 mod recognise;
 mod reserved;
+mod spelling;
 mod steps;
 mod template;
 mod tolls;
@@ -28,16 +30,18 @@ use std::time::Duration;
 
 use crate::config::reader::{Secret, SecretError};
 use crate::id::PeerId;
-use crate::sip::auth::Credentials;
+use crate::sip::auth::{Credentials, challenge_of};
+use crate::sip::message::Message;
 use crate::sip::registration::Account;
 use crate::sip::uri::{Host, Uri};
 
-pub use caller::Rotation;
 pub use headers::Line;
 pub use parties::number_in;
 pub use plan::{Plan, Refusal};
+pub use pool::Rotation;
 pub use recognise::Recognition;
 pub use reserved::is_reserved;
+pub use spelling::{Target, Written};
 pub use steps::Step;
 pub use tolls::TollError;
 
@@ -100,8 +104,14 @@ pub struct Peer {
     tolls: tolls::Tolls,
     /// What national numbers mean on a trunk.
     country: normalise::Country,
+    /// Headers that its own table sets and removes.
+    own_headers: config::OwnHeaders,
+    /// What its INVITE says; all at its default for a `[[retell]]`.
+    spelling: config::Spelling,
     /// The callers a trunk shows.
     caller: caller::CallerPolicy,
+    /// How long a caller ID rests that a callee refused; 0 is not at all.
+    caller_rest_s: u32,
     /// Where calls to a `[[retell]]` go when it cannot take them.
     fallback: Vec<fallback::Fallback>,
 }
@@ -118,6 +128,24 @@ pub struct Routes {
 }
 
 impl Peer {
+    /// Whether `host` is a name of its own, so that credentials may go there.
+    #[must_use]
+    pub fn is_own_host(&self, host: &Host) -> bool {
+        let proxy = self.spelling.outbound_proxy.as_ref();
+        self.uris.iter().chain(proxy).any(|own| own.host == *host)
+    }
+
+    /// Whether the challenge in `response` may be answered: there are credentials, and they are for its realm.
+    #[must_use]
+    pub fn may_answer(&self, response: &Message) -> bool {
+        let is_agreed = |realm: &String| challenge_of(response).is_some_and(|asked| asked.realm == *realm);
+        self.credentials.is_some() && self.spelling.realm.as_ref().is_none_or(is_agreed)
+    }
+
+    fn username(&self) -> Option<&str> {
+        self.credentials.as_ref().map(|credentials| credentials.username.as_str())
+    }
+
     /// How steps call its `key`.
     fn key(&self, key: &str) -> String {
         let section = match self.kind {
@@ -202,11 +230,22 @@ impl Routes {
         self.peers.iter().find(|peer| peer.name == name)
     }
 
+    /// A callee of `trunk` answered a call from `number` with `code`: one that wants no further calls makes it rest.
+    pub fn note_answer(&self, trunk: &str, number: &str, code: u16, rotation: &mut Rotation) {
+        let rest_s = self.peer_named(trunk).map_or(0, |peer| peer.caller_rest_s);
+        if rest_s > 0 && UNWANTED.contains(&code) {
+            rotation.refused(trunk, number, rest_s);
+        }
+    }
+
     /// The default peer of `kind`.
     fn first(&self, kind: Kind) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.kind == kind)
     }
 }
+
+/// 603 Decline, 607 Unwanted (RFC 8197) and 608 Rejected (RFC 8688).
+const UNWANTED: [u16; 3] = [603, 607, 608];
 
 /// A peer as configured, of either kind.
 enum Source<'a> {
@@ -257,7 +296,19 @@ impl Source<'_> {
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),
             tolls: self.tolls(),
             country: self.country(),
+            own_headers: match self {
+                Self::Retell(_) => config::OwnHeaders::default(),
+                Self::Trunk(trunk) => trunk.headers.clone(),
+            },
+            spelling: match self {
+                Self::Retell(_) => config::Spelling::default(),
+                Self::Trunk(trunk) => trunk.spelling.clone(),
+            },
             caller: self.caller(),
+            caller_rest_s: match self {
+                Self::Retell(_) => 0,
+                Self::Trunk(trunk) => trunk.pool.rest_s,
+            },
             fallback: Vec::new(),
         })
     }
@@ -280,7 +331,15 @@ impl Source<'_> {
         match self {
             Self::Retell(_) => caller::CallerPolicy::as_given(),
             Self::Trunk(trunk) => {
-                caller::CallerPolicy { id: trunk.caller_id.clone(), foreign: trunk.foreign_caller }
+                let numbers = match &trunk.caller_id {
+                    config::CallerId::Rotating(numbers) => &numbers[..],
+                    _ => &[],
+                };
+                caller::CallerPolicy {
+                    id: trunk.caller_id.clone(),
+                    foreign: trunk.foreign_caller,
+                    pool: pool::Pool::compile(numbers, &trunk.pool, self.country()),
+                }
             }
         }
     }

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, Region};
+use rlibphonenumber::{NumberLengthType, PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, Region};
 
 use super::config;
 
@@ -121,12 +121,26 @@ impl Country {
         if is_own && !has_code { Form::National } else { Form::InternationalPrefix }
     }
 
+    /// `number`, in E.164, as it is dialled within this country: a number of its own without its calling code, another's
+    /// behind the international prefix.
+    pub(super) fn dial(self, number: &str) -> String {
+        let (Some(region), Ok(parsed)) = (self.region, PHONE_NUMBER_UTIL.parse(number, None)) else {
+            return number.to_owned();
+        };
+        let written = match self.calling_code() == Some(parsed.country_code) {
+            true => parsed.format_as(PhoneNumberFormat::National),
+            false => parsed.format_out_of_country_calling_number(region),
+        };
+        strip_separators(&written).map_or_else(|| number.replacen('+', "00", 1), Cow::into_owned)
+    }
+
     /// Compiles the library's tables for this country, so that the first call doesn't wait for it.
     fn warm_up(self) {
         if let Some(Ok(number)) = self.region.map(|region| PHONE_NUMBER_UTIL.get_example_number(region)) {
             let national = number.get_national_significant_number();
             let _ = self.read_digits(&national);
             let _ = self.read_digits(&format!("00{}", number.country_code));
+            let _ = self.dial(&number.to_string());
         }
     }
 }

@@ -8,13 +8,15 @@ use super::caller::{Caller, Given, original_clid};
 use super::config::CalledNumber;
 use super::emergency::is_emergency;
 use super::fallback::Falling;
+use super::pool::Access;
+use super::spelling::{Target, Written};
 use super::steps::{Step, Trace};
 use super::tolls::TollError;
 use super::{Kind, Peer, Rotation, Routes, parties};
 use crate::id::PeerId;
 use crate::sip::headers::NameAddr;
 use crate::sip::message::Message;
-use crate::sip::uri::{Host, Uri};
+use crate::sip::uri::Uri;
 
 /// The decided course of one call.
 #[derive(Clone, Debug)]
@@ -25,10 +27,13 @@ pub struct Plan {
     pub retell: PeerId,
     /// The callee's peer (one of the two above).
     pub callee: PeerId,
-    /// The caller as sent: user part of From. Records, metrics and `/v1/calls` show the same.
+    /// The caller, in E.164 when it is a number; `anonymous` when withheld. Records, metrics and `/v1/calls` show the
+    /// same.
     pub from: String,
-    /// The dialled number as sent: user part of Request-URI and To.
+    /// The dialled number, in E.164 when it is one.
     pub to: String,
+    /// The two as the callee wants them written.
+    pub written: Written,
     /// Display name for From, when the caller's may be kept.
     pub display: Option<String>,
     /// Caller withheld: From is `"Anonymous" <sip:anonymous@anonymous.invalid>`, and [`Routes::headers`] adds
@@ -37,27 +42,12 @@ pub struct Plan {
     /// The number of ours that [`Routes::headers`] names in Diversion (RFC 5806), where a foreign caller is
     /// kept.
     pub diverting: Option<String>,
-    /// Request-URI (= To) of every target in order: the number as sent, host, port and parameters of the
-    /// peer's uri.
-    pub targets: Vec<Uri>,
+    /// Every target in order: the number as sent, host, port and parameters of the peer's uri.
+    pub targets: Vec<Target>,
     /// Whether neither number changed (Identity may pass).
     pub numbers_unchanged: bool,
     /// What is tried one after the other when Retell cannot take the call.
     pub fallbacks: Vec<Plan>,
-}
-
-impl Plan {
-    /// From toward the callee, without its tag; `host` and `port` are our address there. P-Asserted-Identity,
-    /// where a peer wants it, names the same URI.
-    #[must_use]
-    pub fn from_header(&self, host: Host, port: Option<u16>) -> NameAddr {
-        let (display, host, port) = if self.withheld {
-            (Some("Anonymous".to_owned()), Host::Name("anonymous.invalid".to_owned()), None)
-        } else {
-            (self.display.clone(), host, port)
-        };
-        NameAddr { display, uri: Uri::sip(Some(&self.from), host, port), params: Vec::new() }
-    }
 }
 
 /// Why a call is refused before any attempt; the text is fit for a reason phrase and for the record.
@@ -81,6 +71,15 @@ pub enum Refusal {
     /// A number that the agents of this `[[retell]]` may not call.
     #[error("{0}")]
     Toll(#[from] TollError),
+    /// A caller that is not ours to show, where the trunk has `foreign_caller = "refuse"`.
+    #[error("the caller's number is not one that trunk {trunk} may show: foreign_caller is \"refuse\"")]
+    ForeignCaller {
+        /// Its name.
+        trunk: String,
+    },
+    /// Every one of `caller_ids` has had its calls of the day.
+    #[error("every number in caller_ids has reached caller_daily_cap")]
+    CallerIdsSpent,
     /// A header that the route depends on cannot be read.
     #[error("{header} cannot be read")]
     Unreadable {
@@ -95,7 +94,8 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::NothingDialled | Self::NoRoute { .. } => 404,
-            Self::Emergency { .. } | Self::Toll(_) => 403,
+            Self::Emergency { .. } | Self::Toll(_) | Self::ForeignCaller { .. } => 403,
+            Self::CallerIdsSpent => 503,
             Self::Unreadable { .. } => 400,
         }
     }
@@ -171,7 +171,9 @@ impl Routes {
             check_tolls(retell, &dialled, trace)?;
         }
         let given = Given::read(invite, from, clid, trunk.country, trace);
-        let shown = given.toward_trunk(trunk, &self.numbers, rotation, trace);
+        given.check_owned(trunk, &self.numbers)?;
+        let access = Access::Take(rotation);
+        let shown = given.toward_trunk(trunk, &dialled.number, &self.numbers, access, trace)?;
         course(trunk, retell, trunk, dialled, shown, trace)
     }
 
@@ -301,17 +303,22 @@ pub(super) fn course(
     if callee.uris.is_empty() {
         return Err(no_route(&callee.name));
     }
-    let targets: Vec<_> = callee.uris.iter().map(|uri| target(uri, &dialled.number)).collect();
-    for (place, uri) in targets.iter().enumerate() {
+    let written = Written::toward(callee, &dialled.number, &shown, trace);
+    let targets: Vec<_> = callee.uris.iter().map(|uri| Target::of(callee, uri, &written.dialled)).collect();
+    for (place, target) in targets.iter().enumerate() {
         trace
-            .note("target", || (uri.to_string(), format!("uri {} of {}", place + 1, callee.name)))
+            .note("target", || (target.uri.to_string(), format!("uri {} of {}", place + 1, callee.name)))
             .by(|| callee.key("uri"));
+        callee.spelling.note_hosts(callee, target, trace);
     }
     Ok(Plan {
         trunk: trunk.id,
         retell: retell.id,
         callee: callee.id,
-        numbers_unchanged: dialled.unchanged && shown.unchanged,
+        numbers_unchanged: dialled.unchanged
+            && shown.unchanged
+            && (&written.dialled, &written.caller) == (&dialled.number, &shown.number),
+        written,
         from: shown.number,
         to: dialled.number,
         display: shown.display,
@@ -320,12 +327,6 @@ pub(super) fn course(
         targets,
         fallbacks: Vec::new(),
     })
-}
-
-/// `number` at the host of the peer's `uri`.
-fn target(uri: &Uri, number: &str) -> Uri {
-    let user = Some(number.to_owned());
-    Uri { user, password: None, headers: None, user_as_written: None, ..uri.clone() }
 }
 
 fn no_route(peer: &str) -> Refusal {

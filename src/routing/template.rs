@@ -1,4 +1,4 @@
-//! Values of header rules: text with `{from}`, `{to}`, `{trunk}`, `{call_id}` and `{header:Name}` in it.
+//! Values of header rules: text with `{from}`, `{to}`, `{trunk}`, `{username}`, `{call_id}` and `{header:Name}` in it.
 //!
 //! Anything else in braces is plain text here: the configuration's check is what refuses it. Values taken
 //! from messages are bytes, because a peer's header need not be UTF-8.
@@ -17,6 +17,7 @@ enum Part {
     From,
     To,
     Trunk,
+    Username,
     CallId,
     /// A header of the incoming INVITE.
     Header(String),
@@ -31,6 +32,8 @@ pub(super) struct Values<'a> {
     pub(super) to: &'a str,
     /// The trunk's name.
     pub(super) trunk: &'a str,
+    /// What we are called there; empty where there are no credentials.
+    pub(super) username: &'a str,
     /// The call in records and logs.
     pub(super) call: CallId,
     /// The INVITE that began the call.
@@ -67,6 +70,7 @@ impl Template {
                 Part::From => filled.extend_from_slice(values.from.as_bytes()),
                 Part::To => filled.extend_from_slice(values.to.as_bytes()),
                 Part::Trunk => filled.extend_from_slice(values.trunk.as_bytes()),
+                Part::Username => filled.extend_from_slice(values.username.as_bytes()),
                 Part::CallId => filled.extend_from_slice(values.call.to_string().as_bytes()),
                 Part::Header(name) => filled.extend_from_slice(&header(values.invite, name)),
             }
@@ -81,6 +85,7 @@ impl Part {
             "from" => Self::From,
             "to" => Self::To,
             "trunk" => Self::Trunk,
+            "username" => Self::Username,
             "call_id" => Self::CallId,
             _ => Self::Header(inside.strip_prefix("header:")?.trim().to_owned()),
         })

@@ -217,7 +217,7 @@ impl<W: World> Bridge<W> {
         let admitted = admit(invite, peer, flow.transport, &self.routes, &mut self.rotation);
         let begun = admitted.and_then(|(plan, offer)| {
             let sent_by = local.sent_by;
-            self.begin(Offered { invite: invite.detached(), tx, flow, peer, sent_by, plan }, offer)
+            self.begin(Offered { invite: invite.head(), tx, flow, peer, sent_by, plan }, offer)
         });
         if let Err(refused) = begun {
             let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();

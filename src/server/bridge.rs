@@ -181,6 +181,7 @@ impl<W: World> Bridge<W> {
     pub fn set_time(&mut self, now: Instant, unix_ms: i64) {
         self.now = now;
         self.unix_ms = unix_ms;
+        self.rotation.set_time(u64::try_from(unix_ms / 1_000).unwrap_or(0));
     }
 
     /// When [`Self::on_deadlines`] is wanted; `None` is never.

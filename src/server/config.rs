@@ -3,6 +3,8 @@
 //! A log level is either one word for everything or a comma-separated filter; a bare word in a filter that is
 //! no level would silently select a target of that name, so it is refused here.
 
+use std::path::PathBuf;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::reader::{Mistake, Reader, Section, nearest};
@@ -18,6 +20,9 @@ pub struct Config {
     pub max_calls: u32,
     /// Calls that begin in a second, of all peers; 0 is no limit, which is the default.
     pub calls_per_second: u32,
+    /// File that keeps what the next process has to know: which caller IDs were shown, to whom and how often. Default none:
+    /// forgotten at the end.
+    pub state: Option<PathBuf>,
 }
 
 /// `[log]`.
@@ -40,7 +45,7 @@ pub enum LogFormat {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { drain_s: 300, max_calls: 0, calls_per_second: 0 }
+        Self { drain_s: 300, max_calls: 0, calls_per_second: 0, state: None }
     }
 }
 
@@ -68,6 +73,7 @@ impl Section for Config {
             drain_s: table.seconds("drain_s", Self::default().drain_s),
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
+            state: table.file_beside("state"),
         }
     }
 }

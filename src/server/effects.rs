@@ -151,6 +151,9 @@ impl<W: World> Bridge<W> {
                 leg.media = *stats;
             }
         }
+        for leg in record.legs.iter().skip(1).filter(|leg| leg.peer == record.trunk) {
+            self.routes.note_answer(&record.trunk, &record.from, leg.sip_code, &mut self.rotation);
+        }
         self.call_limits.leave(id);
         self.world.release(id);
         self.world.hide(id);

@@ -24,6 +24,7 @@ mod lifecycle;
 mod live;
 mod log_writer;
 mod media_metrics;
+mod memory;
 mod overload;
 mod probes;
 mod receive;

@@ -28,6 +28,7 @@ use super::certificate::Certificate;
 use super::counters;
 use super::lifecycle::RunError;
 use super::live::Live;
+use super::memory::Memory;
 use super::signalling::{Control, MediaEvents, Queues, Server, Source};
 
 /// A bridge that is ready to run.
@@ -101,7 +102,9 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         now: clock::now(),
     });
     bridge.limit(config.server.limit());
-    let server = Server { bridge, ready, source, config, certificate };
+    let (memory, rotation) = Memory::open(config.server.state.clone());
+    bridge.rotation = rotation;
+    let server = Server { bridge, ready, source, config, certificate, memory };
     for listener in server.bridge.world.transports.listeners() {
         tracing::info!(transport = listener.transport.via(), address = %listener.address, "listening for SIP");
     }

@@ -18,6 +18,7 @@ use super::certificate::Certificate;
 use super::counters::as_gauge;
 use super::lifecycle::Drain;
 use super::live::Live;
+use super::memory::Memory;
 use super::requests::Resolved;
 
 /// The bridge with its sockets, and what belongs to the process around it.
@@ -30,6 +31,7 @@ pub(super) struct Server {
     pub(super) config: Config,
     /// Ours; `None` without TLS.
     pub(super) certificate: Option<Certificate>,
+    pub(super) memory: Memory,
 }
 
 /// Where the configuration was read from.
@@ -102,7 +104,7 @@ impl Server {
             }
             self.bridge.on_deadlines();
             if drain.is_finished(&mut self.bridge) {
-                return;
+                return self.memory.close(&self.bridge.rotation).await;
             }
         }
     }
@@ -171,6 +173,7 @@ impl Server {
         if let Some(certificate) = &mut self.certificate {
             certificate.look(self.bridge.unix_ms);
         }
+        self.memory.keep(&mut self.bridge.rotation, self.bridge.now);
         self.bridge.metrics.run_upkeep();
         self.bridge.upkeep();
     }

@@ -5,6 +5,7 @@
 
 pub mod config;
 mod line;
+pub mod state;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use trunkline::config;
 mod peers;
 mod routing;
 mod sockets;
+mod spelling;
 
 #[test]
 fn all_mistakes_come_at_once_sorted_by_place() {

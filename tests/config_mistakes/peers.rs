@@ -390,7 +390,7 @@ fn caller_ids_are_user_parts_and_of_one_kind() {
     );
     assert_eq!(
         trunk("foreign_caller = \"drop\""),
-        ["10:18: `foreign_caller` is \"drop\"; write \"replace\", \"keep\" or \"diversion\""]
+        ["10:18: `foreign_caller` is \"drop\"; write \"replace\", \"keep\", \"diversion\" or \"refuse\""]
     );
     assert_eq!(
         trunk("called_number = \"TO\""),

@@ -7,8 +7,9 @@ use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
-    CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, PeerConfig, PeerMedia,
-    Preset, Profile, RegisterConfig, RetellConfig, RuleConfig, Toward, TrunkConfig,
+    CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, OwnHeaders, PeerConfig,
+    PeerMedia, PoolConfig, Preset, Profile, RegisterConfig, RetellConfig, RuleConfig, Spelling, Toward,
+    TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -46,6 +47,10 @@ pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
         caller_id: CallerId::FromCall,
         foreign_caller: ForeignCaller::Replace,
         register: RegisterConfig::default(),
+        provider: None,
+        pool: PoolConfig::default(),
+        spelling: Spelling::default(),
+        headers: OwnHeaders::default(),
     }
 }
 

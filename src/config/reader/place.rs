@@ -17,6 +17,7 @@ pub(in crate::config) struct Tree<'a> {
     file: String,
     folder: PathBuf,
     document: Document<String>,
+    presets: Vec<(&'static str, Document<&'static str>)>,
     variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -30,7 +31,7 @@ impl<'a> Tree<'a> {
         let name = file.display().to_string();
         let folder = file.parent().unwrap_or(Path::new("")).to_owned();
         match Document::parse(text.clone()) {
-            Ok(document) => Ok(Self { file: name, folder, document, variable }),
+            Ok(document) => Ok(Self { file: name, folder, document, presets: Vec::new(), variable }),
             Err(error) => {
                 let span = error.span().unwrap_or_default();
                 let place = line_and_column(&text, span.start);
@@ -41,6 +42,27 @@ impl<'a> Tree<'a> {
                 Err(Problem::at(name, place, mistake))
             }
         }
+    }
+
+    /// Knows these tables too, by name and in TOML, for [`super::Reader::preset`].
+    pub(in crate::config) fn with_presets(
+        mut self,
+        presets: impl Iterator<Item = (&'static str, &'static str)>,
+    ) -> Self {
+        let parsed = presets.filter_map(|(name, text)| Some((name, Document::parse(text).ok()?)));
+        self.presets = parsed.collect();
+        self
+    }
+
+    /// The names of all presets.
+    pub(super) fn preset_names(&self) -> impl Iterator<Item = &'static str> {
+        self.presets.iter().map(|(name, _)| *name)
+    }
+
+    /// The preset called `name`.
+    pub(super) fn preset(&self, name: &str) -> Option<&dyn TableLike> {
+        let (_, document) = self.presets.iter().find(|(known, _)| *known == name)?;
+        Some(document.as_table())
     }
 
     pub(super) fn file(&self) -> &str {

@@ -20,6 +20,7 @@ pub(in crate::config) struct Notes {
     overridden: Vec<(KeyPath, Place)>,
     unknown: Vec<(KeyPath, Vec<&'static str>)>,
     known: BTreeSet<String>,
+    secrets: BTreeSet<String>,
 }
 
 impl Notes {
@@ -34,6 +35,11 @@ impl Notes {
     /// Every key that was asked for, without indices: `headers.rules.set`.
     pub(in crate::config) fn known(&self) -> &BTreeSet<String> {
         &self.known
+    }
+
+    /// Those of them that hold a secret.
+    pub(in crate::config) fn secrets(&self) -> &BTreeSet<String> {
+        &self.secrets
     }
 
     /// Adds a problem whose place is already known.
@@ -132,6 +138,15 @@ impl<'a> Review<'a> {
 
     pub(super) fn know(&mut self, table: &KeyPath, keys: Vec<&'static str>) {
         self.notes.known.extend(keys.into_iter().map(|key| table.key(key).to_string()));
+    }
+
+    pub(super) fn is_secret(&mut self, key: &KeyPath) {
+        self.notes.secrets.insert(key.to_string());
+    }
+
+    /// Whether the preset called `name` gives a value for `key`.
+    pub(in crate::config) fn preset_holds(&self, name: &str, key: &str) -> bool {
+        self.tree.preset(name).is_some_and(|preset| preset.contains_key(key))
     }
 
     /// Reports the keys that nobody asked for, each with what was probably meant.

@@ -5,6 +5,7 @@
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
+use super::pool::{PoolNumber, parse_pool_number};
 use crate::config::reader::{Mistake, Reader};
 
 /// As written: "US", "DE" (in capitals) or a calling code "1", "49"; known to the phone-number library.
@@ -19,7 +20,7 @@ pub enum CallerId {
     /// `caller_id`: always this user part.
     Fixed(String),
     /// `caller_ids`: one after the other, call by call; at least one.
-    Rotating(Vec<String>),
+    Rotating(Vec<PoolNumber>),
     /// `caller_id = "anonymous"`.
     Withheld,
 }
@@ -32,6 +33,8 @@ pub enum ForeignCaller {
     Replace,
     /// `"keep"`: sent as it is.
     Keep,
+    /// `"refuse"`: the call is refused with 403.
+    Refuse,
     /// `"diversion"`: kept, with the trunk's caller ID in Diversion (RFC 5806).
     Diversion,
 }
@@ -39,7 +42,7 @@ pub enum ForeignCaller {
 impl CallerId {
     pub(super) fn read(table: &mut Reader<'_>) -> Self {
         let fixed = table.parsed("caller_id", |text| parse_user_part("caller_id", text));
-        let rotating = table.list("caller_ids", parse_rotating);
+        let rotating = table.list("caller_ids", parse_pool_number);
         match (fixed, rotating) {
             (Some(_), Some(_)) => {
                 let at = table.at("caller_ids");
@@ -69,8 +72,12 @@ impl CallerId {
 }
 
 impl ForeignCaller {
-    pub(super) const WORDS: [(&str, Self); 3] =
-        [("replace", Self::Replace), ("keep", Self::Keep), ("diversion", Self::Diversion)];
+    pub(super) const WORDS: [(&str, Self); 4] = [
+        ("replace", Self::Replace),
+        ("keep", Self::Keep),
+        ("diversion", Self::Diversion),
+        ("refuse", Self::Refuse),
+    ];
 }
 
 /// An ISO 3166 code or a calling code.

@@ -23,9 +23,19 @@ pub struct HeadersConfig {
 pub struct RuleConfig {
     /// The peers that it concerns.
     pub toward: Toward,
-    /// Names and values; values are templates: `{from}`, `{to}`, `{trunk}`, `{call_id}`, `{header:X-Foo}`.
+    /// Names and values; values are templates: `{from}`, `{to}`, `{trunk}`, `{username}`, `{call_id}`,
+    /// `{header:X-Foo}`.
     pub set: Vec<(String, String)>,
     /// Names, or prefixes that end in `*`.
+    pub remove: Vec<String>,
+}
+
+/// `set_headers` and `remove_headers` of a trunk: a rule of its own, before all others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnHeaders {
+    /// Names and values, as in a rule. Default none.
+    pub set: Vec<(String, String)>,
+    /// Names, or prefixes that end in `*`. Default none.
     pub remove: Vec<String>,
 }
 
@@ -65,6 +75,15 @@ impl Section for RuleConfig {
             toward: table.parsed("toward", |text| Ok(Toward::parse(text))).unwrap_or(Toward::AllTrunks),
             set: table.pairs("set", parse_set),
             remove: table.list("remove", parse_pattern).unwrap_or_default(),
+        }
+    }
+}
+
+impl OwnHeaders {
+    pub(super) fn read(table: &mut Reader<'_>) -> Self {
+        Self {
+            set: table.pairs("set_headers", parse_set),
+            remove: table.list("remove_headers", parse_pattern).unwrap_or_default(),
         }
     }
 }
@@ -158,7 +177,8 @@ fn check_template(value: &str) -> Result<(), Mistake> {
             None => {
                 let instead = match nearest(placeholder, PLACEHOLDERS) {
                     Some(meant) => format!("write {{{meant}}}"),
-                    None => "write one of {from}, {to}, {trunk}, {call_id} and {header:X-Foo}".to_owned(),
+                    None => "write one of {from}, {to}, {trunk}, {username}, {call_id} and {header:X-Foo}"
+                        .to_owned(),
                 };
                 return Err(Mistake::new(format!("there is no placeholder {{{placeholder}}}"), instead));
             }
@@ -185,7 +205,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
 }
 
-const PLACEHOLDERS: [&str; 4] = ["from", "to", "trunk", "call_id"];
+const PLACEHOLDERS: [&str; 5] = ["from", "to", "trunk", "username", "call_id"];
 
 /// Written from the caller's number where a peer wants one, never copied (RFC 3325 §5).
 const IDENTITIES: [&str; 3] = ["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"];

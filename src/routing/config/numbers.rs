@@ -92,7 +92,7 @@ pub fn unknown_peer(name: &str, kind: &str, names: &[&str]) -> Mistake {
     Mistake::new(format!("there is no {kind} with the name \"{name}\""), instead)
 }
 
-fn parse_pattern(text: &str) -> Result<String, Mistake> {
+pub(super) fn parse_pattern(text: &str) -> Result<String, Mistake> {
     let literal = text.strip_suffix('*').unwrap_or(text);
     let digits = literal.strip_prefix('+').unwrap_or(literal);
     let only_digits = digits.len() <= 15 && digits.bytes().all(|digit| digit.is_ascii_digit());

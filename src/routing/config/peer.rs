@@ -11,9 +11,13 @@ use ipnet::IpNet;
 use super::caller::{CallerId, Country, ForeignCaller, parse_country};
 use super::dialling::Dialling;
 use super::fallback::{FallbackConfig, parse_fallback};
+use super::headers::OwnHeaders;
 use super::media::{PeerMedia, Reports};
+use super::pool::PoolConfig;
 use super::profile::{Preset, Profile, ProfileKeys};
+use super::providers;
 use super::registration::RegisterConfig;
+use super::spelling::Spelling;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -98,6 +102,8 @@ pub struct RetellConfig {
 pub struct TrunkConfig {
     /// The keys that both kinds of peer have.
     pub peer: PeerConfig,
+    /// Whose preset stands for keys that are absent. Default none.
+    pub provider: Option<String>,
     /// Country whose national numbers this trunk sends and takes; absent, numbers are left as they are.
     pub country: Option<Country>,
     /// Keys `caller_id` and `caller_ids`: the number shown toward this trunk. Default: the caller's own.
@@ -106,10 +112,18 @@ pub struct TrunkConfig {
     pub foreign_caller: ForeignCaller,
     /// Keys `register`, `register_expires_s` and `registrar`.
     pub register: RegisterConfig,
+    /// Which of several caller IDs a call shows, and which numbers are ours to show.
+    pub pool: PoolConfig,
+    /// What its INVITE says: number formats, places and hosts.
+    pub spelling: Spelling,
+    /// Keys `set_headers` and `remove_headers`.
+    pub headers: OwnHeaders,
 }
 
 /// What an absent key means on one kind of peer.
 struct Defaults {
+    /// What a `uri` is like.
+    uri: &'static str,
     allow: Vec<IpNet>,
     answer_timeout_s: u32,
     force_rport: bool,
@@ -121,6 +135,7 @@ impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
         let defaults = Defaults {
+            uri: ANY_URI,
             allow,
             answer_timeout_s: 90,
             force_rport: true,
@@ -139,7 +154,9 @@ impl Section for RetellConfig {
 
 impl Section for TrunkConfig {
     fn read(table: &mut Reader<'_>) -> Self {
+        let provider = table.preset("provider");
         let defaults = Defaults {
+            uri: provider.as_deref().and_then(providers::provider).map_or(ANY_URI, |known| known.uri),
             allow: Vec::new(),
             answer_timeout_s: 180,
             force_rport: false,
@@ -148,10 +165,14 @@ impl Section for TrunkConfig {
         };
         Self {
             peer: PeerConfig::read(table, defaults),
+            provider,
             country: table.parsed("country", parse_country),
             caller_id: CallerId::read(table),
             foreign_caller: table.choice("foreign_caller", &ForeignCaller::WORDS, ForeignCaller::Replace),
             register: RegisterConfig::read(table),
+            pool: PoolConfig::read(table),
+            spelling: Spelling::read(table),
+            headers: OwnHeaders::read(table),
         }
     }
 }
@@ -159,7 +180,7 @@ impl Section for TrunkConfig {
 impl PeerConfig {
     fn read(table: &mut Reader<'_>, defaults: Defaults) -> Self {
         table.require("name", "add name = \"…\", which rules and records use");
-        table.require("uri", "add uri = \"sip:…\", where calls to this peer go");
+        table.require("uri", format!("add uri = \"{}\", where calls to this peer go", defaults.uri));
         Self {
             name: table.parsed("name", parse_name).unwrap_or_default(),
             uris: table.one_or_list("uri", parse_uri).unwrap_or_default(),
@@ -222,6 +243,14 @@ impl TrunkConfig {
             review.warning(here, Mistake::new(what, instead));
         }
         self.register.check(&self.peer, here, review);
+        let allow = here.key("allow");
+        let preset = self.provider.as_deref().and_then(providers::provider);
+        if let Some(why) = preset.and_then(|known| known.more_ranges).filter(|_| !review.is_set(&allow)) {
+            let instead = "add `allow` with those of all edges that you use, as its documentation lists them";
+            review.warning(&here.key("provider"), Mistake::new(why, instead));
+        }
+        self.pool.check(&self.caller_id, here, review);
+        self.spelling.check(&self.peer, self.country.as_ref(), here, review);
     }
 }
 
@@ -320,6 +349,7 @@ fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
     })
 }
 
+const ANY_URI: &str = "sip:…";
 const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";
 
 /// Where Retell's SIP requests come from, as its documentation lists them.
