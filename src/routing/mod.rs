@@ -135,6 +135,12 @@ impl Peer {
         self.uris.iter().chain(proxy).any(|own| own.host == *host)
     }
 
+    /// Whether requests of new dialogs go to it by a proxy of ours.
+    #[must_use]
+    pub fn has_outbound_proxy(&self) -> bool {
+        self.spelling.outbound_proxy.is_some()
+    }
+
     /// Whether the challenge in `response` may be answered: there are credentials, and they are for its realm.
     #[must_use]
     pub fn may_answer(&self, response: &Message) -> bool {
@@ -261,7 +267,7 @@ impl Source<'_> {
         };
         let credentials = credentials(config, reveal)?;
         let registration = match self {
-            Self::Trunk(trunk) => trunk.register.account(config, credentials.as_ref()),
+            Self::Trunk(trunk) => trunk.register.account(config, &trunk.spelling, credentials.as_ref()),
             Self::Retell(_) => None,
         };
         Ok(Peer {

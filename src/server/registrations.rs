@@ -139,7 +139,8 @@ impl<W: World> Bridge<W> {
     /// the callee's registrar named (RFC 3608 §6.1).
     pub(super) fn next_hop_of(&self, call: CallId, target: Uri) -> Uri {
         let routes = self.calls.get(&call).map(|entry| entry.routes.peer(entry.call.callee()));
-        let first = routes.and_then(|callee| self.service_routes(callee).first());
+        let direct = routes.filter(|callee| !callee.has_outbound_proxy());
+        let first = direct.and_then(|callee| self.service_routes(callee).first());
         first.map_or(target, |route| route.uri.clone())
     }
 

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use super::auth::{Answers, Credentials};
+use super::auth::{Answers, Credentials, challenge_of};
 use super::build::{Draft, RequestBuilder};
 use super::flow::{Hop, Transport};
 use super::headers::Name;
@@ -44,6 +44,10 @@ pub struct Account {
     pub address: Uri,
     /// For its challenges.
     pub credentials: Credentials,
+    /// Challenges of another realm are not answered; `None` answers those of any.
+    pub realm: Option<String>,
+    /// Where REGISTERs go in place of the registrars; with `;lr` it stands in Route too (RFC 3261 §8.1.2).
+    pub proxy: Option<Uri>,
     /// User part of our Contact, see [`contact_user`](super::auth::contact_user).
     pub contact_user: String,
     /// How long a binding is asked for.
@@ -257,7 +261,9 @@ impl Registration {
         self.last_code = Some(code);
         let is_leaving = matches!(self.state, State::Leaving { .. });
         match code {
-            401 | 407 if may_ask && self.answers.take(response) => self.send_again(ids, out),
+            401 | 407 if may_ask && self.is_ours(response) && self.answers.take(response) => {
+                self.send_again(ids, out)
+            }
             423 if may_ask && !is_leaving && self.raise_expiry(response) => self.send_again(ids, out),
             _ if is_leaving => self.leave(out),
             200..=299 => self.on_success(response, now, ids, out),
@@ -319,7 +325,8 @@ impl Registration {
     }
 
     fn resolve(&mut self, registrars: VecDeque<Uri>, out: &mut Vec<Action>) {
-        out.extend(registrars.front().cloned().map(Action::Resolve));
+        let next_hop = self.account.proxy.as_ref().or(registrars.front());
+        out.extend(next_hop.cloned().map(Action::Resolve));
         self.state = State::Resolving { registrars };
     }
 
@@ -380,6 +387,10 @@ impl Registration {
             .header(Name::Contact, self.contact(attempt))
             .header(Name::Expires, self.expires_s)
             .header(Name::Supported, "path");
+        let request = match self.account.proxy.as_ref().filter(|proxy| proxy.is_loose_router()) {
+            Some(proxy) => request.header(Name::Route, format_args!("<{proxy}>")),
+            None => request,
+        };
         let credentials = Some(&self.account.credentials);
         let answers = self.answers.write(credentials, Method::Register, &attempt.registrar, &[], ids);
         let request = answers.iter().fold(request, |request, (name, value)| request.header(*name, value));
@@ -398,6 +409,12 @@ impl Registration {
                 format!("<sip:{user}@{sent_by};transport={}>;expires={expires}", transport.param())
             }
         }
+    }
+
+    /// Whether the challenge is of the realm that the credentials are for.
+    fn is_ours(&self, response: &Message) -> bool {
+        let is_it = |realm: &String| challenge_of(response).is_some_and(|asked| asked.realm == *realm);
+        self.account.realm.as_ref().is_none_or(is_it)
     }
 
     /// Asks for what a 423 demands; false when that is no more than was asked for, or absurd.

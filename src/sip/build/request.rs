@@ -36,15 +36,19 @@ impl Draft {
         message.into()
     }
 
-    /// The same with Route headers in front, one for each of `routes`, bytes as they came.
+    /// The same with further Route headers, one for each of `routes`, bytes as they came, behind those it has.
     #[must_use]
     pub fn with_routes<'a>(&self, routes: impl Iterator<Item = &'a [u8]>) -> Self {
+        let head = memchr::memmem::find(&self.bytes, b"\r\n\r\n").unwrap_or(self.via_at);
+        let last = memchr::memmem::rfind(&self.bytes[..head], b"\r\nRoute: ");
+        let line = last.and_then(|at| Some(at + 2 + memchr::memchr(b'\n', &self.bytes[at + 2..])? + 1));
+        let (before, behind) = self.bytes.split_at(line.unwrap_or(self.via_at));
         let mut writer = Writer::new();
-        writer.raw(&self.bytes[..self.via_at]);
+        writer.raw(before);
         for route in routes {
             writer.header_bytes(Name::Route, route);
         }
-        writer.raw(&self.bytes[self.via_at..]);
+        writer.raw(behind);
         Self { bytes: writer.into_bytes(), via_at: self.via_at }
     }
 
@@ -163,6 +167,29 @@ mod tests {
         );
         let by_tcp = draft.with_via(Transport::Tcp, "h.example", "z9hG4bKx");
         assert!(memchr::memmem::find(&by_tcp, b"Via: SIP/2.0/TCP h.example;branch=z9hG4bKx\r\n").is_some());
+    }
+
+    #[test]
+    fn further_routes_stand_behind_those_that_are_there() {
+        for (first, expected) in [
+            ("", "Route: <sip:one.example;lr>\r\nRoute: <sip:two.example;lr>\r\nMax-Forwards: 70\r\n"),
+            (
+                "<sip:proxy.example;lr>",
+                "Max-Forwards: 70\r\nRoute: <sip:proxy.example;lr>\r\nRoute: <sip:one.example;lr>\r\n\
+                 Route: <sip:two.example;lr>\r\n",
+            ),
+        ] {
+            let request = RequestBuilder::new(Method::Invite, &"sip:a@h").header(Name::MaxForwards, 70);
+            let request = if first.is_empty() { request } else { request.header(Name::Route, first) };
+            let routes = [&b"<sip:one.example;lr>"[..], b"<sip:two.example;lr>"];
+
+            let draft = request.body("text/plain", b"\r\nRoute: x").with_routes(routes.into_iter());
+
+            let text = draft.with_via(Transport::Udp, "h", "z9hG4bKx");
+            let written = String::from_utf8_lossy(&text);
+            let (_, rest) = written.split_once("branch=z9hG4bKx\r\n").unwrap();
+            assert!(rest.starts_with(expected), "{rest}");
+        }
     }
 
     #[test]

@@ -210,6 +210,35 @@ fn credentials_that_are_refused_are_not_sent_again_in_the_same_round() {
 }
 
 #[test]
+fn a_challenge_of_another_realm_than_agreed_is_not_answered() {
+    for (realm, sent) in [("carrier", 2), ("elsewhere", 1)] {
+        let mut rig = Rig::new(ONE);
+        rig.machine.account.realm = Some(realm.to_owned());
+        rig.next();
+
+        rig.answer(401, &challenge("one", ""));
+
+        assert_eq!(rig.sent.len(), sent, "{realm}");
+    }
+}
+
+#[test]
+fn an_outbound_proxy_is_looked_up_in_place_of_the_registrar_and_stands_in_route_if_it_is_loose() {
+    for (proxy, route) in
+        [("sip:proxy.example", None), ("sip:proxy.example;lr", Some("<sip:proxy.example;lr>"))]
+    {
+        let mut rig = Rig::new(ONE);
+        rig.machine.account.proxy = Uri::parse(proxy.as_bytes()).ok();
+        rig.machine.account.registrars = account(&["sip:nowhere.example"]).registrars;
+
+        rig.next();
+
+        assert!(rig.last().starts_with("REGISTER sip:nowhere.example SIP/2.0\r\n"), "{}", rig.last());
+        assert_eq!(rig.last_header("Route"), route);
+    }
+}
+
+#[test]
 fn a_registrar_that_challenges_for_ever_is_given_up() {
     let mut rig = Rig::new(ONE);
     rig.next();
@@ -482,6 +511,8 @@ fn account(registrars: &[&str]) -> Account {
         registrars: registrars.iter().map(|text| uri(text)).collect(),
         address: uri("sip:acct@carrier.example"),
         credentials: Credentials { username: "acct".into(), password: "secret".into() },
+        realm: None,
+        proxy: None,
         contact_user: "token".into(),
         expires_s: 3_600,
     }
