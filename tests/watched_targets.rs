@@ -8,6 +8,7 @@ mod calls;
 use std::time::Duration;
 
 use calls::{ByHand, Network, RETELL, Request, TRUNK, TRUNK_2, Way, Weather, answer, ask, header, routes};
+use trunkline::routing::config::Config;
 
 #[test]
 fn every_target_is_asked_as_often_as_configured_and_shown() {
@@ -83,19 +84,38 @@ fn a_target_that_was_dead_from_the_start_is_found_out_by_three_probes() {
     assert_eq!(invites(&network), (0, 1));
 }
 
+#[test]
+fn where_calls_go_by_an_outbound_proxy_that_is_what_is_asked() {
+    let mut config = watched_config();
+    config.trunks[0].spelling.outbound_proxy = Some(routes::address("198.51.100.8"));
+    let mut network = Network::new(routes::compile(&config), 1, Weather::FAIR);
+    network.add(ByHand::new(RETELL));
+    network.add(ByHand::new(TRUNK));
+    network.add(ByHand::new(TRUNK_2));
+
+    network.run(Duration::from_millis(100));
+
+    assert_eq!(network.received(FIRST, "OPTIONS ").len(), 0);
+    assert!(network.received(SECOND, "OPTIONS ")[0].starts_with("OPTIONS sip:198.51.100.8 SIP/2.0\r\n"));
+}
+
 const FIRST: usize = 1;
 const SECOND: usize = 2;
 
 /// A trunk with two targets that is watched every 10 s; agent 0 is Retell, which may call.
 fn watched() -> Network {
-    let mut config = Way::ToTrunk.config();
-    config.trunks[0].peer.uris.push(routes::address("198.51.100.8"));
-    config.trunks[0].peer.options_s = 10;
-    let mut network = Network::new(routes::compile(&config), 1, Weather::FAIR);
+    let mut network = Network::new(routes::compile(&watched_config()), 1, Weather::FAIR);
     network.add(ByHand::new(RETELL));
     network.add(ByHand::new(TRUNK));
     network.add(ByHand::new(TRUNK_2));
     network
+}
+
+fn watched_config() -> Config {
+    let mut config = Way::ToTrunk.config();
+    config.trunks[0].peer.uris.push(routes::address("198.51.100.8"));
+    config.trunks[0].peer.options_s = 10;
+    config
 }
 
 /// Answers the last OPTIONS that `agent` got.

@@ -135,7 +135,13 @@ impl Peer {
         self.uris.iter().chain(proxy).any(|own| own.host == *host)
     }
 
-    /// Whether requests of new dialogs go to it by a proxy of ours.
+    /// Where its calls go first, in order: to the outbound proxy, else to its own URIs.
+    #[must_use]
+    pub fn next_hops(&self) -> &[Uri] {
+        self.spelling.outbound_proxy.as_ref().map_or(&self.uris, std::slice::from_ref)
+    }
+
+    /// Whether that is an outbound proxy.
     #[must_use]
     pub fn has_outbound_proxy(&self) -> bool {
         self.spelling.outbound_proxy.is_some()

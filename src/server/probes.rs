@@ -73,9 +73,8 @@ impl Probes {
         let mut known = std::mem::take(&mut self.peers);
         for peer in routes.peers() {
             let Some(every) = peer.probes else { continue };
-            let is_same =
-                |old: &Watched| (&old.peer, old.every, &old.uris) == (&peer.name, every, &peer.uris);
-            let (name, uris) = (peer.name.clone(), peer.uris.clone());
+            let (name, uris) = (peer.name.clone(), peer.next_hops().to_vec());
+            let is_same = |old: &Watched| (&old.peer, old.every, &old.uris) == (&name, every, &uris);
             let watched = match known.iter().position(is_same) {
                 Some(place) => known.swap_remove(place),
                 None => Watched { peer: name, every, uris, due: now, targets: Vec::new() },
