@@ -1,8 +1,8 @@
 //! Whether a target of a peer lives, as its answers to OPTIONS say (RFC 3261 §11).
 //!
-//! Any answer but 503 proves that somebody takes requests there, 404 and 405 too. Silence is taken for death even
-//! where nothing was ever heard, because a gateway may be dead before we start: a peer that ignores OPTIONS must not
-//! be probed at all.
+//! Any answer but 503 proves that somebody takes requests there, 404 and 405 too. Silence is taken for death
+//! even where nothing was ever heard, because a gateway may be dead before we start: a peer that ignores
+//! OPTIONS must not be probed at all.
 
 use std::time::{Duration, Instant};
 

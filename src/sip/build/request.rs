@@ -36,7 +36,8 @@ impl Draft {
         message.into()
     }
 
-    /// The same with further Route headers, one for each of `routes`, bytes as they came, behind those it has.
+    /// The same with further Route headers, one for each of `routes`, bytes as they came, behind those it
+    /// has.
     #[must_use]
     pub fn with_routes<'a>(&self, routes: impl Iterator<Item = &'a [u8]>) -> Self {
         let head = memchr::memmem::find(&self.bytes, b"\r\n\r\n").unwrap_or(self.via_at);
