@@ -27,29 +27,30 @@ fn packets(criterion: &mut Criterion) {
 
     for suite in [Suite::AesCm128HmacSha1_80, Suite::Aes256CmHmacSha1_80] {
         let key = MasterKey::new(suite, &vec![0x5A; suite.master_bytes()]).expect("its own length");
-        let mut outbound = Outbound::new(&key);
-        let (mut buffer, mut sequence) = ([0; 172 + MAX_TRAILER], 0_u16);
-        let mut protect = || {
-            sequence = sequence.wrapping_add(1);
-            buffer[..172].copy_from_slice(&plain);
-            buffer[2..4].copy_from_slice(&sequence.to_be_bytes());
-            let length = outbound.protect(black_box(&mut buffer), 172).expect("the next number");
-            (buffer, length)
+        let packets = || {
+            let (mut outbound, mut buffer) = (Outbound::new(&key), [0; 172 + MAX_TRAILER]);
+            let (plain, mut sequence) = (&plain, 0_u16);
+            move || {
+                sequence = sequence.wrapping_add(1);
+                buffer[..172].copy_from_slice(plain);
+                buffer[2..4].copy_from_slice(&sequence.to_be_bytes());
+                let length = outbound.protect(black_box(&mut buffer), 172).expect("the next number");
+                (buffer, length)
+            }
         };
-        group.bench_function(format!("protect {suite:?}"), |bencher| bencher.iter(&mut protect));
 
-        let mut inbound = Inbound::new(&key);
+        group.bench_function(format!("protect {suite:?}"), |bencher| bencher.iter(packets()));
         group.bench_function(format!("unprotect {suite:?}"), |bencher| {
+            let mut inbound = Inbound::new(&key);
             bencher.iter_batched_ref(
-                &mut protect,
+                packets(),
                 |(buffer, length)| inbound.unprotect(black_box(&mut buffer[..*length])).expect("authentic"),
                 BatchSize::SmallInput,
             );
         });
         group.bench_function(format!("refuse another key's {suite:?}"), |bencher| {
             let other = MasterKey::new(suite, &vec![0xA5; suite.master_bytes()]).expect("its own length");
-            let mut inbound = Inbound::new(&other);
-            let (mut buffer, length) = protect();
+            let (mut inbound, (mut buffer, length)) = (Inbound::new(&other), packets()());
             bencher.iter(|| inbound.unprotect(black_box(&mut buffer[..length])).expect_err("another key"));
         });
     }

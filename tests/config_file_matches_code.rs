@@ -62,6 +62,7 @@ fn every_default_stands_in_a_live_line() {
             "trunks.prefix",
             "trunks.provider",
             "trunks.realm",
+            "trunks.registrar",
             "trunks.request_host",
             "trunks.set_headers",
             "trunks.tls_ca",
@@ -88,7 +89,10 @@ fn every_example_is_valid() {
     let problems = config::load(&file, &secrets()).unwrap_err();
 
     let what: Vec<_> = problems.iter().map(|problem| problem.what.as_str()).collect();
-    assert_eq!(what, ["`caller_id` and `caller_ids` are both there"]);
+    assert_eq!(
+        what,
+        ["`caller_id` and `caller_ids` are both there", "`registrar` has no effect without register = true"]
+    );
 }
 
 #[test]

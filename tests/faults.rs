@@ -63,13 +63,13 @@ fn with_dead_name_servers_calls_go_on_and_new_ones_go_where_the_last_went() {
     while names.count("A agents.example") == asked || slowest.is_zero() {
         assert!(begun.elapsed() < process::SOON, "nobody asked again");
         let placed = Instant::now();
-        Call::place(&trunk, &retell, "+14155550100").hang_up();
+        end(&Call::place(&trunk, &retell, "+14155550100"));
         slowest = slowest.max(placed.elapsed());
     }
 
-    assert!(slowest < Duration::from_millis(1_500), "a caller waited {slowest:?}");
+    assert!(slowest < AT_ONCE, "a caller waited {slowest:?}");
     up.exchange_audio(1);
-    up.hang_up();
+    end(&up);
     bridge.eventually("the end of every call", || bridge.calls().is_empty().then_some(()));
 }
 
@@ -121,9 +121,17 @@ impl Site {
         let begun = Instant::now();
         let call = Call::place(&self.trunk, &self.retell, "+14155550100");
         let took = begun.elapsed();
-        call.hang_up();
+        end(&call);
         took
     }
+}
+
+/// The caller hangs up; on a busy machine its 200 may have been repeated before.
+fn end(call: &Call<'_>) {
+    call.caller.send(call.bye());
+    let bye = call.callee.expect("BYE ");
+    call.callee.answer(&bye, "200 OK");
+    while header(&call.caller.expect("SIP/2.0 200 "), "CSeq") != "2 BYE" {}
 }
 
 /// What a target does to an INVITE.
@@ -180,4 +188,4 @@ fn serve_by_name(net: Net, names: &NameServer) -> Process {
 }
 
 /// Far more than a call takes on loopback, far less than any time-out.
-const AT_ONCE: Duration = Duration::from_millis(1_500);
+const AT_ONCE: Duration = Duration::from_millis(2_500);

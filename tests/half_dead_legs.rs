@@ -101,6 +101,25 @@ fn what_a_lost_agent_was_asked_leads_to_the_fallback() {
 }
 
 #[test]
+fn what_a_lost_agent_never_answered_is_nothing_to_whoever_took_its_place() {
+    let mut config = Way::ToRetell.config();
+    config.retell[0].fallback = vec![FallbackConfig::Word("+14155550199".into())];
+    config.trunks[0].peer.uris = vec![routes::address("198.51.100.20")];
+    let invite = Request::invite(TRUNK);
+    let mut call = ByHandCall::answered_as(Way::ToRetell, routes::compile(&config), &invite, "").network;
+    call.add(Callee::new("198.51.100.20:5060", CalleeScript::default()));
+    call.run(Duration::from_secs(121));
+
+    let id = *call.bridge.world.views.iter().next().unwrap();
+    call.bridge.on_media_silent(id, trunkline::rtp::leg::Side::Callee);
+    call.run(Duration::from_secs(60));
+
+    assert_eq!(call.bridge.standing().active, 1, "the caller talks to the desk");
+    call.bridge.hang_up_all("enough");
+    finish(&mut call);
+}
+
+#[test]
 fn a_stream_that_ended_and_cannot_be_opened_anew_ends_retells_leg_but_not_a_trunks() {
     for (way, who, ended) in [
         (Way::ToRetell, CALLEE, 1),

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use trunkline::api::trunks::{RegistrationView, TargetView, TrunkView};
 use trunkline::api::{self, Api, Command, Shared, StartError};
 use trunkline::call::record::{Direction, View};
 use trunkline::id::CallId;
@@ -85,6 +86,30 @@ fn one_call_is_shown_while_it_lives_and_404_afterwards() {
 }
 
 #[test]
+fn trunks_are_shown_with_every_key() {
+    let bridge = Bridge::start(None);
+
+    let shown: Value = serde_json::from_str(&bridge.get("/v1/trunks", &[]).body).unwrap();
+
+    assert_eq!(
+        shown,
+        json!([{
+            "name": "carrier", "kind": "trunk", "calls": 2,
+            "registration": {
+                "state": "registered", "registrar": "udp:198.51.100.7:5060", "expires": "2026-11-21T10:30:00.000Z",
+                "last_code": 200, "reason": null, "last_change": "2026-11-21T09:30:00.000Z",
+            },
+            "targets": [{
+                "target": "udp:198.51.100.7:5060", "state": "down", "last_code": null, "latency_ms": 12.5,
+                "last_change": null,
+            }],
+        }])
+    );
+    assert_eq!(bridge.send("DELETE", "/v1/trunks", &[]).status, 405);
+    assert_eq!(Bridge::without_signalling().get("/v1/trunks", &[]).status, 503);
+}
+
+#[test]
 fn hanging_up_asks_the_signalling_thread_and_tells_whether_there_was_a_call() {
     let bridge = Bridge::start(None);
     bridge.shared.views.insert(CallId(7), call(7));
@@ -116,7 +141,7 @@ fn with_a_token_everything_else_requires_it_and_says_how_to_send_it() {
         &["Authorization: Basic czNjcmV0"],
         &["Authorization: Bearer "],
     ] {
-        for path in ["/v1/calls", "/v1/calls/0000000000000007", "/nowhere"] {
+        for path in ["/v1/calls", "/v1/calls/0000000000000007", "/v1/trunks", "/nowhere"] {
             let refused = bridge.get(path, wrong);
             assert_eq!(refused.status, 401, "{path} {wrong:?}");
             assert!(refused.error().contains("Authorization: Bearer <token>"));
@@ -260,6 +285,26 @@ fn stopping_frees_the_port_and_closes_connections() {
     assert!(TcpStream::connect(address).is_err());
 }
 
+fn trunk() -> TrunkView {
+    let registration = RegistrationView {
+        state: "registered",
+        registrar: Some("udp:198.51.100.7:5060".into()),
+        expires: Some("2026-11-21T10:30:00.000Z".into()),
+        last_code: Some(200),
+        reason: None,
+        last_change: "2026-11-21T09:30:00.000Z".into(),
+    };
+    let target = TargetView {
+        target: "udp:198.51.100.7:5060".into(),
+        state: "down",
+        last_code: None,
+        latency_ms: Some(12.5),
+        last_change: None,
+    };
+    let name = "carrier".into();
+    TrunkView { name, kind: "trunk", calls: 2, registration: Some(registration), targets: vec![target] }
+}
+
 /// A served API; where there is signalling, it is a thread that ends the calls in the views.
 struct Bridge {
     api: Api,
@@ -279,6 +324,9 @@ impl Bridge {
                     Command::Media { reply, .. } => {
                         let heard = LegStats { packets_received: 150, ..LegStats::default() };
                         let _ = reply.send(Some([heard, LegStats::default()]));
+                    }
+                    Command::Trunks { reply } => {
+                        let _ = reply.send(vec![trunk()]);
                     }
                 }
             }

@@ -13,6 +13,7 @@ use calls::{
     Way, answer, body, header, leg, routes, run, status, with_body,
 };
 use trunkline::routing::config::Treatment;
+use trunkline::rtp::leg::Rtcp;
 
 #[test]
 fn a_reinvite_may_change_the_law_of_its_leg_alone() {
@@ -37,6 +38,23 @@ fn the_codec_in_use_is_kept_when_it_is_offered_again_in_any_place() {
     let told = reinvite(&mut call, CALLER, &SDP.replace(" 0 8 ", " 8 0 "));
 
     assert!(body(&told).contains("RTP/AVP 0 101"), "{told}");
+    call.hang_up();
+}
+
+#[test]
+fn reports_go_by_the_rtp_port_where_a_peer_offered_that_and_never_where_we_did_not() {
+    let mut call = ByHandCall::answered(Way::ToRetell);
+    let rtcp = |call: &ByHandCall| leg(&call.network, CALLER).rtcp;
+    assert_eq!(rtcp(&call), Rtcp::Separate);
+
+    let told = reinvite(&mut call, CALLER, &format!("{SDP}a=rtcp-mux\r\n"));
+    assert!(body(&told).contains("a=rtcp-mux\r\n"), "{told}");
+    assert_eq!(rtcp(&call), Rtcp::Muxed);
+    let told = reinvite(&mut call, CALLER, SDP);
+
+    assert!(!told.contains("rtcp-mux"), "{told}");
+    assert_eq!(rtcp(&call), Rtcp::Separate);
+    assert!(!call.network.received(CALLEE, "INVITE ")[0].contains("rtcp-mux"));
     call.hang_up();
 }
 

@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use rtp_rs::RtpReader;
-use trunkline::media::{LegMedia, LegStats, Side};
+use trunkline::media::{Event, LegMedia, LegStats, Press, Side};
+use trunkline::rtp::dtmf::Digit;
 use trunkline::rtp::g711::Law;
 
 #[path = "support/far_end.rs"]
 mod far_end;
 
-use far_end::{CALL, Call, sequence_of};
+use far_end::{CALL, Call, engine, sequence_of};
 
 #[test]
 fn a_tone_stays_clean_from_one_law_to_the_other_and_back() {
@@ -85,6 +88,44 @@ fn a_leg_whose_pauses_are_not_to_be_filled_or_that_receives_nothing_is_sent_noth
     call.engine.release(CALL);
     let left = call.callee.receive(50);
     assert!(left.len() < 50, "it went on after the call");
+}
+
+#[test]
+fn a_packet_of_60_ms_leaves_in_three_pieces_which_do_not_wait_for_the_next_one() {
+    let mut call = Call::connected("127.0.14.6", |_, media| media);
+    let relay = call.relay(Side::Caller);
+    let spoken: Vec<u8> = (0..480_u16).map(|n| n as u8).collect();
+
+    call.caller.send(relay, 0, &spoken);
+    let heard = call.callee.receive(3);
+
+    assert_eq!(heard.len(), 3);
+    assert!(heard.windows(2).all(|pair| follows(&pair[0], &pair[1])));
+    assert!(heard.iter().flat_map(|packet| packet[12..].iter()).eq(&spoken));
+}
+
+#[test]
+fn a_digit_that_is_sent_by_command_arrives_and_is_told_by_the_relay_it_reaches() {
+    let (engine, events) = engine("127.0.14.7", [30_000, 30_199], 0);
+    let mut call = Call::on(engine);
+    for side in [Side::Caller, Side::Callee] {
+        let media = LegMedia { dtmf_payload_type: Some(101), ..call.media(side) };
+        call.engine.set_leg(CALL, side, media);
+    }
+    let press = Press { digit: Digit::try_from('7').unwrap(), duration: Duration::from_millis(100) };
+
+    call.engine.press(CALL, Side::Callee, press);
+    let packets = call.callee.receive(8);
+    for packet in &packets {
+        call.callee.socket.send_to(packet, call.relay(Side::Callee)).unwrap();
+    }
+    let told = events.recv_timeout(Duration::from_secs(5)).unwrap();
+
+    let ends = packets.iter().filter(|packet| packet[13] & 0x80 != 0).count();
+    assert_eq!((packets.len(), ends), (7, 3));
+    assert!(packets.iter().all(|packet| packet[1] & 0x7F == 101 && packet[12] == 7));
+    assert_eq!(told, Event::Digit { call: CALL, side: Side::Callee, press });
+    assert_eq!(call.caller.receive(7).len(), 7);
 }
 
 fn follows(first: &[u8], second: &[u8]) -> bool {

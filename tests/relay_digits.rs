@@ -115,6 +115,21 @@ fn where_the_far_end_takes_no_events_a_tone_is_left_as_it_is() {
     assert_eq!(relay.told(0), ["2"]);
 }
 
+#[test]
+fn a_peer_that_sends_events_is_not_listened_to_for_tones_which_would_say_them_again() {
+    let mut relay = Relay::new(MU, 0);
+    relay.hears_tones(0, Law::Mu);
+    let mut far_end = FarEnd::default();
+    far_end.presses(&mut relay, 2, 100, 0);
+    far_end.plays(&mut relay, [697.0, 1_336.0], 5);
+    far_end.speaks(&mut relay, 10);
+
+    relay.run_until(1_000);
+
+    assert_eq!(digits(&relay.heard(1)), [2]);
+    assert_eq!(relay.told(0), ["2"]);
+}
+
 /// A telephone that numbers and times its packets.
 #[derive(Default)]
 struct FarEnd {

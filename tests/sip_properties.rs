@@ -173,8 +173,7 @@ fn use_everything(message: &Message) {
     let _ = (message.validate(), message.is_request(), message.status(), message.reason().len());
     let _ = (message.top_branch(), message.from_tag(), message.to_tag(), message.call_id().is_ok());
     let _ = (message.cseq().is_ok(), message.max_forwards(), message.expires(), message.retry_after());
-    let _ =
-        (message.content_type(), message.body(), message.detached(), message.method().map(|it| it.label()));
+    let _ = (message.content_type(), message.body(), message.head(), message.method().map(|it| it.label()));
     let _ = (message.record_routes(), message.contact(), message.has_token(Name::Require, "100rel"));
     let _ = (message.value_named("x-note"), message.vias().filter_map(Result::ok).count());
     let _ = rsip::SipMessage::try_from(message);

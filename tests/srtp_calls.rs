@@ -8,8 +8,8 @@ mod calls;
 use std::time::Duration;
 
 use calls::{
-    ByHandCall, CALLEE, CALLER, CalleeScript, CallerScript, End, Network, Request, SDP, Way, Weather, answer,
-    body, header, in_weather, leg, routes, status, with_body,
+    ByHandCall, CALLEE, CALLER, CalleeScript, CallerScript, End, NO_BODY, Network, Request, SDP, Way,
+    Weather, answer, body, header, in_weather, leg, routes, status, with_body,
 };
 use trunkline::id::srtp::{LegKeys, MasterKey, Suite};
 use trunkline::routing::Routes;
@@ -151,6 +151,22 @@ fn a_new_key_in_a_reinvite_is_taken_under_the_same_key_of_ours() {
     }
     let refused = call.ask(CALLER, "INVITE", &reinvite(SDP));
     assert_eq!(status(&refused), Some(488), "a call that is encrypted stays so: {refused}");
+}
+
+#[test]
+fn what_is_offered_later_is_what_was_agreed_and_nothing_more() {
+    for (answered, tags) in [(secure(SDP, &[(2, SUITE_32, "x")]), vec![2]), (SDP.to_owned(), vec![])] {
+        let mut call = answering(routes_with(Way::ToTrunk, Policy::Offer, true), SDP, &answered);
+        let ack = call.sides[CALLER].ack();
+        call.say(CALLER, &ack);
+
+        let contact = format!("Contact: <sip:hand@{}>\r\n", Way::ToTrunk.ends().1);
+        let told = call.ask(CALLEE, "INVITE", &(contact + NO_BODY));
+
+        let offered: Vec<u32> = lines(body(&told)).iter().map(|line| line.tag).collect();
+        assert_eq!((status(&told), offered), (Some(200), tags.clone()), "{told}");
+        assert_eq!(body(&told).contains("RTP/SAVP"), !tags.is_empty(), "{told}");
+    }
 }
 
 const SUITE_80: &str = "AES_CM_128_HMAC_SHA1_80";

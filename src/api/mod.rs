@@ -7,6 +7,7 @@ pub mod config;
 mod connections;
 mod guard;
 mod routes;
+pub mod trunks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::call::record::View;
 use crate::id::CallId;
 use crate::net;
 use crate::rtp::leg_stats::LegStats;
+
+use trunks::TrunkView;
 
 /// What HTTP shares with the server; cheap to clone.
 #[derive(Clone)]
@@ -51,6 +54,11 @@ pub enum Command {
         call: CallId,
         /// Where the answer goes; `None` when it has no media.
         reply: oneshot::Sender<Option<[LegStats; 2]>>,
+    },
+    /// Tell how every peer fares.
+    Trunks {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Vec<TrunkView>>,
     },
 }
 

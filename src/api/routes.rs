@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::guard::{self, Access};
+use super::trunks::TrunkView;
 use super::{Command, Shared};
 use crate::call::record::{Direction, View};
 use crate::call::timestamp::rfc3339;
@@ -29,8 +30,12 @@ pub(super) fn router(shared: Shared, access: Access) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/calls", get(list_calls))
+        .route("/v1/trunks", get(list_trunks))
         .route("/v1/calls/{id}", get(show_call).delete(hang_up))
-        .fallback(async || Failure { status: StatusCode::NOT_FOUND, error: "no such route; see /v1/calls" })
+        .fallback(async || Failure {
+            status: StatusCode::NOT_FOUND,
+            error: "no such route; see /v1/calls and /v1/trunks",
+        })
         .method_not_allowed_fallback(async || Failure {
             status: StatusCode::METHOD_NOT_ALLOWED,
             error: "this route does not know that method; the Allow header names those it knows",
@@ -75,6 +80,16 @@ async fn list_calls(State(shared): State<Shared>) -> Json<Vec<CallBody>> {
     let mut views: Vec<View> = shared.views.iter().map(|entry| entry.value().clone()).collect();
     views.sort_unstable_by_key(|view| (view.started_ms, view.id));
     Json(views.into_iter().map(CallBody::from).collect())
+}
+
+/// Trunks first, in file order.
+async fn list_trunks(State(shared): State<Shared>) -> Result<Json<Vec<TrunkView>>, Failure> {
+    let (reply, answer) = oneshot::channel();
+    shared.commands.try_send(Command::Trunks { reply }).map_err(|_| BUSY)?;
+    match timeout(COMMAND_TIMEOUT, answer).await {
+        Ok(Ok(trunks)) => Ok(Json(trunks)),
+        Ok(Err(_)) | Err(_) => Err(BUSY),
+    }
 }
 
 async fn show_call(

@@ -191,14 +191,16 @@ impl Attempt {
         self.early.iter_mut().find(|early| early.dialog.remote_tag().as_bytes() == tag)
     }
 
-    /// The dialog of whoever sent the 2xx `response`, with what it was while it was early.
+    /// The dialog of whoever sent the 2xx `response`, with what it was while it was early. Other forks stay early: theirs may
+    /// be answered too, and goes on with the CSeq that it has.
     pub(super) fn confirm(&mut self, response: &Message) -> Option<(Dialog, Option<Early>)> {
         let tag = response.to_tag().unwrap_or_default();
-        let early = std::mem::take(&mut self.early);
-        let early = early.into_iter().find(|early| early.dialog.remote_tag().as_bytes() == tag);
-        let Some(early) = early else {
+        let known = self.early.iter().position(|early| early.dialog.remote_tag().as_bytes() == tag);
+        let Some(known) = known else {
             return Some((Dialog::uac(&self.invite_message()?, response).ok()?, None));
         };
+        let early = self.early.swap_remove(known);
+        self.early.shrink_to_fit();
         let mut dialog = early.dialog.clone();
         dialog.confirm(response);
         Some((dialog, Some(early)))
@@ -215,7 +217,7 @@ impl Attempt {
         let mut early = self.early.iter_mut().map(|early| &mut early.dialog);
         match self.progress {
             Progress::Pending { .. } => early.find(|dialog| dialog.matches(request)),
-            Progress::Answered => self.dialog.as_mut(),
+            Progress::Answered => self.dialog.as_mut().filter(|dialog| dialog.matches(request)),
             Progress::Abandoned | Progress::Closed => None,
         }
     }

@@ -1,16 +1,13 @@
 //! Answering a peer's challenges (RFC 3261 §22.2, §22.3) with the credentials agreed with it.
 //!
 //! They go to that peer's own hosts and to nobody else: the Contact of a callee, where requests inside a dialog go, may be
-//! anywhere. Credentials that were refused are not sent again, for their next refusal would be no different; a
-//! challenge with `stale`, of another realm, or after they were accepted is about the nonce.
+//! anywhere.
 
 use std::net::IpAddr;
 
-use crate::id::{Ids, PeerId};
+use crate::id::PeerId;
 use crate::routing::Routes;
-use crate::sip::auth::{Challenge, Credentials, authorization, challenge_of};
 use crate::sip::build::RequestBuilder;
-use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::nat::is_private;
 use crate::sip::uri::Uri;
@@ -19,64 +16,7 @@ use super::Call;
 use super::contract::Cx;
 use super::interwork::session_timer;
 
-/// A credentials header: its name and value.
-pub(super) type Authorization = (Name, String);
-
-/// What a peer asked for on one leg, and what was answered.
-#[derive(Debug, Default)]
-pub(super) struct Answers {
-    /// The last challenge of every realm, proxy or not, and how often its nonce was used.
-    challenges: Vec<(Challenge, u32)>,
-    /// Challenges answered since credentials were accepted last.
-    taken: u8,
-    /// Whether the credentials were accepted since.
-    accepted: bool,
-}
-
-impl Answers {
-    /// Keeps the challenge of `response`; false when an answer would be of no use.
-    pub(super) fn take(&mut self, response: &Message) -> bool {
-        let Some(challenge) = challenge_of(response) else { return false };
-        let is_same = |known: &Challenge| known.realm == challenge.realm && known.proxy == challenge.proxy;
-        let known = self.challenges.iter_mut().find(|(known, _)| is_same(known));
-        let refused = known.is_some() && !challenge.stale && !self.accepted;
-        if refused || self.taken >= MAX_CHALLENGES {
-            return false;
-        }
-        self.taken += 1;
-        self.accepted = false;
-        match known {
-            Some(known) => *known = (challenge, 0),
-            None => self.challenges.push((challenge, 0)),
-        }
-        true
-    }
-
-    /// A request with these credentials was not challenged again.
-    pub(super) fn accept(&mut self) {
-        self.taken = 0;
-        self.accepted = true;
-    }
-
-    /// The credentials for one request, a header for every realm that asked.
-    pub(super) fn write(
-        &mut self,
-        credentials: Option<&Credentials>,
-        method: Method<'_>,
-        uri: &Uri,
-        body: &[u8],
-        ids: &mut Ids,
-    ) -> Vec<Authorization> {
-        let Some(credentials) = credentials else { return Vec::new() };
-        let (method, uri) = (method.as_str(), uri.to_string());
-        let answers = self.challenges.iter_mut().map(|(challenge, used)| {
-            *used += 1;
-            let cnonce = format!("{:016x}", ids.random());
-            authorization(challenge, credentials, &method, &uri, &cnonce, *used, body)
-        });
-        answers.collect()
-    }
-}
+pub(super) use crate::sip::auth::{Answers, Authorization};
 
 /// Whether a request to `uri` reaches a host of `peer`'s own. `known` is one of them; `path` is where the messages of the
 /// dialog come from, and where a request to a private address goes.
@@ -138,6 +78,3 @@ impl Call {
         self.attempts.swap(index, last);
     }
 }
-
-/// Challenges answered per target, and per BYE.
-const MAX_CHALLENGES: u8 = 2;

@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use crate::id::{ClientTx, LegId};
 use crate::sdp::negotiate::{Accepted, NegotiationError};
-use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
@@ -167,6 +166,7 @@ impl Call {
         self.answered_ms = Some(cx.unix_ms);
         let timer = self.grant_to_caller(cx);
         self.caller.answer(&headers, &sdp, &timer, cx);
+        self.caller.work.prack.stop();
         self.start_keepalive(LegId::CALLER, cx);
         cx.out.push(Action::Answered);
         cx.out.push(Action::CountMedia);
@@ -179,8 +179,7 @@ impl Call {
         if attempt.forks.len() >= MAX_FORKS {
             return;
         }
-        let invite = attempt.invite_message();
-        let Some(dialog) = invite.and_then(|invite| Dialog::uac(&invite, response).ok()) else { return };
+        let Some((dialog, _)) = attempt.confirm(response) else { return };
         attempt.flow.get_or_insert(flow);
         let to = attempt.destination(&dialog);
         let ack = attempt.ack(&dialog, cx);

@@ -26,7 +26,7 @@ use super::interwork;
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) peer: PeerId,
-    /// Its INVITE; kept for the headers of what we answer and for the rules that read it.
+    /// Its INVITE without the body; kept for the headers of what we answer and for the rules that read it.
     pub(super) invite: Message,
     pub(super) tx: ServerTx,
     /// Where its requests inside the dialog go: `<sip:host:port;transport=tcp>`.
@@ -50,7 +50,7 @@ pub(super) struct Caller {
     /// Its challenges.
     pub(super) answers: Answers,
     /// The BYE that is out.
-    pub(super) goodbye: Option<Goodbye>,
+    pub(super) goodbye: Option<Box<Goodbye>>,
     /// Client transactions (BYE) whose end is awaited.
     pub(super) open: Vec<ClientTx>,
 }

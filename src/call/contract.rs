@@ -3,7 +3,7 @@
 //! The actions of one input are carried out in order, before the next input; an action that asks for something
 //! (addresses, media ports, counters) is answered by an input, at once or later.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,9 +11,10 @@ use bytes::Bytes;
 use crate::id::{ClientTx, Ids, LegId, PeerId, ServerTx};
 use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
+use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::build::Draft;
-use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
+use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 use crate::sip::timers::Timers;
@@ -21,10 +22,12 @@ use crate::sip::uri::Uri;
 
 use super::record::{Record, View};
 
+pub use crate::sip::flow::Hop;
+
 /// An INVITE that was recognised, routed and not refused, as the server offers it to a new call.
 #[derive(Debug)]
 pub struct Offered {
-    /// The request; validated.
+    /// The request; validated, without its body.
     pub invite: Message,
     /// Its server transaction.
     pub tx: ServerTx,
@@ -36,19 +39,6 @@ pub struct Offered {
     pub sent_by: String,
     /// Its course.
     pub plan: Plan,
-}
-
-/// One address to try for a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// Where the request goes.
-    pub remote: SocketAddr,
-    /// By which transport.
-    pub transport: Transport,
-    /// By TLS, who has to be there.
-    pub domain: Option<Domain>,
-    /// Our own `host:port` toward it, for Via and Contact.
-    pub sent_by: String,
 }
 
 /// Where a request of ours goes.
@@ -121,6 +111,15 @@ pub enum Input {
     OneWay(Side, &'static str),
     /// Nothing was received from a side for the silence time-out.
     MediaSilent(Side),
+    /// A side pressed a key in its audio stream; told once, when it is over.
+    Digit {
+        /// Who.
+        side: Side,
+        /// Which key.
+        digit: Digit,
+        /// For how long.
+        duration: Duration,
+    },
     /// End the call: a sentence for the record, and the code for a caller who was not answered yet.
     HangUp {
         /// What stands in the record.
@@ -208,6 +207,15 @@ pub enum Action {
     Answered,
     /// A side holds, or no longer: no silence time-out for it meanwhile.
     SetHeld(Side, bool),
+    /// Press a key for this side in its audio stream (RFC 4733).
+    Press {
+        /// Who hears it.
+        side: Side,
+        /// Which key.
+        digit: Digit,
+        /// For how long.
+        duration: Duration,
+    },
     /// Tell how many packets came from the caller; answered at once by [`Input::MediaCount`].
     CountMedia,
     /// The call shows itself anew.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
+use crate::routing::config::DigitsBy;
 use crate::routing::limits::Verdict;
 use crate::sdp::build::Local;
 use crate::sdp::codec::{Codec, Payload};
@@ -141,6 +142,7 @@ impl Call {
         let codecs = self.still_possible(self.codecs_for(cx.routes.peer(peer).kind));
         let local = Local::new(cx.ids.random() >> 1, reserved.callee);
         let mut exchange = Exchange::new(local, Protection::new(policy, |suite| cx.ids.master_key(suite)));
+        exchange.takes_events = cx.routes.peer(peer).profile.dtmf == DigitsBy::Events;
         exchange.offer(codecs, Some(DTMF_PAYLOAD_TYPE));
         let tag = cx.ids.tag(self.id, leg);
         let identity =

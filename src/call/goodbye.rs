@@ -95,7 +95,7 @@ impl Caller {
         let Some(goodbye) = self.goodbye.take_if(|goodbye| goodbye.tx == tx) else { return };
         let vouched = is_own_address(flow.remote.ip(), self.peer, self.source.ip(), cx.routes);
         if vouched && cx.routes.peer(self.peer).may_answer(response) && self.answers.take(response) {
-            self.say(Goodbye { tx: cx.ids.client_tx(), ..goodbye }, vouched, cx);
+            self.say(Goodbye { tx: cx.ids.client_tx(), ..*goodbye }, vouched, cx);
         }
     }
 
@@ -105,7 +105,7 @@ impl Caller {
             Peer { leg: LegId::CALLER, id: self.peer, known: self.source.ip(), path: self.flow.remote.ip() };
         goodbye.send(&peer, to, vouched, &mut self.answers, cx);
         self.open.push(goodbye.tx);
-        self.goodbye = Some(goodbye);
+        self.goodbye = Some(Box::new(goodbye));
     }
 }
 

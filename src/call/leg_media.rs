@@ -1,18 +1,21 @@
 //! What the relay is told of a leg: its session description and its peer's keys, in the relay's words.
 
-use crate::routing::config::{Aim, Reports};
+use crate::routing::config::{Aim, DigitsBy, Reports};
 use crate::routing::{Kind, Peer};
 use crate::rtp::g711::Law;
 use crate::rtp::leg::{LegMedia, Rtcp};
-use crate::sdp::codec::{Codec, Payload};
+use crate::sdp::codec::Codec;
+use crate::sdp::negotiate::Accepted;
 use crate::sdp::session::Audio;
 
-/// The leg of `peer`, whose description says `audio` and with which `codec` and the telephone events `dtmf` are agreed.
-pub(super) fn leg_media(audio: &Audio, codec: Payload, dtmf: Option<u8>, peer: &Peer) -> LegMedia {
+/// The leg of `peer`, with which this was agreed.
+pub(super) fn leg_media(agreed: &Accepted, peer: &Peer) -> LegMedia {
+    let Accepted { codec, dtmf, our_dtmf, rtcp_mux, audio, keys } = agreed;
     LegMedia {
         learn: peer.media.rtp == Aim::Latch,
         remote_rtcp: audio.rtcp,
         rtcp: match peer.media.rtcp {
+            Reports::Auto if *rtcp_mux => Rtcp::Muxed,
             Reports::Auto => Rtcp::Separate,
             Reports::Never => Rtcp::Never,
         },
@@ -20,7 +23,9 @@ pub(super) fn leg_media(audio: &Audio, codec: Payload, dtmf: Option<u8>, peer: &
             Codec::Pcmu => Law::Mu,
             Codec::Pcma => Law::A,
         },
-        dtmf_payload_type: dtmf,
+        dtmf_payload_type: *dtmf,
+        our_dtmf_payload_type: *our_dtmf,
+        inband_dtmf: peer.profile.dtmf == DigitsBy::Inband,
         sends: audio.direction.sends(),
         receives: audio.direction.receives(),
         ptime_ms: match peer.kind {
@@ -29,6 +34,7 @@ pub(super) fn leg_media(audio: &Audio, codec: Payload, dtmf: Option<u8>, peer: &
         },
         fill_ms: peer.media.fill_ms,
         dead_after_s: peer.agent_silence_s,
+        srtp: keys.clone().map(Box::new),
         ..LegMedia::new(audio.rtp, codec.payload_type)
     }
 }

@@ -45,6 +45,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
+use crate::routing::config::DigitsBy;
 use crate::routing::{Plan, Target};
 use crate::rtp::leg::Reserved;
 use crate::sdp::build::Local;
@@ -157,6 +158,7 @@ impl Call {
             Input::MediaCount(packets) => self.on_media_count(packets, cx),
             Input::OneWay(side, likely) => self.on_one_way(side, likely, cx),
             Input::MediaSilent(side) => self.on_media_silent(side, cx),
+            Input::Digit { side, digit, duration } => self.on_digit(side, digit, duration, cx),
             Input::HangUp { reason, code } => self.hang_up(reason, code, cx),
             Input::StreamLost(connection) => self.on_stream_lost(connection, cx),
             Input::AckGivenUp => self.confirm_caller(cx),
@@ -299,6 +301,7 @@ impl Call {
         let policy = cx.routes.peer(peer).media.srtp_over(flow.transport).unwrap_or_default();
         let protection = Protection::new(policy, |suite| cx.ids.master_key(suite));
         let mut exchange = Exchange::new(Local::new(cx.ids.random() >> 1, UNKNOWN), protection);
+        exchange.takes_events = cx.routes.peer(peer).profile.dtmf == DigitsBy::Events;
         if let Some(offer) = offer {
             exchange.hear(offer);
         }

@@ -17,7 +17,7 @@ use crate::sip::message::{Message, Method};
 use super::Call;
 use super::attempt;
 use super::auth::{Answers, is_own_address, is_own_host, with_authorization};
-use super::caller::{Progress, SDP};
+use super::caller::Progress;
 use super::contract::{Action, Cx, Destination};
 use super::interwork;
 
@@ -51,7 +51,8 @@ pub(super) struct Question {
     pub(super) method: Method<'static>,
     pub(super) purpose: Purpose,
     pub(super) headers: Vec<(Name, String)>,
-    pub(super) body: Option<Bytes>,
+    /// Content type and content.
+    pub(super) body: Option<(&'static str, Bytes)>,
 }
 
 /// Who wants to know how a request ended.
@@ -61,6 +62,8 @@ pub(super) enum Purpose {
     Refresh,
     /// `interwork::keepalive`.
     Keepalive,
+    /// Nobody: `interwork::dtmf` has said its key.
+    Digit,
 }
 
 /// How a request of ours ended.
@@ -89,7 +92,7 @@ impl Party<'_> {
         let uri = self.dialog.next_hop();
         let is_own = is_own_host(uri, self.peer, self.known, self.flow.remote.ip(), cx.routes);
         let credentials = cx.routes.peer(self.peer).credentials.as_ref().filter(|_| is_own);
-        let body = question.body.as_deref().unwrap_or_default();
+        let body = question.body.as_ref().map(|(_, body)| &body[..]).unwrap_or_default();
         let target = self.dialog.remote_target();
         let authorization = self.answers.write(credentials, question.method, target, body, cx.ids);
         let mut request = with_authorization(self.dialog.request(question.method), &authorization);
@@ -100,7 +103,7 @@ impl Party<'_> {
             request = request.header(*name, value);
         }
         let draft = match &question.body {
-            Some(body) => request.body(SDP, body),
+            Some((kind, body)) => request.body(kind, body),
             None => request.no_body(),
         };
         cx.out.push(Action::Request { tx, leg: self.leg, peer: self.peer, draft, to: self.destination() });
@@ -161,7 +164,8 @@ impl Call {
             return true;
         }
         let Some((leg, asked)) = self.take_asked(tx) else { return false };
-        let challenged = matches!(response.status(), Some(401 | 407));
+        let is_theirs = self.attempt(leg).is_none_or(|callee| callee.is_at_its_peer(cx.routes));
+        let challenged = matches!(response.status(), Some(401 | 407)) && is_theirs;
         if challenged && let Some(mut party) = self.party(leg) {
             let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
             let may_answer = cx.routes.peer(party.peer).may_answer(response);
@@ -181,10 +185,16 @@ impl Call {
         true
     }
 
+    /// How a request ended; of a callee that another one took the place of, nobody wants to know.
     fn on_outcome(&mut self, leg: LegId, asked: Asked, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
+        let is_current = leg == LegId::CALLER || Some(leg) == self.answered_leg();
+        if !is_current {
+            return;
+        }
         match asked.question.purpose {
             Purpose::Refresh => self.on_refreshed(leg, &asked, outcome, cx),
             Purpose::Keepalive => self.on_keepalive(leg, outcome, cx),
+            Purpose::Digit => {}
         }
     }
 

@@ -16,7 +16,7 @@ use crate::config::reader::Secret;
 use crate::media;
 use crate::routing::config::{
     CalledNumber, CallerId, Dialling, ForeignCaller, OwnHeaders, PeerConfig, PeerMedia, PoolConfig, Preset,
-    Profile, RetellConfig, Spelling, TrunkConfig,
+    Profile, RegisterConfig, RetellConfig, Spelling, TrunkConfig,
 };
 use crate::server::{self, Running};
 use crate::sim::demo::{Bridge, CARRIER, FarEnds, RETELL};
@@ -139,6 +139,7 @@ fn configuration(ends: &FarEnds, calls: u32) -> Result<Config, DemoError> {
         country: None,
         caller_id: CallerId::FromCall,
         foreign_caller: ForeignCaller::Keep,
+        register: RegisterConfig::default(),
         provider: None,
         pool: PoolConfig::default(),
         spelling: Spelling::default(),
@@ -153,6 +154,7 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         max_calls: 0,
         calls_per_second: 0,
         queue_s: 5,
+        options_s: 0,
         name: name.to_owned(),
         uris: vec![uri],
         allow: vec![allow.into()],

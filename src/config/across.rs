@@ -108,16 +108,23 @@ fn check_tls(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
 
 /// What is sent leaves by a listener: of the transport that a peer's `uri` asks for, and of the family it names.
 fn check_transports(config: &Config, review: &mut Review<'_>) {
-    for (path, peer) in config.routing.peers() {
-        let path = path.key("uri");
-        for (index, uri) in peer.uris.iter().enumerate() {
+    let named = config.routing.peers().map(|(path, peer)| (path.key("uri"), &peer.uris));
+    let trunks = config.routing.trunks.iter().enumerate().filter(|(_, trunk)| trunk.register.register);
+    let registrars = trunks.map(|(index, trunk)| {
+        (KeyPath::root().key("trunks").index(index).key("registrar"), &trunk.register.registrars)
+    });
+    for (path, uris) in named.chain(registrars) {
+        for (index, uri) in uris.iter().enumerate() {
             let way = Way::to(uri);
             if config.sip.listen.iter().any(|listen| way.begins_at(listen)) {
                 continue;
             }
-            let what = "no call can go there: [sip].listen has nothing that it could leave by";
-            let instead = format!("add \"{way}\" to [sip].listen, or name another `uri`");
-            let at = if peer.uris.len() > 1 { review.element(&path, index) } else { path.clone() };
+            let what = match path.last() {
+                "registrar" => "no REGISTER can go there: [sip].listen has nothing that it could leave by",
+                _ => "no call can go there: [sip].listen has nothing that it could leave by",
+            };
+            let instead = format!("add \"{way}\" to [sip].listen, or name another `{}`", path.last());
+            let at = if uris.len() > 1 { review.element(&path, index) } else { path.clone() };
             review.warning(&at, Mistake::new(what, instead));
         }
     }

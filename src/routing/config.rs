@@ -15,6 +15,7 @@ mod pool;
 mod profile;
 mod providers;
 mod recognition;
+mod registration;
 mod spelling;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
@@ -28,8 +29,9 @@ pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 pub use pool::{PoolConfig, PoolNumber, parse_pool_number};
-pub use profile::{Preset, Profile, Treatment};
+pub use profile::{DigitsBy, Preset, Profile, Treatment};
 pub use providers::{PROVIDERS, Provider, provider};
+pub use registration::RegisterConfig;
 pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};
 
 /// Everything that routing decides by.

@@ -135,6 +135,12 @@ impl Limits {
         verdict
     }
 
+    /// Calls of the peer `name` at this moment, in both directions.
+    #[must_use]
+    pub fn calls_of(&self, name: &str) -> u32 {
+        self.peers.get(name).map_or(0, |peer| peer.calls)
+    }
+
     /// The next call whose turn has come.
     pub fn due(&mut self, now: Instant) -> Option<CallId> {
         self.peers.values_mut().find_map(|peer| peer.due(now))

@@ -32,6 +32,7 @@ use crate::config::reader::{Secret, SecretError};
 use crate::id::PeerId;
 use crate::sip::auth::{Credentials, challenge_of};
 use crate::sip::message::Message;
+use crate::sip::registration::Account;
 use crate::sip::uri::{Host, Uri};
 
 pub use headers::Line;
@@ -89,6 +90,10 @@ pub struct Peer {
     pub media: config::PeerMedia,
     /// How many calls it may have.
     pub limit: limits::Limit,
+    /// What we register as at a trunk that wants to be told where we are.
+    pub registration: Option<Account>,
+    /// How long after the last OPTIONS the next one goes to each of its targets; `None` is never.
+    pub probes: Option<Duration>,
     /// A `[[retell]]` whose address alone is proof.
     trust_address: bool,
     /// Where it writes the dialled number.
@@ -255,6 +260,10 @@ impl Source<'_> {
             Self::Trunk(trunk) => (Kind::Trunk, &trunk.peer),
         };
         let credentials = credentials(config, reveal)?;
+        let registration = match self {
+            Self::Trunk(trunk) => trunk.register.account(config, credentials.as_ref()),
+            Self::Retell(_) => None,
+        };
         Ok(Peer {
             id,
             kind,
@@ -280,6 +289,8 @@ impl Source<'_> {
                 rate: (config.calls_per_second > 0).then_some(config.calls_per_second),
                 queue: Duration::from_secs(config.queue_s.into()),
             },
+            registration,
+            probes: (config.options_s > 0).then(|| Duration::from_secs(config.options_s.into())),
             trust_address: config.trust_address,
             called_number: config.called_number,
             allow_emergency: matches!(self, Self::Retell(retell) if retell.allow_emergency),

@@ -6,21 +6,53 @@
 
 use std::borrow::Cow;
 
+use super::Peer;
 use super::config::CalledNumber;
 use super::normalise::strip_separators;
 use super::plan::Refusal;
 use crate::sip::headers::NameAddr;
 use crate::sip::message::Message;
+use crate::sip::registration::Account;
 use crate::sip::uri::Uri;
 
 /// The user part that `invite` dials, from the place the peer writes it to.
 ///
-/// A `P-Called-Party-ID` that is absent leaves the Request-URI (RFC 7315 §4.2).
+/// A `P-Called-Party-ID` that is absent leaves the Request-URI (RFC 7315 §4.2). A registrar puts our Contact
+/// there; the number is then in `P-Called-Party-ID`, else in To, else it is the account itself that was
+/// called.
 ///
 /// # Errors
 ///
 /// [`Refusal::Unreadable`] when the URI cannot be read.
-pub(super) fn dialled(invite: &Message, place: CalledNumber) -> Result<Uri, Refusal> {
+pub(super) fn dialled(
+    invite: &Message,
+    place: CalledNumber,
+    registered: Option<&Account>,
+) -> Result<Uri, Refusal> {
+    let uri = written(invite, place)?;
+    let is_contact = |uri: &Uri| registered.is_some_and(|account| is_contact_of(account, uri));
+    if !is_contact(&uri) {
+        return Ok(uri);
+    }
+    let behind = [CalledNumber::PCalledPartyId, CalledNumber::To].map(|place| written(invite, place));
+    let number = behind.into_iter().flatten().find(|uri| !is_contact(uri) && number_in(uri).is_some());
+    Ok(number.or_else(|| registered.map(|account| account.address.clone())).unwrap_or(uri))
+}
+
+impl Peer {
+    /// The number that `invite` from it dials, as it came; empty when it has none.
+    #[must_use]
+    pub fn number_dialled(&self, invite: &Message) -> String {
+        let uri = dialled(invite, self.called_number, self.registration.as_ref()).ok();
+        uri.and_then(|uri| number_in(&uri).map(Cow::into_owned)).unwrap_or_default()
+    }
+}
+
+fn is_contact_of(account: &Account, uri: &Uri) -> bool {
+    uri.user.as_deref() == Some(&account.contact_user)
+}
+
+fn written(invite: &Message, place: CalledNumber) -> Result<Uri, Refusal> {
     match place {
         CalledNumber::RequestUri => request_uri(invite),
         CalledNumber::To => Ok(invite.to().map_err(|_| Refusal::Unreadable { header: "To" })?.uri),

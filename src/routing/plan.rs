@@ -145,7 +145,7 @@ impl Routes {
         rotation: &Rotation,
         trace: &mut Trace<'_>,
     ) -> Result<Plan, Refusal> {
-        let uri = parties::dialled(invite, trunk.called_number)?;
+        let uri = parties::dialled(invite, trunk.called_number, trunk.registration.as_ref())?;
         let dialled = self.read_dialled(&uri, trunk, trunk, trace)?;
         let given = Given::read(invite, parties::calling(invite)?, None, trunk.country, trace);
         let retell = self.retell_for(&dialled, trace)?;
@@ -162,7 +162,7 @@ impl Routes {
         rotation: &mut Rotation,
         trace: &mut Trace<'_>,
     ) -> Result<Plan, Refusal> {
-        let uri = parties::dialled(invite, retell.called_number)?;
+        let uri = parties::dialled(invite, retell.called_number, None)?;
         let from = parties::calling(invite)?;
         let clid = original_clid(invite);
         let trunk = self.trunk_for(&from, clid.as_deref(), trace)?;

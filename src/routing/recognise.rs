@@ -1,4 +1,4 @@
-//! Which peer is calling: the four steps by which the source of an initial request becomes a peer, or a
+//! Which peer is calling: the steps by which the source of an initial request becomes a peer, or a
 //! stranger.
 //!
 //! These tables are asked for every packet of every stranger, so nothing here allocates, except the tie of
@@ -14,6 +14,9 @@ use super::numbers::Numbers;
 use super::steps::{Step, Trace};
 use super::{Kind, Peer, Routes};
 use crate::id::PeerId;
+use crate::sip::message::Message;
+use crate::sip::registration::Account;
+use crate::sip::uri::Uri;
 
 /// What an initial request from some source is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,7 +65,8 @@ impl Ranges {
 }
 
 impl Routes {
-    /// What an initial request from `source` is; `dialled` is the user part of its Request-URI.
+    /// What an initial request from `source` is; `dialled` is the user part of its Request-URI. One that a
+    /// registered Contact of ours stands in is that trunk's, whatever its source.
     ///
     /// Hot path: no allocation, unless several trunks share the address.
     #[must_use]
@@ -77,7 +81,14 @@ impl Routes {
 
     fn recognise_traced(&self, source: IpAddr, dialled: &str, trace: &mut Trace<'_>) -> Recognition {
         let source = source.to_canonical();
-        if let Some(trunk) = self.trunk_at(source, dialled, trace) {
+        let trunk = self.registered_as(dialled).inspect(|trunk| {
+            trace
+                .note("peer", || {
+                    (trunk.name.clone(), "it called the Contact that is registered there".to_owned())
+                })
+                .by(|| trunk.key("register"));
+        });
+        if let Some(trunk) = trunk.or_else(|| self.trunk_at(source, dialled, trace)) {
             return if trunk.challenge {
                 Recognition::ChallengeAs(trunk.id)
             } else {
@@ -165,6 +176,20 @@ impl Routes {
     #[must_use]
     pub fn are_of_one_peer(&self, one: IpAddr, other: IpAddr) -> bool {
         self.peers().iter().any(|peer| self.allows(peer.id, one) && self.allows(peer.id, other))
+    }
+
+    /// The trunk at whose registrar we are known by the Contact that `request` calls: nobody else knows it.
+    ///
+    /// Hot path: looks at nothing unless some trunk has a registrar.
+    #[must_use]
+    pub fn registered_by(&self, request: &Message) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.registration.is_some())?;
+        self.registered_as(&Uri::parse(request.request_uri()).ok()?.user?)
+    }
+
+    fn registered_as(&self, user: &str) -> Option<&Peer> {
+        let bears = |account: &Account| account.contact_user == user;
+        self.peers.iter().find(|peer| peer.registration.as_ref().is_some_and(bears))
     }
 
     /// Step 1: the trunk with the longest range around `source`; of several the one that `[[numbers]]` gives

@@ -30,6 +30,7 @@ pub(super) fn is_sip(known: Name, name: &[u8]) -> bool {
         | Name::Expires
         | Name::From
         | Name::MaxForwards
+        | Name::MinExpires
         | Name::MinSe
         | Name::ProxyAuthenticate
         | Name::ProxyAuthorization
@@ -43,6 +44,7 @@ pub(super) fn is_sip(known: Name, name: &[u8]) -> bool {
         | Name::RetryAfter
         | Name::Route
         | Name::RSeq
+        | Name::ServiceRoute
         | Name::SessionExpires
         | Name::SubscriptionState
         | Name::Supported
@@ -81,7 +83,6 @@ const FURTHER_SIP: &[&str] = &[
     "Join",
     "Max-Breadth",
     "MIME-Version",
-    "Min-Expires",
     "P-Early-Media",
     "Path",
     "Recv-Info",
@@ -92,7 +93,6 @@ const FURTHER_SIP: &[&str] = &[
     "Security-Server",
     "Security-Verify",
     "Server",
-    "Service-Route",
     "SIP-ETag",
     "SIP-If-Match",
     "Target-Dialog",

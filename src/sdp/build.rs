@@ -27,6 +27,8 @@ pub struct Local {
     pub rtp: SocketAddr,
     /// The keys we send under: those offered, or the one that was agreed on; none for plain RTP.
     pub crypto: Vec<Crypto>,
+    /// RTCP comes and goes by the RTP port, as the peer offered (RFC 5761 §5.1.1); we never offer it.
+    rtcp_mux: bool,
     /// The m-lines agreed on so far, in order: there never get fewer of them (RFC 3264 §8).
     lines: Vec<Line>,
     last: Option<Bytes>,
@@ -47,12 +49,13 @@ impl Local {
     #[must_use]
     pub fn new(id: u64, rtp: SocketAddr) -> Self {
         let lines = vec![Line::Audio("RTP/AVP".to_owned())];
-        Self { id: id >> 2, version: 1, rtp, crypto: Vec::new(), lines, last: None }
+        Self { id: id >> 2, version: 1, rtp, crypto: Vec::new(), rtcp_mux: false, lines, last: None }
     }
 
     /// One m=audio with `codecs` in order, telephone-event under `dtmf`, ptime 20, sendrecv; over SRTP if
     /// there are keys. Streams that were refused before stay in their places.
     pub fn offer(&mut self, codecs: &[Payload], dtmf: Option<u8>) -> Bytes {
+        self.rtcp_mux = false;
         let is_secure = !self.crypto.is_empty();
         for line in &mut self.lines {
             if let Line::Audio(proto) = line
@@ -75,6 +78,7 @@ impl Local {
         direction: Direction,
     ) -> Bytes {
         let used = offer.audio.as_ref().map(|(index, _)| *index);
+        self.rtcp_mux = offer.audio.as_ref().is_some_and(|(_, audio)| audio.rtcp_mux);
         let ours = used.or_else(|| offer.lines.iter().position(|line| line.media == "audio"));
         let line = |(index, line): (usize, &MediaLine)| match ours == Some(index) {
             true => Line::Audio(line.proto.clone()),
@@ -93,7 +97,7 @@ impl Local {
 
     fn describe(&mut self, port: u16, codecs: &[Payload], dtmf: Option<u8>, direction: Direction) -> Bytes {
         let streams = self.lines.iter().map(|line| match line {
-            Line::Audio(proto) => audio((port, proto, &self.crypto), codecs, dtmf, direction),
+            Line::Audio(proto) => audio((port, proto), codecs, dtmf, direction, self.extras()),
             Line::Refused(line) => refused(line),
         });
         let mut description = self.session(streams.collect());
@@ -110,6 +114,13 @@ impl Local {
         let text = Bytes::from(text);
         self.last = Some(text.clone());
         text
+    }
+
+    /// What stands in an audio line beside codecs and direction.
+    fn extras(&self) -> impl Iterator<Item = Attribute> {
+        let keys = self.crypto.iter().map(|line| ("crypto", Some(line.reveal())));
+        let mux = self.rtcp_mux.then_some(("rtcp-mux", None));
+        keys.chain(mux).map(|(name, value)| Attribute::Other(name.to_owned(), value))
     }
 
     fn session(&self, media_descriptions: Vec<MediaDescription>) -> SessionDescription {
@@ -149,10 +160,11 @@ impl Local {
 }
 
 fn audio(
-    (port, proto, crypto): (u16, &str, &[Crypto]),
+    (port, proto): (u16, &str),
     codecs: &[Payload],
     dtmf: Option<u8>,
     direction: Direction,
+    extras: impl Iterator<Item = Attribute>,
 ) -> MediaDescription {
     let formats = codecs.iter().map(|payload| payload.payload_type).chain(dtmf);
     let fmt = formats.map(|format| format.to_string()).collect::<Vec<_>>().join(" ");
@@ -163,8 +175,7 @@ fn audio(
         let events = Fmtp { fmt: dtmf.to_string(), params: DTMF_EVENTS.to_owned() };
         attributes.push(Attribute::Other("fmtp".to_owned(), Some(events.to_string())));
     }
-    let keys = crypto.iter().map(|line| Attribute::Other("crypto".to_owned(), Some(line.reveal())));
-    attributes.extend(keys);
+    attributes.extend(extras);
     attributes.push(Attribute::Ptime(PTIME_MS));
     attributes.push(match direction {
         Direction::SendRecv => Attribute::Sendrecv,

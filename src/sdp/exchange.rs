@@ -17,6 +17,8 @@ pub struct Exchange {
     /// Our own description.
     pub local: Local,
     protection: Protection,
+    /// Whether telephone events may be agreed on.
+    pub takes_events: bool,
     open: Open,
     agreed: Option<Accepted>,
 }
@@ -37,7 +39,7 @@ impl Exchange {
     /// A leg on which nothing was offered yet.
     #[must_use]
     pub fn new(local: Local, protection: Protection) -> Self {
-        Self { local, protection, open: Open::Nothing, agreed: None }
+        Self { local, protection, takes_events: true, open: Open::Nothing, agreed: None }
     }
 
     /// How descriptions of the peer are to be read.
@@ -72,6 +74,7 @@ impl Exchange {
         if self.agreed.is_none() {
             self.local.crypto = self.protection.offers();
         }
+        let dtmf = dtmf.filter(|_| self.takes_events);
         let sdp = self.local.offer(&codecs, dtmf);
         self.open = Open::Ours { codecs, dtmf };
         sdp
@@ -81,7 +84,7 @@ impl Exchange {
     pub fn offer_again(&mut self) -> Option<Bytes> {
         let agreed = self.agreed.as_ref()?;
         let sdp = self.local.last()?;
-        self.open = Open::Ours { codecs: vec![agreed.codec], dtmf: agreed.dtmf };
+        self.open = Open::Ours { codecs: vec![agreed.codec], dtmf: agreed.our_dtmf };
         Some(sdp)
     }
 
@@ -155,7 +158,7 @@ impl Exchange {
     }
 
     fn answer_to(&mut self, offer: &Session, codec: Option<Codec>) -> Result<Bytes, NegotiationError> {
-        let (accepted, crypto) = match self.paused(offer) {
+        let (mut accepted, crypto) = match self.paused(offer) {
             Some(paused) => (paused, self.local.crypto.clone()),
             None => {
                 let accepted = negotiate::chosen(offer, codec)?;
@@ -163,6 +166,8 @@ impl Exchange {
                 (Accepted { keys, ..accepted }, line.into_iter().collect())
             }
         };
+        accepted.dtmf = accepted.dtmf.filter(|_| self.takes_events);
+        accepted.our_dtmf = accepted.dtmf;
         negotiate::same_family(&accepted.audio, self.local.rtp.ip())?;
         let direction = negotiate::mirrored(accepted.audio.direction);
         self.local.crypto = crypto;

@@ -114,8 +114,12 @@ pub struct Accepted {
     pub codec: Payload,
     /// Payload type of its telephone events, if both sides have them.
     pub dtmf: Option<u8>,
+    /// The payload type that our description gives them: a peer may send under either.
+    pub our_dtmf: Option<u8>,
     /// Everything else it said.
     pub audio: Audio,
+    /// RTCP goes by the RTP port: the peer offered that (RFC 5761).
+    pub rtcp_mux: bool,
     /// What the packets are protected by, if they are.
     pub keys: Option<LegKeys>,
 }
@@ -136,7 +140,17 @@ pub fn accepted(
     let audio = offered(answer)?;
     let was_offered = |taken: &&Payload| codecs.iter().any(|ours| ours.codec == taken.codec);
     match audio.codecs.iter().find(was_offered).or(audio.codecs.first()) {
-        Some(&codec) => Ok(Accepted { codec, dtmf: dtmf.and(audio.dtmf), audio: audio.clone(), keys: None }),
+        Some(&codec) => {
+            let (theirs, audio) = (dtmf.and(audio.dtmf), audio.clone());
+            Ok(Accepted {
+                codec,
+                dtmf: theirs,
+                our_dtmf: theirs.and(dtmf),
+                rtcp_mux: false,
+                audio,
+                keys: None,
+            })
+        }
         None => Err(unusable(answer)),
     }
 }
@@ -150,7 +164,10 @@ pub fn chosen(offer: &Session, codec: Option<Codec>) -> Result<Accepted, Negotia
     let audio = offered(offer)?;
     let preferred = audio.codecs.iter().find(|payload| Some(payload.codec) == codec);
     match preferred.or(audio.codecs.first()) {
-        Some(&codec) => Ok(Accepted { codec, dtmf: audio.dtmf, audio: audio.clone(), keys: None }),
+        Some(&codec) => {
+            let (dtmf, audio) = (audio.dtmf, audio.clone());
+            Ok(Accepted { codec, dtmf, our_dtmf: dtmf, rtcp_mux: audio.rtcp_mux, audio, keys: None })
+        }
         None => Err(unusable(offer)),
     }
 }

@@ -32,7 +32,7 @@ impl<W: World> Bridge<W> {
     pub(super) fn on_new_request(&mut self, request: Message, flow: Flow) {
         let Some(method) = request.method() else { return };
         let source = flow.remote.ip();
-        let known = self.routes.knows(source);
+        let known = self.routes.knows(source) || self.routes.registered_by(&request).is_some();
         if matches!(method, Method::Ack) || (method == Method::Options && !known) {
             if !known {
                 self.on_stranger(flow);
@@ -159,8 +159,14 @@ impl<W: World> Bridge<W> {
             self.challenge(request, tx, flow, since_start, false);
             return None;
         };
-        let claimed = self.routes.by_username(flow.remote.ip(), &username);
-        let claimed = claimed.filter(|&claimed| expected.is_none_or(|expected| expected == claimed));
+        let is_its_name = |peer: &PeerId| {
+            let credentials = self.routes.peer(*peer).credentials.as_ref();
+            credentials.is_some_and(|credentials| credentials.username == username)
+        };
+        let claimed = match expected {
+            Some(expected) => Some(expected).filter(is_its_name),
+            None => self.routes.by_username(flow.remote.ip(), &username),
+        };
         let known = claimed.and_then(|peer| self.routes.peer(peer).credentials.clone().map(|c| (peer, c)));
         let credentials = match &known {
             Some((_, credentials)) => credentials.clone(),
@@ -211,7 +217,7 @@ impl<W: World> Bridge<W> {
         let admitted = admit(invite, peer, flow.transport, &self.routes, &mut self.rotation);
         let begun = admitted.and_then(|(plan, offer)| {
             let sent_by = local.sent_by;
-            self.begin(Offered { invite: invite.detached(), tx, flow, peer, sent_by, plan }, offer)
+            self.begin(Offered { invite: invite.head(), tx, flow, peer, sent_by, plan }, offer)
         });
         if let Err(refused) = begun {
             let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();
@@ -270,14 +276,14 @@ impl<W: World> Bridge<W> {
             peer: peer.name.clone(),
             remote: flow.remote.to_string(),
             sip_code: refused.status(),
-            to: dialled(invite),
+            to: peer.number_dialled(invite),
             ..LegRecord::default()
         };
         let record = Record {
             id: self.ids.call(),
             direction,
             from,
-            to: dialled(invite),
+            to: peer.number_dialled(invite),
             trunk,
             retell,
             started_ms: now,

@@ -8,12 +8,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
 use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
+use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::Side;
 use crate::rtp::leg_stats::LegStats;
 use crate::sip::auth::{Algorithm, Verifier};
@@ -24,8 +25,11 @@ use crate::sip::transaction::{Action as TableAction, Table};
 use super::complaints::Complaints;
 use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
+use super::errands::Errand;
 use super::lapsing::Lapsing;
 use super::overload::Overload;
+use super::probes::Probes;
+use super::registrations::Registrations;
 use super::requests::LargeRequest;
 use super::world::World;
 
@@ -37,6 +41,10 @@ pub struct Bridge<W> {
     pub(super) calls: HashMap<CallId, Entry>,
     /// Which call waits for which client transaction.
     pub(super) clients: HashMap<ClientTx, Client>,
+    /// Who waits for client transactions that are of no call.
+    pub(super) errands: HashMap<ClientTx, Errand>,
+    pub(super) registrations: Registrations,
+    pub(super) probes: Probes,
     /// Which call an INVITE server transaction belongs to, for its CANCEL.
     pub(super) invites: HashMap<ServerTx, CallId>,
     pub(super) deadlines: Deadlines,
@@ -131,11 +139,14 @@ impl<W: World> Bridge<W> {
         for (bytes, word) in key.chunks_exact_mut(8).zip(secret) {
             bytes.copy_from_slice(&word.to_be_bytes());
         }
-        Self {
+        let mut bridge = Self {
             world,
             table: Table::new(settings.timers),
             calls: HashMap::new(),
             clients: HashMap::new(),
+            errands: HashMap::new(),
+            registrations: Registrations::default(),
+            probes: Probes::default(),
             invites: HashMap::new(),
             deadlines: Deadlines::default(),
             routes,
@@ -161,7 +172,9 @@ impl<W: World> Bridge<W> {
             unix_ms: 0,
             active: 0,
             draining: false,
-        }
+        };
+        bridge.follow_routes();
+        bridge
     }
 
     /// Sets the time for everything that follows.
@@ -174,10 +187,9 @@ impl<W: World> Bridge<W> {
     /// When [`Self::on_deadlines`] is wanted; `None` is never.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.table.next_deadline(), self.deadlines.next(), self.call_limits.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let of_calls = [self.deadlines.next(), self.call_limits.next_deadline()];
+        let of_peers = [self.registrations.next_deadline(), self.probes.next_deadline()];
+        of_calls.into_iter().chain(of_peers).chain([self.table.next_deadline()]).flatten().min()
     }
 
     /// Does what is due.
@@ -186,6 +198,8 @@ impl<W: World> Bridge<W> {
             self.table.on_deadline(self.now, &mut self.table_out);
             self.carry_out_table(None);
         }
+        self.on_registration_deadlines();
+        self.on_probe_deadlines();
         while let Some(id) = self.call_limits.due(self.now) {
             self.inbox.push_back((id, Input::Admission(Verdict::Admitted)));
             self.work();
@@ -220,6 +234,11 @@ impl<W: World> Bridge<W> {
         any
     }
 
+    /// Whether nothing of any call or registration is left on the wire.
+    pub(super) fn has_said_all(&self) -> bool {
+        self.calls.is_empty() && self.registrations.is_empty()
+    }
+
     /// Ends every call on both legs.
     pub fn hang_up_all(&mut self, reason: &'static str) {
         let calls: Vec<_> = self.calls.keys().copied().collect();
@@ -247,6 +266,12 @@ impl<W: World> Bridge<W> {
         self.work();
     }
 
+    /// A side of a call pressed a key.
+    pub fn on_digit(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration) {
+        self.inbox.push_back((call, Input::Digit { side, digit, duration }));
+        self.work();
+    }
+
     /// Takes no new calls from here on.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -265,6 +290,15 @@ impl<W: World> Bridge<W> {
     /// New calls go by `routes`; those in progress keep what they began with.
     pub fn replace_routes(&mut self, routes: Arc<Routes>) {
         self.routes = routes;
+        self.follow_routes();
+    }
+
+    /// Registers and watches what the routes say.
+    fn follow_routes(&mut self) {
+        if !self.draining {
+            self.follow_registrations();
+            self.probes.follow(&self.routes, self.now);
+        }
     }
 
     /// Forgets what has lapsed; to be called every second or so.
@@ -285,7 +319,7 @@ impl<W: World> Bridge<W> {
             active: self.active,
             calls: self.calls.len(),
             transactions: self.table.len(),
-            links: self.clients.len() + self.invites.len() + self.call_limits.len(),
+            links: self.clients.len() + self.errands.len() + self.invites.len() + self.call_limits.len(),
         }
     }
 }

@@ -283,6 +283,11 @@ fn recorder() -> PrometheusRecorder {
 
 /// Names every metric and says what it counts.
 fn describe() {
+    describe_gauge!("trunkline_registrations", "1 for the state that the registration at a trunk is in");
+    describe_gauge!(
+        "trunkline_target_up",
+        "Whether a watched target takes calls; NaN once it is watched no more"
+    );
     describe_gauge!("trunkline_calls_active", "Calls that have begun and not ended");
     describe_counter!("trunkline_calls_total", "Calls that have ended, by direction and result");
     describe_counter!(

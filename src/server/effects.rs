@@ -90,6 +90,7 @@ impl<W: World> Bridge<W> {
                 self.inbox.push_back((id, Input::Admission(verdict)));
             }
             Action::Resolve(uri) => {
+                let uri = self.next_hop_of(id, uri);
                 let waiting = Waiting::for_targets(id, &uri);
                 self.look_up(uri, waiting);
             }
@@ -115,6 +116,7 @@ impl<W: World> Bridge<W> {
             }
             Action::Answered => self.world.answered(id),
             Action::SetHeld(side, held) => self.world.set_held(id, side, held),
+            Action::Press { side, digit, duration } => self.world.press(id, side, digit, duration),
             Action::CountMedia => {
                 let packets = self.world.stats(id).map_or(0, |[caller, _]| caller.packets_received);
                 self.inbox.push_back((id, Input::MediaCount(packets)));
@@ -185,16 +187,22 @@ impl<W: World> Bridge<W> {
                 TableAction::Response { tx, message } => {
                     if let (Some(client), Some(flow)) = (self.clients.get(&tx), flow) {
                         self.inbox.push_back((client.call, Input::Response { tx, message, flow }));
+                    } else {
+                        self.on_errand_answered(tx, &message);
                     }
                 }
                 TableAction::TimedOut { tx } => {
                     if let Some(client) = self.clients.get(&tx) {
                         self.inbox.push_back((client.call, Input::TimedOut(tx)));
+                    } else {
+                        self.on_errand_lost(tx);
                     }
                 }
                 TableAction::ClientGone { tx } => {
                     if let Some(client) = self.clients.remove(&tx) {
                         self.inbox.push_back((client.call, Input::ClientGone(tx)));
+                    } else {
+                        self.errands.remove(&tx);
                     }
                 }
                 TableAction::NoAck { .. } => {}

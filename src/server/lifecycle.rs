@@ -143,14 +143,15 @@ impl Drain {
                     return false;
                 }
                 bridge.hang_up_all(SHUTTING_DOWN);
+                bridge.unregister();
                 *self = Self::Ending(bridge.now + LAST_WORDS);
-                bridge.calls.is_empty()
+                bridge.has_said_all()
             }
             Self::Ending(until) => {
                 if *until <= bridge.now && bridge.say_owed_byes() {
                     *until = bridge.now + LAST_WORDS;
                 }
-                bridge.calls.is_empty() || *until <= bridge.now
+                bridge.has_said_all() || *until <= bridge.now
             }
         }
     }
@@ -174,6 +175,7 @@ impl Server {
             }
             (Control::Drain, Drain::Finishing(_) | Drain::Ending(_)) => {
                 self.bridge.hang_up_all(SHUTTING_DOWN);
+                self.bridge.unregister();
                 *drain = Drain::Ending(self.bridge.now + LAST_WORDS);
             }
         }

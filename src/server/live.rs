@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use crate::call::record::{Record, View};
 use crate::id::{CallId, ClientTx};
-use crate::media::{Engine, LegStats};
+use crate::media::{Engine, LegStats, Press};
+use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::uri::{Host, Uri};
@@ -100,6 +101,10 @@ impl World for Live {
 
     fn set_held(&mut self, call: CallId, side: Side, held: bool) {
         self.engine.set_held(call, side, held);
+    }
+
+    fn press(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration) {
+        self.engine.press(call, side, Press { digit, duration });
     }
 
     fn stats(&self, call: CallId) -> Option<[LegStats; 2]> {

@@ -5,10 +5,12 @@
 //! peer can be reached: see [`in_dialog`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{Destination, Hop, Input};
 use crate::id::{CallId, ClientTx, PeerId};
+use crate::routing::Peer;
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::nat::{is_out_of_reach, is_private};
@@ -36,6 +38,10 @@ enum For {
     Request { tx: ClientTx, draft: Draft, next: Next },
     /// The same for an ACK.
     Ack { tx: ClientTx, draft: Draft, next: Next },
+    /// A registration wants the addresses of its trunk's registrar, at this host.
+    Registrar { registration: u64, trunk: String, host: Host },
+    /// The targets behind this URI of a peer are to be probed.
+    Probes { peer: String, uri: usize, host: Host },
 }
 
 /// The next hop inside a dialog.
@@ -59,6 +65,16 @@ impl Waiting {
     pub(super) fn for_targets(call: CallId, target: &Uri) -> Self {
         Self(For::Targets { call, host: target.host.clone() })
     }
+
+    /// A registration wants the addresses of a registrar.
+    pub(super) fn for_registrar(registration: u64, trunk: &str, registrar: &Uri) -> Self {
+        Self(For::Registrar { registration, trunk: trunk.to_owned(), host: registrar.host.clone() })
+    }
+
+    /// The targets behind the `place`th URI of `peer` are to be probed.
+    pub(super) fn for_probes(peer: &str, place: usize, uri: &Uri) -> Self {
+        Self(For::Probes { peer: peer.to_owned(), uri: place, host: uri.host.clone() })
+    }
 }
 
 impl<W: World> Bridge<W> {
@@ -72,7 +88,14 @@ impl<W: World> Bridge<W> {
         to: Destination,
     ) {
         match to {
-            Destination::Hop(hop) => self.request(call, tx, peer, draft, hop, None),
+            Destination::Hop(hop) => {
+                let routes = self.calls.get(&call).map(|entry| Arc::clone(&entry.routes));
+                let draft = match &routes {
+                    Some(routes) => self.by_service_route(routes.peer(peer), draft),
+                    None => draft,
+                };
+                self.request(call, tx, peer, draft, hop, None);
+            }
             Destination::Dialog { uri, flow } => {
                 let next = Next { call, peer, host: uri.host.clone(), flow };
                 self.look_up(uri, Waiting(For::Request { tx, draft, next }));
@@ -101,7 +124,11 @@ impl<W: World> Bridge<W> {
     /// A message could not be sent: a large request falls back to UDP, any other is lost.
     pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
         self.complain_of_peer(flow.remote, error, "message could not be sent");
-        let Some(client) = self.clients.get_mut(&tx) else { return };
+        let Some(client) = self.clients.get_mut(&tx) else {
+            self.table.on_transport_failed(tx, self.now, &mut self.table_out);
+            self.on_errand_lost(tx);
+            return self.carry_out_table(None);
+        };
         if let Some(large) = client.large.take() {
             self.no_tcp.note(flow.remote, self.now + NO_TCP, self.now);
             if let Some((udp, listener)) = self.udp_flow(&large.hop) {
@@ -193,8 +220,14 @@ impl<W: World> Bridge<W> {
         let Resolved { waiting, targets } = resolved;
         match waiting.0 {
             For::Targets { call, host } => {
-                let hops = targets.map(|targets| self.hops(call, &targets, &host)).unwrap_or_default();
-                let rests = |hop: &Hop| self.resting.holds(&(hop.transport, hop.remote), self.now);
+                let entry =
+                    self.calls.get(&call).map(|entry| (Arc::clone(&entry.routes), entry.call.callee()));
+                let peer = entry.as_ref().map(|(routes, callee)| routes.peer(*callee));
+                let hops = targets.map(|targets| self.hops(peer, &targets, &host)).unwrap_or_default();
+                let rests = |hop: &Hop| {
+                    self.resting.holds(&(hop.transport, hop.remote), self.now)
+                        || self.probes.is_out(hop.transport, hop.remote)
+                };
                 let (resting, hops) = hops.into_iter().partition(rests);
                 self.inbox.push_back((call, Input::Targets { hops, resting }));
                 self.work();
@@ -207,11 +240,21 @@ impl<W: World> Bridge<W> {
                 let (hop, connection) = self.way_in_dialog(targets.as_ref(), &next);
                 self.ack(tx, &draft, &hop, connection);
             }
+            For::Registrar { registration, trunk, host } => {
+                let routes = Arc::clone(&self.routes);
+                let hops = targets.map(|targets| self.hops(routes.peer_named(&trunk), &targets, &host));
+                self.on_registrar_hops(registration, hops.unwrap_or_default());
+            }
+            For::Probes { peer, uri, host } => {
+                let routes = Arc::clone(&self.routes);
+                let hops = targets.map(|targets| self.hops(routes.peer_named(&peer), &targets, &host));
+                self.on_probe_hops(&peer, uri, hops);
+            }
         }
     }
 
-    fn hops(&mut self, call: CallId, targets: &Targets, host: &Host) -> Vec<Hop> {
-        let peer = self.calls.get(&call).map(|entry| entry.call.callee());
+    /// The addresses of `peer` that we have a way to, looked up at `host`.
+    fn hops(&mut self, peer: Option<&Peer>, targets: &Targets, host: &Host) -> Vec<Hop> {
         let mut hops = Vec::with_capacity(targets.targets.len());
         for &Target { transport, address: remote } in &targets.targets {
             let Some(local) = self.world.local(transport, remote) else { continue };
@@ -219,7 +262,7 @@ impl<W: World> Bridge<W> {
                 self.complain_of_peer(remote, local.ip, UNREACHABLE);
             }
             let is_tls = transport == Transport::Tls;
-            let domain = peer.filter(|_| is_tls).and_then(|peer| self.domain(call, peer, host));
+            let domain = peer.filter(|_| is_tls).and_then(|peer| self.domain_of(peer, host));
             hops.push(Hop { remote, transport, domain, sent_by: local.sent_by });
         }
         hops
@@ -237,11 +280,15 @@ impl<W: World> Bridge<W> {
         (Hop { remote, transport, domain, sent_by: String::new() }, connection)
     }
 
-    /// Who has to be there when `peer` of `call` is reached at `host` by TLS (RFC 5922 §7.2): who its
-    /// configuration says, else that host.
+    /// As [`Self::domain_of`], for a peer of `call`.
     fn domain(&mut self, call: CallId, peer: PeerId, host: &Host) -> Option<Domain> {
-        let entry = self.calls.get(&call)?;
-        let peer = entry.routes.peer(peer);
+        let routes = Arc::clone(&self.calls.get(&call)?.routes);
+        self.domain_of(routes.peer(peer), host)
+    }
+
+    /// Who has to be there when `peer` is reached at `host` by TLS (RFC 5922 §7.2): who its configuration
+    /// says, else that host.
+    fn domain_of(&mut self, peer: &Peer, host: &Host) -> Option<Domain> {
         let host = peer.tls_name.as_ref().unwrap_or(host);
         self.world.domain(host, peer.tls_ca.as_deref())
     }

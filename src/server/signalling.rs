@@ -124,6 +124,7 @@ impl Server {
                 if broken {
                     self.bridge.on_stream_broken(remote);
                 }
+                self.bridge.on_registrar_stream_closed(remote);
                 self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
@@ -140,6 +141,9 @@ impl Server {
             Command::Media { call, reply } => {
                 let _ = reply.send(self.bridge.media_of(call));
             }
+            Command::Trunks { reply } => {
+                let _ = reply.send(self.bridge.trunks());
+            }
         }
     }
 
@@ -147,7 +151,9 @@ impl Server {
         for event in events {
             match event {
                 crate::media::Event::Silent { call, side } => self.bridge.on_media_silent(call, side),
-                crate::media::Event::Digit { call, side, .. } => tracing::debug!(%call, ?side, "digit"),
+                crate::media::Event::Digit { call, side, press } => {
+                    self.bridge.on_digit(call, side, press.digit, press.duration);
+                }
                 crate::media::Event::Failed { call } => {
                     self.bridge.hang_up(call, "the media thread of the call failed", 500);
                 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::call::record::{Record, View};
 use crate::id::{CallId, ClientTx};
+use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, Reserved, Side};
 use crate::rtp::leg_stats::LegStats;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
@@ -55,6 +56,8 @@ pub trait World {
     fn answered(&mut self, call: CallId);
     /// No silence time-out for this side while it holds.
     fn set_held(&mut self, call: CallId, side: Side, held: bool);
+    /// Presses a key for this side.
+    fn press(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration);
     /// Counters of the caller's and the callee's side.
     fn stats(&self, call: CallId) -> Option<[LegStats; 2]>;
     /// Frees a call's ports.

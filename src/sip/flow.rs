@@ -82,3 +82,16 @@ pub struct Flow {
     /// to.
     pub domain: Option<Domain>,
 }
+
+/// One address to try for a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Where the request goes.
+    pub remote: SocketAddr,
+    /// By which transport.
+    pub transport: Transport,
+    /// By TLS, who has to be there.
+    pub domain: Option<Domain>,
+    /// Our own `host:port` toward it, for Via and Contact.
+    pub sent_by: String,
+}

@@ -142,6 +142,40 @@ fn ranges_are_addresses_or_networks() {
 }
 
 #[test]
+fn a_registration_needs_credentials_and_its_other_keys_need_it() {
+    let trunk = |keys: &str| trunk(&format!("uri = \"sip:c.example\"\nallow = []\n{keys}"));
+    let account = "username = \"acct\"\npassword = \"s3cret\"\n";
+
+    assert_eq!(trunk(&format!("{account}register = true\nregistrar = \"sip:r.example\"")), [""; 0]);
+    assert!(trunk("register = true").contains(
+        &"10:12: `register` is true, but there are no credentials to register with; add `username` and `password`"
+            .to_owned()
+    ));
+    assert_eq!(
+        trunk(&format!("{account}registrar = \"r.example\"\nregister_expires_s = 30")),
+        [
+            "12:13: `registrar` does not begin with \"sip:\"; write \"sip:r.example\"",
+            "13:22: `register_expires_s` is 30; write a number from 60 to 86400",
+        ]
+    );
+    assert_eq!(
+        trunk(&format!("{account}registrar = \"sip:r.example\"")),
+        [
+            "12:13: warning: `registrar` has no effect without register = true; add register = true, or take it out"
+        ]
+    );
+    assert_eq!(
+        trunk(&format!("{account}register = true\nregistrar = []")),
+        ["13:13: `registrar` is an empty array; name at least one, or take the key out: it is `uri` then"]
+    );
+    assert_eq!(
+        trunk(&format!("{account}register = true\nregistrar = \"sip:[2001:db8::1]\"")),
+        ["13:13: warning: no REGISTER can go there: [sip].listen has nothing that it could leave by; \
+          add \"udp:[::]:5060\" to [sip].listen, or name another `registrar`"]
+    );
+}
+
+#[test]
 fn credentials_come_in_pairs_and_are_there_when_asked_for() {
     let trunk =
         |keys: &str| trunk(&format!("uri = \"sip:c.example\"\nallow = [\"198.51.100.0/24\"]\n{keys}"));

@@ -134,8 +134,10 @@ impl Faults<'_> {
             format!("Content-Length {length} for {} bytes", body.len()),
         );
         let kind = header(self.text, "Content-Type");
-        self.note(kind == (!body.is_empty()).then_some("application/sdp"), format!("Content-Type {kind:?}"));
-        if !body.is_empty() {
+        let is_info = self.text.starts_with("INFO ");
+        let expected = if is_info { "application/dtmf-relay" } else { "application/sdp" };
+        self.note(kind == (!body.is_empty()).then_some(expected), format!("Content-Type {kind:?}"));
+        if !body.is_empty() && !is_info {
             self.session(body);
         }
     }

@@ -8,7 +8,8 @@ use trunkline::id::PeerId;
 use trunkline::routing::Routes;
 use trunkline::routing::config::{
     CalledNumber, CallerId, Config, Country, Dialling, ForeignCaller, NumberConfig, OwnHeaders, PeerConfig,
-    PeerMedia, PoolConfig, Preset, Profile, RetellConfig, RuleConfig, Spelling, Toward, TrunkConfig,
+    PeerMedia, PoolConfig, Preset, Profile, RegisterConfig, RetellConfig, RuleConfig, Spelling, Toward,
+    TrunkConfig,
 };
 use trunkline::sip::message::{Limits, Message};
 use trunkline::sip::uri::{Host, Uri};
@@ -45,6 +46,7 @@ pub(crate) fn trunk(name: &str, allow: &str) -> TrunkConfig {
         country: Some(Country("US".to_owned())),
         caller_id: CallerId::FromCall,
         foreign_caller: ForeignCaller::Replace,
+        register: RegisterConfig::default(),
         provider: None,
         pool: PoolConfig::default(),
         spelling: Spelling::default(),
@@ -118,6 +120,7 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         max_calls: 0,
         calls_per_second: 0,
         queue_s: 5,
+        options_s: 0,
         name: name.to_owned(),
         uris: vec![uri(&format!("{name}.example"))],
         allow: allow.iter().map(|range| range.parse().unwrap()).collect(),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use trunkline::call::record::{Record, View};
 use trunkline::id::{CallId, ClientTx};
 use trunkline::media::LegStats;
+use trunkline::rtp::dtmf::Digit;
 use trunkline::rtp::leg::{LegMedia, Reserved, Side};
 use trunkline::server::{Waiting, World};
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
@@ -32,6 +33,8 @@ pub(crate) struct FakeWorld {
     /// Packets that seem to have come from callees.
     pub(crate) packets_from_callee: u64,
     pub(crate) closed: Vec<ConnectionId>,
+    /// Keys pressed for a side, with their milliseconds.
+    pub(crate) pressed: Vec<(Side, String, u128)>,
     next_port: u16,
     /// No media ports are left.
     pub(crate) exhausted: bool,
@@ -91,6 +94,10 @@ impl World for FakeWorld {
         } else {
             self.held.remove(&(call, side));
         }
+    }
+
+    fn press(&mut self, _call: CallId, side: Side, digit: Digit, duration: Duration) {
+        self.pressed.push((side, digit.to_string(), duration.as_millis()));
     }
 
     fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {

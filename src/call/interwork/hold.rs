@@ -25,8 +25,7 @@ impl Call {
     pub(in crate::call) fn relay_as(&mut self, leg: LegId, agreed: &Accepted, cx: &mut Cx<'_>) {
         let side = Self::side(leg);
         let peer = cx.routes.peer(self.peer(leg).unwrap_or(self.plan.callee));
-        let mut media = leg_media(&agreed.audio, agreed.codec, agreed.dtmf, peer);
-        media.srtp = agreed.keys.clone().map(Box::new);
+        let mut media = leg_media(agreed, peer);
         media.sends &= !is_held(agreed) || peer.profile.hold == Treatment::Pass;
         cx.out.push(Action::SetLeg(side, media));
         cx.out.push(Action::SetHeld(side, is_held(agreed)));

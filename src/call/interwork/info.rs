@@ -4,8 +4,8 @@
 //! |---|---|
 //! | OPTIONS (RFC 3261 §11.2) | 200, with what we take |
 //! | INFO that names a package (RFC 6086 §4.2.2) | 469: there are none here |
-//! | INFO without a body | 200 |
-//! | INFO with a body | 415: nothing that it may hold is read |
+//! | INFO without a body, or with a key (see `dtmf`) | 200 |
+//! | INFO with another body | 415 |
 //! | SUBSCRIBE, NOTIFY, PUBLISH (RFC 6665 §4.2.1.1, RFC 3903 §6) | 489: no event is known here |
 //! | MESSAGE, REFER, REGISTER | 405 |
 
@@ -15,6 +15,7 @@ use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 
+use super::dtmf::{CONTENT_TYPES, digit_in};
 use super::{allow, supported};
 use crate::call::Call;
 use crate::call::caller::SDP;
@@ -47,7 +48,13 @@ impl Call {
                 cx.out.push(Action::Respond { tx, code: 469, bytes });
             }
             Some(Method::Info) if request.body().is_empty() => answer(200, &[allowed]),
-            Some(Method::Info) => answer(415, &[(Name::Accept, SDP)]),
+            Some(Method::Info) => match digit_in(request) {
+                Some((digit, duration)) => {
+                    answer(200, &[allowed]);
+                    self.on_digit_by_info(leg, digit, duration, cx);
+                }
+                None => answer(415, &[(Name::Accept, CONTENT_TYPES)]),
+            },
             Some(Method::Subscribe | Method::Notify | Method::Publish) => answer(489, &[allowed]),
             Some(Method::Other(_)) => answer(501, &[allowed]),
             _ => answer(405, &[allowed]),

@@ -11,6 +11,7 @@
 //! for anything. What is pure protocol (who refreshes a session, which RSeq is next, what an answer agrees to) stands in
 //! `sip` and `sdp`.
 
+pub(super) mod dtmf;
 pub(super) mod early_media;
 pub(super) mod hold;
 pub(super) mod info;
@@ -95,10 +96,24 @@ impl Call {
     pub(super) fn interwork_due(&mut self, cx: &mut Cx<'_>) {
         self.prack_due(cx);
         for leg in [Some(LegId::CALLER), self.answered_leg()].into_iter().flatten() {
+            if self.party(leg).is_none() {
+                self.stop_dialog_timers(leg);
+            }
             self.reinvite_due(leg, cx);
             self.session_timer_due(leg, cx);
             self.keepalive_due(leg, cx);
         }
+    }
+
+    /// The dialog of `leg` is gone: what is left of its deadlines would be due for ever.
+    fn stop_dialog_timers(&mut self, leg: LegId) {
+        let work = match self.attempt_mut(leg) {
+            Some(callee) => &mut callee.work,
+            None => &mut self.caller.work,
+        };
+        work.reinvite.stop();
+        work.session_timer.stop();
+        work.keepalive.stop();
     }
 
     /// What this peer may do.
@@ -119,7 +134,8 @@ impl Call {
         }
     }
 
-    fn answered_leg(&self) -> Option<LegId> {
+    /// The leg of whoever answered and is still there.
+    pub(super) fn answered_leg(&self) -> Option<LegId> {
         match self.state {
             State::Answered { attempt } => Some(self.attempts[attempt].leg),
             State::Resolving | State::Calling { .. } | State::Over => None,

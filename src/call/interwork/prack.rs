@@ -33,7 +33,7 @@ use crate::sip::prack::{OPTION_TAG, RAck, ReliableEvent, ReliableRepeat, first_r
 pub(in crate::call) struct State {
     /// The RSeq of the next reliable response; 0 before the first.
     next: u32,
-    flying: Option<Flying>,
+    flying: Option<Box<Flying>>,
     waiting: VecDeque<Ringing>,
     /// Headers of the 200 that waits for a PRACK.
     answer: Option<Passed>,
@@ -164,7 +164,8 @@ impl Call {
         let ours = [(Name::Require, OPTION_TAG.to_owned()), (Name::RSeq, rseq.to_string())];
         let bytes = self.caller.progress(code, &headers, body.as_ref(), &ours, cx);
         let repeat = ReliableRepeat::start(cx.settings.timers, cx.now);
-        self.caller.work.prack.flying = Some(Flying { rseq, code, bytes, describes: body.is_some(), repeat });
+        self.caller.work.prack.flying =
+            Some(Box::new(Flying { rseq, code, bytes, describes: body.is_some(), repeat }));
     }
 
     pub(in crate::call) fn on_prack(

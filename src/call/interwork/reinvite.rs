@@ -30,9 +30,9 @@ use crate::sip::message::{Message, Method};
 #[derive(Debug, Default)]
 pub(in crate::call) struct State {
     /// Our 200 to the peer's, which waits for its ACK.
-    answered: Option<Answered>,
+    answered: Option<Box<Answered>>,
     /// The last of ours that was answered: its ACK goes again for every repeat of the 2xx.
-    acknowledged: Option<(ClientTx, Ack)>,
+    acknowledged: Option<Box<(ClientTx, Ack)>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Call {
                 let repeat = AnswerRepeat::start(cx.settings.timers, cx.now);
                 let cseq = request.cseq().map_or(0, |cseq| cseq.number);
                 if let Some(party) = self.party(leg) {
-                    party.work.reinvite.answered = Some(Answered { tx, cseq, ok, repeat });
+                    party.work.reinvite.answered = Some(Box::new(Answered { tx, cseq, ok, repeat }));
                 }
             }
             Err(refused) => self.refuse(leg, tx, request, flow, &refused, cx),
@@ -170,7 +170,7 @@ impl Call {
         let to = party.destination();
         let ack = Ack { tx: cx.ids.client_tx(), draft: party.dialog.ack(asked.cseq).no_body(), to };
         let peer = party.peer;
-        party.work.reinvite.acknowledged = Some((asked.tx, ack.clone()));
+        party.work.reinvite.acknowledged = Some(Box::new((asked.tx, ack.clone())));
         cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
         if self.take_answer(leg, response, cx).is_err()
             && let Some(party) = self.party(leg)
@@ -184,7 +184,7 @@ impl Call {
         let legs = std::iter::once((self.caller.peer, &self.caller.work));
         let mut legs = legs.chain(self.attempts.iter().map(|callee| (callee.peer, &callee.work)));
         let known = legs.find_map(|(peer, work)| {
-            let (_, ack) = work.reinvite.acknowledged.as_ref().filter(|(invite, _)| *invite == tx)?;
+            let (_, ack) = work.reinvite.acknowledged.as_deref().filter(|(invite, _)| *invite == tx)?;
             Some((peer, ack.clone()))
         });
         let Some((peer, ack)) = known else { return false };

@@ -12,6 +12,7 @@ use super::reinvite::{Headers, glare_delay};
 use super::supported;
 use crate::call::Call;
 use crate::call::admit::Refused;
+use crate::call::caller::SDP;
 use crate::call::contract::Cx;
 use crate::call::party::{Asked, Outcome, Purpose, Question};
 use crate::id::LegId;
@@ -137,6 +138,7 @@ impl Call {
         headers.extend(supported(profile).map(|tags| (Name::Supported, tags)));
         headers.push((Name::Allow, super::allow(profile)));
         let method = if by_update { Method::Update } else { Method::Invite };
+        let body = body.map(|body| (SDP, body));
         party.ask(Question { method, purpose: Purpose::Refresh, headers, body }, cx);
     }
 

@@ -16,6 +16,7 @@ use super::media::{PeerMedia, Reports};
 use super::pool::PoolConfig;
 use super::profile::{Preset, Profile, ProfileKeys};
 use super::providers;
+use super::registration::RegisterConfig;
 use super::spelling::Spelling;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
@@ -65,6 +66,9 @@ pub struct PeerConfig {
     pub calls_per_second: u32,
     /// Seconds that a call waits for its turn at most; 0 is not at all. Default `5`.
     pub queue_s: u32,
+    /// Seconds between two OPTIONS to each of its targets; 0 sends none, which is the default: many peers
+    /// ignore, count or ban who sends them what was not agreed.
+    pub options_s: u32,
 }
 
 /// `called_number`: where the dialled number stands in an INVITE.
@@ -106,6 +110,8 @@ pub struct TrunkConfig {
     pub caller_id: CallerId,
     /// What to do with a caller that is none of ours. Default `"replace"`.
     pub foreign_caller: ForeignCaller,
+    /// Keys `register`, `register_expires_s` and `registrar`.
+    pub register: RegisterConfig,
     /// Which of several caller IDs a call shows, and which numbers are ours to show.
     pub pool: PoolConfig,
     /// What its INVITE says: number formats, places and hosts.
@@ -163,6 +169,7 @@ impl Section for TrunkConfig {
             country: table.parsed("country", parse_country),
             caller_id: CallerId::read(table),
             foreign_caller: table.choice("foreign_caller", &ForeignCaller::WORDS, ForeignCaller::Replace),
+            register: RegisterConfig::read(table),
             pool: PoolConfig::read(table),
             spelling: Spelling::read(table),
             headers: OwnHeaders::read(table),
@@ -193,6 +200,7 @@ impl PeerConfig {
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),
+            options_s: table.seconds("options_s", 0),
         }
     }
 
@@ -234,6 +242,7 @@ impl TrunkConfig {
             let instead = "add the country whose numbers it sends, such as country = \"US\"";
             review.warning(here, Mistake::new(what, instead));
         }
+        self.register.check(&self.peer, here, review);
         let allow = here.key("allow");
         let preset = self.provider.as_deref().and_then(providers::provider);
         if let Some(why) = preset.and_then(|known| known.more_ranges).filter(|_| !review.is_set(&allow)) {

@@ -42,6 +42,19 @@ pub struct Profile {
     pub min_se_s: u32,
     /// OPTIONS inside the dialog, every two minutes. `force`: sent. `strip`: not sent.
     pub keepalive: Treatment,
+    /// How digits come and go.
+    pub dtmf: DigitsBy,
+}
+
+/// How digits travel on the leg of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigitsBy {
+    /// `"events"`: telephone events in RTP (RFC 4733); INFO from a peer that has none.
+    Events,
+    /// `"info"`: INFO, both ways.
+    Info,
+    /// `"inband"`: tones in its audio, which are heard; it is sent none.
+    Inband,
 }
 
 /// The profiles that need not be spelled out.
@@ -66,6 +79,7 @@ pub(super) struct ProfileKeys {
     session_expires_s: u32,
     min_se_s: u32,
     keepalive: Option<Treatment>,
+    dtmf: DigitsBy,
 }
 
 /// A feature that a profile decides on.
@@ -90,6 +104,7 @@ impl Profile {
             session_expires_s: 1_800,
             min_se_s: LEAST_S,
             keepalive: Treatment::Strip,
+            dtmf: DigitsBy::Events,
         };
         match preset {
             Preset::Standard => standard,
@@ -117,6 +132,7 @@ impl Section for ProfileKeys {
             session_expires_s: table.whole("session_expires_s", 1_800, LEAST_S..=SECONDS_PER_DAY),
             min_se_s: table.whole("min_se_s", LEAST_S, LEAST_S..=SECONDS_PER_DAY),
             keepalive: KEEPALIVE.read(table),
+            dtmf: table.choice("dtmf", &DigitsBy::WORDS, DigitsBy::Events),
         }
     }
 }
@@ -135,6 +151,7 @@ impl ProfileKeys {
             session_expires_s: self.session_expires_s,
             min_se_s: self.min_se_s,
             keepalive: self.keepalive.unwrap_or(preset.keepalive),
+            dtmf: self.dtmf,
         }
     }
 }
@@ -161,6 +178,11 @@ impl Treatment {
         ("strip", Self::Strip),
         ("force", Self::Force),
     ];
+}
+
+impl DigitsBy {
+    const WORDS: [(&str, Self); 3] =
+        [("events", Self::Events), ("info", Self::Info), ("inband", Self::Inband)];
 }
 
 impl Preset {

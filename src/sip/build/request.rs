@@ -36,6 +36,18 @@ impl Draft {
         message.into()
     }
 
+    /// The same with Route headers in front, one for each of `routes`, bytes as they came.
+    #[must_use]
+    pub fn with_routes<'a>(&self, routes: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut writer = Writer::new();
+        writer.raw(&self.bytes[..self.via_at]);
+        for route in routes {
+            writer.header_bytes(Name::Route, route);
+        }
+        writer.raw(&self.bytes[self.via_at..]);
+        Self { bytes: writer.into_bytes(), via_at: self.via_at }
+    }
+
     /// Length without the Via (decides UDP or TCP).
     #[must_use]
     pub fn len(&self) -> usize {

@@ -84,6 +84,11 @@ impl Writer {
         true
     }
 
+    /// What was written so far.
+    pub(in crate::sip) fn into_bytes(self) -> Bytes {
+        self.bytes.into()
+    }
+
     /// Content-Type, Content-Length, the empty line and the body.
     pub(in crate::sip) fn finish(mut self, content_type: Option<&str>, body: &[u8]) -> Bytes {
         if let Some(content_type) = content_type {

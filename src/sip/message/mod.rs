@@ -119,10 +119,12 @@ impl Message {
         }
     }
 
-    /// The same message in memory of its own, exactly as large as it is: for what outlives the buffer it came in.
+    /// The same message without its body, in memory of its own: for headers that are read long after the buffer that the
+    /// message came in.
     #[must_use]
-    pub fn detached(&self) -> Self {
-        Self { raw: Bytes::copy_from_slice(&self.raw), ..self.clone() }
+    pub fn head(&self) -> Self {
+        let end = range((self.body_at, self.body_at)).start.min(self.raw.len());
+        Self { raw: Bytes::copy_from_slice(&self.raw[..end]), ..self.clone() }
     }
 
     /// Whether it is a request.
@@ -363,7 +365,8 @@ mod tests {
         let message = parse(&format!("\r\n\r\n{HEAD}l: 2\r\n\r\nabcd"));
 
         assert_eq!(message.body(), "ab");
-        assert_eq!(message.detached().raw(), message.raw());
+        let head = message.head();
+        assert_eq!([head.raw().len(), head.body().len()], [message.raw().len() - message.body().len(), 0]);
         assert!(message.raw().starts_with(b"INVITE"));
     }
 

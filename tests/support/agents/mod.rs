@@ -10,6 +10,7 @@ mod dialog;
 mod repeat;
 mod request;
 mod text;
+mod wanderer;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ pub(crate) use callee::{Callee, CalleeScript, Step};
 pub(crate) use caller::{Caller, CallerScript};
 pub(crate) use dialog::DialogSide;
 pub(crate) use request::Request;
+pub(crate) use wanderer::{LAST, Wanderer};
+
 pub(crate) use text::{NO_BODY, SDP, answer, header, headers, param, status, tag, uri_in, with_body};
 
 use super::network::BRIDGE;
@@ -34,6 +37,10 @@ pub(crate) trait Agent {
     fn ends(&self) -> Vec<End>;
     /// Whole messages it received.
     fn messages(&self) -> &[String];
+    /// The port of its last description that was agreed on, while its call is up, if it keeps account.
+    fn agreed(&self) -> Option<u16> {
+        None
+    }
 }
 
 /// How a call ended as an agent saw it.
