@@ -261,7 +261,7 @@ impl Source<'_> {
         };
         let credentials = credentials(config, reveal)?;
         let registration = match self {
-            Self::Trunk(trunk) => trunk.register.account(config, credentials.as_ref()),
+            Self::Trunk(trunk) => trunk.register.account(config, &trunk.spelling, credentials.as_ref()),
             Self::Retell(_) => None,
         };
         Ok(Peer {

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use super::auth::{Answers, Credentials};
+use super::auth::{Answers, Credentials, challenge_of};
 use super::build::{Draft, RequestBuilder};
 use super::flow::{Hop, Transport};
 use super::headers::Name;
@@ -44,6 +44,10 @@ pub struct Account {
     pub address: Uri,
     /// For its challenges.
     pub credentials: Credentials,
+    /// The realm that they are for; `None` is any.
+    pub realm: Option<String>,
+    /// Where REGISTERs go in place of the registrars; with `lr` it stands in Route (RFC 3261 §8.1.2).
+    pub outbound_proxy: Option<Uri>,
     /// User part of our Contact, see [`contact_user`](super::auth::contact_user).
     pub contact_user: String,
     /// How long a binding is asked for.
@@ -53,7 +57,7 @@ pub struct Account {
 /// What a registration asks of whoever drives it, in order.
 #[derive(Debug)]
 pub enum Action {
-    /// Look this registrar up; answered by [`Registration::on_hops`].
+    /// Look this registrar, or the outbound proxy, up; answered by [`Registration::on_hops`].
     Resolve(Uri),
     /// Send a REGISTER in a new client transaction.
     Send {
@@ -253,7 +257,9 @@ impl Registration {
         self.last_code = Some(code);
         let is_leaving = matches!(self.state, State::Leaving { .. });
         match code {
-            401 | 407 if may_ask && self.answers.take(response) => self.send_again(ids, out),
+            401 | 407 if may_ask && self.is_for_us(response) && self.answers.take(response) => {
+                self.send_again(ids, out)
+            }
             423 if may_ask && !is_leaving && self.raise_expiry(response) => self.send_again(ids, out),
             _ if is_leaving => self.leave(out),
             200..=299 => self.on_success(response, now, ids, out),
@@ -315,7 +321,8 @@ impl Registration {
     }
 
     fn resolve(&mut self, registrars: VecDeque<Uri>, out: &mut Vec<Action>) {
-        out.extend(registrars.front().cloned().map(Action::Resolve));
+        let proxy = self.account.outbound_proxy.as_ref();
+        out.extend(registrars.front().map(|registrar| Action::Resolve(proxy.unwrap_or(registrar).clone())));
         self.state = State::Resolving { registrars };
     }
 
@@ -376,10 +383,20 @@ impl Registration {
             .header(Name::Contact, self.contact(attempt))
             .header(Name::Expires, self.expires_s)
             .header(Name::Supported, "path");
+        let proxy = self.account.outbound_proxy.iter().find(|proxy| proxy.param("lr").is_some());
+        let request = proxy
+            .into_iter()
+            .fold(request, |request, proxy| request.header(Name::Route, format_args!("<{proxy}>")));
         let credentials = Some(&self.account.credentials);
         let answers = self.answers.write(credentials, Method::Register, &attempt.registrar, &[], ids);
         let request = answers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         out.push(Action::Send { tx: attempt.tx, hop: attempt.hop.clone(), draft: request.no_body() });
+    }
+
+    /// Whether a challenge is of the realm that the credentials are for.
+    fn is_for_us(&self, response: &Message) -> bool {
+        let is_agreed = |realm: &String| challenge_of(response).is_some_and(|asked| asked.realm == *realm);
+        self.account.realm.as_ref().is_none_or(is_agreed)
     }
 
     fn contact(&self, attempt: &Attempt) -> String {

@@ -4,6 +4,7 @@
 //! come to the registered Contact are the trunk's from wherever they come, so such a trunk needs no `allow`.
 
 use super::peer::{PeerConfig, parse_uri};
+use super::spelling::Spelling;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review};
 use crate::sip::auth::{Credentials, contact_user};
 use crate::sip::registration::Account;
@@ -67,6 +68,7 @@ impl RegisterConfig {
     pub(in crate::routing) fn account(
         &self,
         peer: &PeerConfig,
+        spelling: &Spelling,
         credentials: Option<&Credentials>,
     ) -> Option<Account> {
         let credentials = credentials.filter(|_| self.register)?.clone();
@@ -79,7 +81,15 @@ impl RegisterConfig {
         let host = host.unwrap_or_else(|| domain.host.clone());
         let address = Uri { scheme: domain.scheme, ..Uri::sip(Some(user), host, None) };
         let contact_user = contact_user(&credentials, &peer.name);
-        Some(Account { registrars, address, credentials, contact_user, expires_s: self.expires_s })
+        Some(Account {
+            registrars,
+            address,
+            credentials,
+            realm: spelling.realm.clone(),
+            outbound_proxy: spelling.outbound_proxy.clone(),
+            contact_user,
+            expires_s: self.expires_s,
+        })
     }
 }
 

@@ -476,12 +476,53 @@ fn a_stream_that_is_gone_is_made_anew_within_seconds() {
     assert_eq!(rig.sent.len(), 2);
 }
 
+#[test]
+fn an_outbound_proxy_is_looked_up_and_named_in_route_where_it_is_loose() {
+    for (proxy, route) in [("sip:edge.example;lr", true), ("sip:edge.example", false)] {
+        let proxy = Uri::parse(proxy.as_bytes()).ok();
+        let (now, mut ids, mut out) = (Instant::now(), Ids::new([7; 32], 0), Vec::new());
+        let account = Account { outbound_proxy: proxy.clone(), ..account(&["sip:carrier.example"]) };
+        let mut machine = Registration::new(account, now, &mut ids);
+
+        machine.on_deadline(now, &mut ids, &mut out);
+        let asked = out.drain(..).find_map(|action| match action {
+            Action::Resolve(uri) => Some(uri),
+            _ => None,
+        });
+        machine.on_hops(vec![hop("198.51.100.9:5060")], now, &mut ids, &mut out);
+
+        assert_eq!(asked, proxy);
+        let sent = out.iter().find_map(|action| match action {
+            Action::Send { draft, .. } => Some(draft.with_via(Transport::Udp, "192.0.2.1:5060", "z9hG4bK0")),
+            _ => None,
+        });
+        let sent = String::from_utf8(sent.expect("a REGISTER").to_vec()).unwrap();
+        assert!(sent.starts_with("REGISTER sip:carrier.example SIP/2.0\r\n"), "{sent}");
+        assert_eq!(sent.contains("\r\nRoute: <sip:edge.example;lr>\r\n"), route, "{sent}");
+    }
+}
+
+#[test]
+fn a_challenge_of_another_realm_is_not_answered() {
+    for (realm, registers) in [("carrier.example", 2), ("elsewhere.example", 1)] {
+        let mut rig = Rig::new(&["198.51.100.9:5060"]);
+        rig.machine.account.realm = Some("carrier.example".to_owned());
+        rig.next();
+
+        rig.answer(401, &format!("WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"n\"\r\n"));
+
+        assert_eq!(rig.sent.len(), registers, "{realm}");
+    }
+}
+
 fn account(registrars: &[&str]) -> Account {
     let uri = |text: &str| Uri::parse(text.as_bytes()).expect("a URI");
     Account {
         registrars: registrars.iter().map(|text| uri(text)).collect(),
         address: uri("sip:acct@carrier.example"),
         credentials: Credentials { username: "acct".into(), password: "secret".into() },
+        realm: None,
+        outbound_proxy: None,
         contact_user: "token".into(),
         expires_s: 3_600,
     }
