@@ -179,7 +179,7 @@ impl Given {
     }
 
     /// Shown without a look at any rule: who calls for help is not kept waiting for a number.
-    pub(super) fn as_it_came(self) -> Caller {
+    pub(super) fn shown_anyway(self) -> Caller {
         self.shown(None)
     }
 

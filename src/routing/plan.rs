@@ -177,7 +177,7 @@ impl Routes {
         }
         let access = Access::Take(rotation);
         let shown = match given.clone().toward_trunk(trunk, &dialled.number, &self.numbers, access, trace) {
-            Err(_) if is_emergency => given.as_it_came(),
+            Err(_) if is_emergency => given.shown_anyway(),
             shown => shown?,
         };
         course(trunk, retell, trunk, dialled, shown, trace)
