@@ -76,6 +76,22 @@ fn a_caller_that_is_not_owned_is_refused_or_replaced() {
 }
 
 #[test]
+fn an_emergency_call_waits_for_no_number() {
+    let mut config = with(&["+12125550101"], PoolConfig { daily_cap: 1, ..PoolConfig::default() });
+    config.retell[0].allow_emergency = true;
+    config.trunks[0].foreign_caller = ForeignCaller::Refuse;
+    let routes = compile(&config);
+    let mut rotation = Rotation::default();
+    let mut call = || {
+        let invite = invite(AGENT, "sip:911@203.0.113.10", &[]);
+        routes.plan(named(&routes, "retell"), &invite, &mut rotation, None).map(|plan| plan.from)
+    };
+
+    assert_eq!(call(), Ok("+12125550101".to_owned()));
+    assert_eq!(call(), Ok("+14155550100".to_owned()), "the caller as it came, where the pool is spent");
+}
+
+#[test]
 fn a_number_that_a_callee_does_not_want_rests_and_any_other_refusal_is_no_reason() {
     for (code, expected) in
         [(603, "+12125550102"), (607, "+12125550102"), (608, "+12125550102"), (486, "+12125550101")]

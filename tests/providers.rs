@@ -38,6 +38,7 @@ fn a_preset_stands_for_the_keys_that_are_absent() {
     assert_eq!(telnyx.headers.set, [("X-Telnyx-Username".to_owned(), "{username}".to_owned())]);
     assert_eq!(sipgate.spelling.caller_in.0, [CallerPlace::PPreferredIdentity]);
     assert_eq!(sipgate.spelling.caller_format, NumberFormat::E164);
+    assert!(sipgate.register.register);
     assert_eq!(sipgate.spelling.number_format, NumberFormat::PlusE164);
     assert_eq!((plivo.peer.profile.prack, plivo.peer.profile.hold), (Treatment::Strip, Treatment::Pass));
 }

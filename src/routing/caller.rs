@@ -178,6 +178,11 @@ impl Given {
         Ok(self.replaced(ours))
     }
 
+    /// Shown without a look at any rule: who calls for help is not kept waiting for a number.
+    pub(super) fn shown_anyway(self) -> Caller {
+        self.shown(None)
+    }
+
     /// Refuses a foreign caller where the trunk has it so; whoever withholds its number shows none.
     pub(super) fn check_owned(&self, trunk: &Peer, numbers: &Numbers) -> Result<(), Refusal> {
         let policy = &trunk.caller;

@@ -167,13 +167,19 @@ impl Routes {
         let clid = original_clid(invite);
         let trunk = self.trunk_for(&from, clid.as_deref(), trace)?;
         let dialled = self.read_dialled(&uri, trunk, retell, trace)?;
-        if !allows_emergency(retell, trunk, &dialled, trace)? {
+        let is_emergency = allows_emergency(retell, trunk, &dialled, trace)?;
+        if !is_emergency {
             check_tolls(retell, &dialled, trace)?;
         }
         let given = Given::read(invite, from, clid, trunk.country, trace);
-        given.check_owned(trunk, &self.numbers)?;
+        if !is_emergency {
+            given.check_owned(trunk, &self.numbers)?;
+        }
         let access = Access::Take(rotation);
-        let shown = given.toward_trunk(trunk, &dialled.number, &self.numbers, access, trace)?;
+        let shown = match given.clone().toward_trunk(trunk, &dialled.number, &self.numbers, access, trace) {
+            Err(_) if is_emergency => given.shown_anyway(),
+            shown => shown?,
+        };
         course(trunk, retell, trunk, dialled, shown, trace)
     }
 

@@ -13,7 +13,7 @@ use crate::id::{CallId, ClientTx, PeerId};
 use crate::routing::Peer;
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
-use crate::sip::nat::is_private;
+use crate::sip::nat::{is_out_of_reach, is_private};
 use crate::sip::uri::{Host, Uri};
 use crate::transport::resolve::{self, Target, Targets};
 
@@ -258,6 +258,9 @@ impl<W: World> Bridge<W> {
         let mut hops = Vec::with_capacity(targets.targets.len());
         for &Target { transport, address: remote } in &targets.targets {
             let Some(local) = self.world.local(transport, remote) else { continue };
+            if is_out_of_reach(local.ip, remote.ip()) {
+                self.complain_of_peer(remote, local.ip, UNREACHABLE);
+            }
             let is_tls = transport == Transport::Tls;
             let domain = peer.filter(|_| is_tls).and_then(|peer| self.domain_of(peer, host));
             hops.push(Hop { remote, transport, domain, sent_by: local.sent_by });
@@ -341,6 +344,9 @@ fn in_dialog(
     (address, transport, None)
 }
 
+/// What is likely where a peer is told an address that it cannot send to.
+const UNREACHABLE: &str =
+    "peer is told to answer to a private address, which it cannot reach; set [sip].advertise";
 /// A request longer than this goes by TCP (RFC 3261 §18.1.1).
 const LARGE: usize = 1_300;
 /// How much our own Via adds to a request, at most.

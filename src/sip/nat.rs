@@ -41,11 +41,27 @@ pub fn is_private(ip: IpAddr) -> bool {
     }
 }
 
+/// Whether `remote`, on the public Internet, is told to answer to `own`, which is not.
+#[must_use]
+pub fn is_out_of_reach(own: IpAddr, remote: IpAddr) -> bool {
+    is_private(own.to_canonical()) && !is_private(remote.to_canonical())
+}
+
 const DEFAULT_PORT: u16 = 5_060;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_public_peer_cannot_reach_a_private_address() {
+        let out_of_reach =
+            |own: &str, remote: &str| is_out_of_reach(own.parse().unwrap(), remote.parse().unwrap());
+
+        assert!(out_of_reach("10.0.0.5", "198.51.100.7") && out_of_reach("fd00::5", "2001:db8::7"));
+        assert!(out_of_reach("::ffff:10.0.0.5", "198.51.100.7"));
+        assert!(!out_of_reach("10.0.0.5", "192.168.1.7") && !out_of_reach("203.0.113.10", "198.51.100.7"));
+    }
 
     #[test]
     fn responses_go_where_their_sender_can_be_reached() {

@@ -96,9 +96,10 @@ pub const PROVIDERS: [Provider; 9] = [
         name: "sipgate",
         source: "sipgate trunking documentation, autumn 2026",
         uri: "sip:sipconnect.sipgate.de",
-        // From names the SIP-ID, which is the user name; a caller's number with "+" or 00 is dropped without a word.
+        // It wants a registration. From names the SIP-ID, which is the user name; a caller's number with "+" or 00 is dropped without a word.
         keys: r#"
             uri = "sip:sipconnect.sipgate.de"
+            register = true
             caller_format = "E.164"
             caller_in = "p-preferred-identity"
         "#,
