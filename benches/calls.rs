@@ -1,9 +1,9 @@
 //! One whole call through the pure core: everything signalling does for it but the sockets.
 //!
-//! `cargo bench --bench calls`. A call of the test network (trunk to Retell: INVITE, 100, 180, 200, ACK, BYE on both
-//! legs) is recorded once. The bridge mints the same tags and branches from the same seed, so what the two user agents
-//! said fits every later bridge with that seed, and only the bridge is measured: reading, transactions, routing, SDP, the
-//! call itself, and writing what leaves.
+//! `cargo bench --bench calls`. A call of the test network (trunk to Retell: INVITE, 100, 180, 200, ACK, BYE
+//! on both legs) is recorded once. The bridge mints the same tags and branches from the same seed, so what
+//! the two user agents said fits every later bridge with that seed, and only the bridge is measured: reading,
+//! transactions, routing, SDP, the call itself, and writing what leaves.
 
 #[path = "../tests/support/calls.rs"]
 mod calls;

@@ -88,7 +88,8 @@ fn build((from, to): &(NameAddr, NameAddr), body: &[u8]) -> Bytes {
 
 /// As a carrier sends it.
 fn invite() -> Bytes {
-    let body = "v=0\r\no=- 3890000000 3890000000 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
+    let body = "v=0\r\no=- 3890000000 3890000000 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\n\
+                t=0 0\r\n\
         m=audio 20000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n";
     let head = format!(

@@ -1,8 +1,8 @@
 //! The transaction table under load: whole calls through it while up to 250,000 others linger.
 //!
-//! Each iteration is one answered and hung-up call of a bridge (both legs, 17 operations that look a transaction up or start
-//! one) at a steady rate of virtual time, so that as many transactions expire as are made. Messages are parsed and
-//! written beforehand: what is measured is the table.
+//! Each iteration is one answered and hung-up call of a bridge (both legs, 17 operations that look a
+//! transaction up or start one) at a steady rate of virtual time, so that as many transactions expire as are
+//! made. Messages are parsed and written beforehand: what is measured is the table.
 
 use std::hint::black_box;
 use std::net::SocketAddr;

@@ -35,8 +35,8 @@ pub fn anchor() -> Anchor {
 }
 
 impl Anchor {
-    /// The monotonic time of the moment `unix`; that of the anchor if the two are too far apart to believe it, as when
-    /// the wall clock was set in between.
+    /// The monotonic time of the moment `unix`; that of the anchor if the two are too far apart to believe
+    /// it, as when the wall clock was set in between.
     #[must_use]
     pub fn at(&self, unix: Duration) -> Instant {
         let near = |apart: &Duration| *apart < FARTHEST;

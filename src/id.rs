@@ -1,8 +1,9 @@
 //! Newtypes that every layer shares, and the seeded generator of everything that must be unguessable.
 //!
-//! Pure: [`Ids`] is seeded from outside, so that a test replays a whole call byte for byte. What it mints carries the
-//! call (tags) or the transaction (branches), so that a message finds its owner without a table of strings; the
-//! random part behind is what makes a tag unguessable, so an owner must still compare the whole tag.
+//! Pure: [`Ids`] is seeded from outside, so that a test replays a whole call byte for byte. What it
+//! mints carries the call (tags) or the transaction (branches), so that a message finds its owner
+//! without a table of strings; the random part behind is what makes a tag unguessable, so an owner must
+//! still compare the whole tag.
 
 pub mod srtp;
 
@@ -77,7 +78,8 @@ impl Ids {
         format!("{:02x}{:016x}{:04x}{random:016x}", self.instance, call.0, leg.0)
     }
 
-    /// A Call-ID of ours: 128 random bits, no host (RFC 3261 §8.1.1.4 permits it), so that it betrays nothing.
+    /// A Call-ID of ours: 128 random bits, no host (RFC 3261 §8.1.1.4 permits it), so
+    /// that it betrays nothing.
     pub fn call_id(&mut self) -> String {
         let (high, low) = (self.random(), self.random());
         format!("{high:016x}{low:016x}")

@@ -1,4 +1,5 @@
-//! trunkline joins SIP trunks to Retell AI's voice agents: a back-to-back user agent and an RTP relay in one process.
+//! trunkline joins SIP trunks to Retell AI's voice agents: a back-to-back user agent and an
+//! RTP relay in one process.
 //!
 //! The rooms, and the only arrows between them; `tests/architecture.rs` fails when a file draws another:
 //!
@@ -7,14 +8,15 @@
 //!                        │
 //!           config ── server                     see everything; nothing sees them
 //!   ┌────────────────────┼─────────────┐
-//!  api     transport   media         store       the world: sockets, threads, files; they do not see each other
+//!  api     transport   media         store       the world: sockets, threads, files; none sees another
 //!   └────────────────────┼─────────────┘         (beside them clock and net, which see nothing)
 //!                      call ──► routing          pure: no I/O, no clock, no async, no randomness of its own
 //!                        │         │
 //!                 sip   sdp   rtp   id           pure; sip, sdp and rtp do not see each other
 //! ```
 //!
-//! - [`call`] is one call as a state machine: inputs and the time go in, actions come out. Start reading there.
+//! - [`call`] is one call as a state machine: inputs and the time go in, actions come
+//!   out. Start reading there.
 //! - [`server`] owns every call and transaction on one thread and carries the actions out.
 //! - [`sip`] indexes messages in place and holds the transaction machines, dialogs and digest authentication.
 //! - [`sdp`] reads what peers write, builds ours, and answers offers.

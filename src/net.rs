@@ -1,7 +1,7 @@
 //! What the kernel says of addresses: which of ours leads to a peer, and whether one is ours to bind.
 //!
-//! It answers by a socket that is thrown away: connecting a UDP socket looks up the route and sends nothing. Answers
-//! are of that moment; whoever asks often keeps them for a while.
+//! It answers by a socket that is thrown away: connecting a UDP socket looks up the route and sends nothing.
+//! Answers are of that moment; whoever asks often keeps them for a while.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -37,10 +37,12 @@ pub fn may_bind(address: SocketAddr) -> io::Result<()> {
 pub fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program, or another trunkline, has this port (ss -lnp shows which): stop it, or choose another port"
+            "another program, or another trunkline, has this port (ss -lnp shows which): stop it, or choose \
+             another port"
         }
         io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address (ip addr shows them): name one that it has, or a wildcard, and put the \
+            "this machine has no such address (ip addr shows them): name one that it has, or a wildcard, \
+             and put the \
              address that peers reach into `advertise`"
         }
         io::ErrorKind::PermissionDenied => {

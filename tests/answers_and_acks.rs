@@ -1,7 +1,7 @@
 //! The answer to a call and its acknowledgement, on both legs (RFC 3261 §13.2.2.4, §13.3.1.4, §15).
 //!
-//! A 2xx is repeated end to end until its ACK comes, whatever the transport; and every 2xx of a callee, wanted or not, gets
-//! its ACK, or that callee would ring on for half a minute.
+//! A 2xx is repeated end to end until its ACK comes, whatever the transport; and every 2xx of a callee,
+//! wanted or not, gets its ACK, or that callee would ring on for half a minute.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

@@ -1,7 +1,9 @@
-//! The layer map of the crate documentation, enforced on the sources: who may see whom, what is pure, which crate lives where.
+//! The layer map of the crate documentation, enforced on the sources: who may see whom, what is pure,
+//! which crate lives where.
 //!
-//! Unit-test modules are left out: a test of a pure room may read a clock, and re-reads with rsip what `sip` wrote. What stands
-//! inside a macro call is searched as well, word by word, since syn sees only tokens there.
+//! Unit-test modules are left out: a test of a pure room may read a clock, and re-reads with
+//! rsip what `sip` wrote. What stands inside a macro call is searched as well, word by word,
+//! since syn sees only tokens there.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,8 +44,10 @@ const ARROWS: &[(&str, &str)] = &[
 /// The rooms without I/O, clock, async, shared or global state.
 const PURE: &str = "call routing sip sdp rtp id";
 
-/// What a pure room may not name: a type wherever it stands in a path, a crate or module at the beginning of one.
-const IMPURE: &str = "Instant::now SystemTime UdpSocket TcpStream TcpListener ToSocketAddrs Mutex RwLock Condvar \
+/// What a pure room may not name: a type wherever it stands in a path, a crate or module
+/// at the beginning of one.
+const IMPURE: &str = "Instant::now SystemTime UdpSocket TcpStream TcpListener ToSocketAddrs Mutex RwLock \
+                      Condvar \
     std::sync::atomic std::sync::mpsc std::fs std::env std::thread std::process thread_local \
     tokio socket2 nix libc dashmap arc_swap getrandom metrics";
 
@@ -91,6 +95,12 @@ const HOMES: &[(&str, &str)] = &[
     ("x509_parser", "transport::tls"),
     ("zeroize", "id rtp::srtp sdp::crypto"),
 ];
+
+/// As `rustfmt.toml` has it for code; comments and text too.
+const COLUMNS: usize = 110;
+
+/// A longer file is two ideas.
+const LINES: usize = 600;
 
 /// Crates that every room may use.
 const EVERYWHERE: &str = "bytes serde thiserror tracing";
@@ -142,6 +152,31 @@ fn every_file_begins_with_its_head() {
         .collect();
 
     assert!(headless.is_empty(), "no `//! …` in the first line of {headless:?}");
+}
+
+#[test]
+fn no_line_is_wider_and_no_file_longer_than_a_reader_can_take_in() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["src", "tests", "benches"].map(|folder| rust_files(&root.join(folder))).concat();
+    let read = |file: &std::path::PathBuf| {
+        (file.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(file).unwrap())
+    };
+
+    let too_large: Vec<_> =
+        files.iter().map(read).flat_map(|(name, source)| outgrown(&name, &source)).collect();
+
+    assert!(too_large.is_empty(), "{} of {} files:\n{}", too_large.len(), files.len(), too_large.join("\n"));
+}
+
+#[test]
+fn a_wide_line_and_a_long_file_are_found() {
+    let (wide, long) = ("é".repeat(COLUMNS) + "\n", "\n".repeat(LINES));
+    let name = Path::new("src/call/leg.rs");
+
+    assert_eq!(outgrown(name, &wide), Vec::<String>::new());
+    assert_eq!(outgrown(name, &long), Vec::<String>::new());
+    assert_eq!(outgrown(name, &format!("\n// {wide}")), ["src/call/leg.rs:2: 113 columns"]);
+    assert_eq!(outgrown(name, &format!("\n{long}")), ["src/call/leg.rs: 601 lines"]);
 }
 
 #[test]
@@ -201,7 +236,8 @@ fn arrows_that_point_down_or_stay_inside_a_room_are_fine() {
         ("main.rs", "use trunkline::cli;"),
         (
             "call/leg.rs",
-            "#[cfg(test)] mod tests { use crate::server; use std::time::Instant; fn f() { Instant::now(); } }",
+            "#[cfg(test)] mod tests { use crate::server; use std::time::Instant; fn f() { Instant::now(); } \
+             }",
         ),
     ] {
         assert_eq!(found(file, source), Vec::<String>::new(), "{file}: {source}");
@@ -317,6 +353,17 @@ fn found(file: &str, source: &str) -> Vec<String> {
         violations(file, source).iter().map(|line| line.split_once(": ").unwrap().1.to_owned()).collect();
     problems.dedup();
     problems
+}
+
+/// The lines of `source` that are too wide, and `source` itself if it is too long.
+fn outgrown(name: &Path, source: &str) -> Vec<String> {
+    let name = name.display();
+    let wide = source.lines().zip(1..).filter_map(|(line, number)| {
+        let columns = line.chars().count();
+        (columns > COLUMNS).then(|| format!("{name}:{number}: {columns} columns"))
+    });
+    let lines = source.lines().count();
+    wide.chain((lines > LINES).then(|| format!("{name}: {lines} lines"))).collect()
 }
 
 /// The name a package's library has in the sources.

@@ -1,5 +1,5 @@
-//! Caller IDs toward a trunk where there are several, and where not every number may be shown: what a call from Retell
-//! shows, and what becomes of it when there is nothing to show.
+//! Caller IDs toward a trunk where there are several, and where not every number may be shown: what a call
+//! from Retell shows, and what becomes of it when there is nothing to show.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

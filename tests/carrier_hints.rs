@@ -1,5 +1,5 @@
-//! What carriers say beside their codes (RFC 6432, X-Twilio-Error, Telnyx's own codes) decides what Retell is told, and
-//! stands in the record in plain words.
+//! What carriers say beside their codes (RFC 6432, X-Twilio-Error, Telnyx's own codes) decides what Retell is
+//! told, and stands in the record in plain words.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

@@ -1,4 +1,5 @@
-//! The connector's environment variables: process over `.env` over file, each named once, mistakes by the variable's name.
+//! The connector's environment variables: process over `.env` over file, each named once,
+//! mistakes by the variable's name.
 
 #![allow(clippy::unwrap_used)]
 
@@ -63,9 +64,8 @@ fn credentials_from_the_environment_are_challenged_for_like_those_of_the_file() 
     assert_eq!(refused.len(), 1);
     assert_eq!(
         half,
-        [
-            "environment:SIP_PASSWORD: `password` stands without `username`; add username = \"…\", or take `password` out"
-        ]
+        ["environment:SIP_PASSWORD: `password` stands without `username`; add username = \"…\", or take \
+          `password` out"]
     );
 }
 
@@ -115,13 +115,15 @@ fn every_mistake_is_reported_by_the_name_of_its_variable() {
     assert_eq!(
         problems,
         [
-            "environment:CALLER_ID_CAROUSEL: there is no number in it; write numbers with commas between, or unset it",
+            "environment:CALLER_ID_CAROUSEL: there is no number in it; write numbers with commas between, \
+             or unset it",
             "environment:COUNTRY_CODE: `country` is \"XX\", which is no country; \
              write an ISO 3166 code such as \"US\", or a calling code such as \"1\"",
             "environment:HTTP_PORT: \"http\" is no port; write a number below 65536, such as 8080",
             "environment:LOGLEVEL: \"verbose\" is no log level; \
              write one of trace, debug, info, warn, error, off",
-            "environment:OVERRIDE_CALLER_ID: `caller_id`: \"+1 415\" is empty, a whole URI, or has spaces in it; \
+            "environment:OVERRIDE_CALLER_ID: `caller_id`: \"+1 415\" is empty, a whole URI, or has spaces \
+             in it; \
              write the number alone, such as \"+14155550100\"",
             "environment:PSTN_CARRIER: there is no trunk with the name \"nobody\"; \
              write \"first\", \"second\" or \"third\"",

@@ -26,16 +26,19 @@ fn what_is_none_of_them_is_told_with_its_place_and_what_to_write() {
     for (fallback, problem) in [
         (
             r#"["+14155550199", "secnd"]"#,
-            "6:29: there is no [[retell]] with the name \"secnd\"; write \"first\" or \"second\", or a number or SIP URI",
+            "6:29: there is no [[retell]] with the name \"secnd\"; write \"first\" or \"second\", or a \
+             number or SIP URI",
         ),
         (
             r#""""#,
-            "6:12: `fallback` is empty; write a number such as \"+14155550199\", \"sip:desk@pbx.example\", or the name of a [[retell]]",
+            "6:12: `fallback` is empty; write a number such as \"+14155550199\", \"sip:desk@pbx.example\", \
+             or the name of a [[retell]]",
         ),
         (r#""tel:+14155550199""#, "6:12: `fallback` is a tel: URI; write the number alone: \"+14155550199\""),
         (
             r#""sip:desk:secret@pbx.example""#,
-            "6:12: `fallback` has a password in its URI; write a number such as \"+14155550199\", \"sip:desk@pbx.example\", or the name of a [[retell]]",
+            "6:12: `fallback` has a password in its URI; write a number such as \"+14155550199\", \
+             \"sip:desk@pbx.example\", or the name of a [[retell]]",
         ),
     ] {
         assert_eq!(problems(fallback, "", ""), [problem], "{fallback}");
@@ -46,15 +49,16 @@ fn what_is_none_of_them_is_told_with_its_place_and_what_to_write() {
 fn a_chain_that_leads_back_is_refused_with_its_way() {
     assert_eq!(
         problems(r#""first""#, "", ""),
-        [
-            "6:12: `fallback` leads back to where it began: first -> first; take one of these names out of its `fallback`"
-        ]
+        ["6:12: `fallback` leads back to where it began: first -> first; take one of these names out of \
+          its `fallback`"]
     );
     assert_eq!(
         problems(r#"["+14155550199", "second"]"#, r#"fallback = "first""#, ""),
         [
-            "6:12: `fallback` leads back to where it began: first -> second -> first; take one of these names out of its `fallback`",
-            "12:12: `fallback` leads back to where it began: second -> first -> second; take one of these names out of its `fallback`",
+            "6:12: `fallback` leads back to where it began: first -> second -> first; take one of these \
+             names out of its `fallback`",
+            "12:12: `fallback` leads back to where it began: second -> first -> second; take one of these \
+             names out of its `fallback`",
         ]
     );
 }
@@ -65,9 +69,8 @@ fn a_number_may_not_fall_back_to_the_retell_it_goes_to() {
 
     assert_eq!(
         problems("[]", "", numbers),
-        [
-            "22:12: calls to +14155550100 go to \"first\" already; name another [[retell]], a number or a SIP URI"
-        ]
+        ["22:12: calls to +14155550100 go to \"first\" already; name another [[retell]], a number or a \
+          SIP URI"]
     );
 }
 
@@ -76,11 +79,13 @@ fn a_number_of_our_own_would_come_back() {
     for (own, problem) in [
         (
             "+14155550199",
-            "6:12: \"+14155550199\" is in [[numbers]] \"+14155550199\", so the trunk may bring the call back; name a number that does not lead here",
+            "6:12: \"+14155550199\" is in [[numbers]] \"+14155550199\", so the trunk may bring the call \
+             back; name a number that does not lead here",
         ),
         (
             "+1415555*",
-            "6:12: warning: \"+14155550199\" is in [[numbers]] \"+1415555*\", so the trunk may bring the call back; name a number that does not lead here",
+            "6:12: warning: \"+14155550199\" is in [[numbers]] \"+1415555*\", so the trunk may bring the \
+             call back; name a number that does not lead here",
         ),
         ("+1212555*", ""),
     ] {
@@ -133,8 +138,8 @@ fn explain(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The problems, as `check` prints them without the file's name, where the first `[[retell]]` has this fallback, and the
-/// second one these keys.
+/// The problems, as `check` prints them without the file's name, where the first `[[retell]]` has this
+/// fallback, and the second one these keys.
 fn problems(fallback: &str, second: &str, rest: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
@@ -147,7 +152,8 @@ fn problems(fallback: &str, second: &str, rest: &str) -> Vec<String> {
 fn text(fallback: &str, second: &str, rest: &str) -> String {
     format!(
         "[[retell]]\nname = \"first\"\nuri = \"sip:first.example\"\nusername = \"u\"\npassword = \"p\"\n\
-         fallback = {fallback}\n[[retell]]\nname = \"second\"\nuri = \"sip:second.example\"\nusername = \"v\"\n\
+         fallback = {fallback}\n[[retell]]\nname = \"second\"\nuri = \"sip:second.example\"\n\
+         username = \"v\"\n\
          password = \"p\"\n{second}\n[[trunks]]\nname = \"carrier\"\nuri = \"sip:carrier.example\"\n\
          allow = [\"198.51.100.0/24\"]\ncountry = \"US\"\ncaller_id = \"+14155550198\"\n\n{rest}"
     )

@@ -1,7 +1,8 @@
-//! `config.toml` at the root is the reference of all keys: each stands there, at its default, and nothing else does.
+//! `config.toml` at the root is the reference of all keys: each stands there, at its
+//! default, and nothing else does.
 //!
-//! Live lines are defaults (but for the two peers' own values); commented lines of the form `# key = value` and
-//! `# [[table]]` are examples of what has no default.
+//! Live lines are defaults (but for the two peers' own values); commented lines of the form `# key = value`
+//! and `# [[table]]` are examples of what has no default.
 
 #![allow(clippy::unwrap_used)]
 

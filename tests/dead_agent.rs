@@ -1,5 +1,5 @@
-//! An agent that answered falls silent for good: the next place in `fallback` takes over the call that the caller is in, or
-//! the call ends on both sides with a truthful record.
+//! An agent that answered falls silent for good: the next place in `fallback` takes over the call that the
+//! caller is in, or the call ends on both sides with a truthful record.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

@@ -1,7 +1,8 @@
-//! Digest on the way of a call (RFC 3261 §22, RFC 7616): Retell must prove itself to us, and we to whichever peer asks.
+//! Digest on the way of a call (RFC 3261 §22, RFC 7616): Retell must prove itself to us, and
+//! we to whichever peer asks.
 //!
-//! LiveKit, which stands behind Retell, hashes the To URI and reads only the first challenge. Toward peers, what counts is
-//! who gets credentials: that peer's own hosts, once per challenge, and nobody else.
+//! LiveKit, which stands behind Retell, hashes the To URI and reads only the first challenge. Toward peers,
+//! what counts is who gets credentials: that peer's own hosts, once per challenge, and nobody else.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

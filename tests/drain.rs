@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: no new calls, those in progress may finish, and the process ends with 0 however they end.
+//! SIGTERM and SIGINT: no new calls, those in progress may finish, and the process ends
+//! with 0 however they end.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]

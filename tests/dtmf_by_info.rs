@@ -1,4 +1,5 @@
-//! Digits by INFO on one leg and by telephone events on the other (RFC 4733), each once, and never an INFO across.
+//! Digits by INFO on one leg and by telephone events on the other (RFC 4733), each once,
+//! and never an INFO across.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

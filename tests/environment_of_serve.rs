@@ -1,4 +1,5 @@
-//! A running `serve` and its environment: `.env` and the process's variables reach it, and no secret leaves it.
+//! A running `serve` and its environment: `.env` and the process's variables reach it,
+//! and no secret leaves it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/digest.rs"]

@@ -1,9 +1,9 @@
-//! Races are searched, not imagined: seeds interleave CANCEL, 200, BYE, re-INVITE, UPDATE, PRACK, refreshes and loss on both
-//! legs of a call over the real bridge in virtual time.
+//! Races are searched, not imagined: seeds interleave CANCEL, 200, BYE, re-INVITE, UPDATE, PRACK, refreshes
+//! and loss on both legs of a call over the real bridge in virtual time.
 //!
-//! After each run both legs have ended or stand agreed, versions of session descriptions never went back, everything that
-//! left was well formed, and nothing is left. A failure prints its seed and the ladder of the run. `EXPLORER_RUNS` is how
-//! many seeds are tried, from `EXPLORER_SEED` on.
+//! After each run both legs have ended or stand agreed, versions of session descriptions never went back,
+//! everything that left was well formed, and nothing is left. A failure prints its seed and the ladder of the
+//! run. `EXPLORER_RUNS` is how many seeds are tried, from `EXPLORER_SEED` on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

@@ -1,7 +1,8 @@
-//! What a caller is told when its call does not come about: the callee's codes as what they mean in each direction, and
-//! the codes that are our own (RFC 3261 §8.2, §21).
+//! What a caller is told when its call does not come about: the callee's codes as what they mean in each
+//! direction, and the codes that are our own (RFC 3261 §8.2, §21).
 //!
-//! A refusal is for peers that are recognised; whoever is not gets no byte, whatever is wrong with its request.
+//! A refusal is for peers that are recognised; whoever is not gets no byte, whatever
+//! is wrong with its request.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

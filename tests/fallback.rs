@@ -1,5 +1,5 @@
-//! Retell cannot take a call: the next place in `fallback` gets it, with identifiers of its own, and the caller hears
-//! ringing throughout.
+//! Retell cannot take a call: the next place in `fallback` gets it, with identifiers of its own, and the
+//! caller hears ringing throughout.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

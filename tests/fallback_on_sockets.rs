@@ -1,4 +1,5 @@
-//! The running process falls back: no agent answers, an agent's audio stops in the middle of a call, or its stream breaks.
+//! The running process falls back: no agent answers, an agent's audio stops in the middle of a
+//! call, or its stream breaks.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]

@@ -1,5 +1,5 @@
-//! A leg whose peer is gone without a word: it does not know the call any more, does not answer, or its stream broke. Each
-//! ends the call cleanly on the other side, with a record that says what happened.
+//! A leg whose peer is gone without a word: it does not know the call any more, does not answer, or its
+//! stream broke. Each ends the call cleanly on the other side, with a record that says what happened.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

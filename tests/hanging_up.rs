@@ -1,7 +1,7 @@
 //! We hang up: through the API, at the end of a drain, in every state a call can be in (RFC 3261 §15).
 //!
-//! Between our 200 and the caller's ACK a BYE has to wait, at most for 64·T1; whatever else ends the call meanwhile, both
-//! legs are told once and nothing is left.
+//! Between our 200 and the caller's ACK a BYE has to wait, at most for 64·T1; whatever else ends the call
+//! meanwhile, both legs are told once and nothing is left.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

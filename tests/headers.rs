@@ -93,7 +93,8 @@ fn hosts_in_diversion_and_history_info_become_ours_and_everything_else_stays() {
     for (line, expected) in [
         (
             "Diversion: \"A, B\" <sip:+14155550188@pbx.example:5062;user=phone>;reason=user-busy;counter=1",
-            &["Diversion: \"A, B\" <sip:+14155550188@203.0.113.10;user=phone>;reason=user-busy;counter=1"][..],
+            &["Diversion: \"A, B\" \
+               <sip:+14155550188@203.0.113.10;user=phone>;reason=user-busy;counter=1"][..],
         ),
         ("Diversion: sip:1@pbx.example;reason=unknown", &["Diversion: <sip:1@203.0.113.10>;reason=unknown"]),
         ("Diversion: <tel:+14155550188>;reason=unknown", &["Diversion: <tel:+14155550188>;reason=unknown"]),
@@ -253,7 +254,8 @@ proptest! {
         let mut config = config();
         config.headers.rules = vec![rule(Toward::AllRetell, &[("X-Copy", "{from}{to}{header:X-A}")], &[])];
         let mut text = format!(
-            "INVITE sip:{user}@203.0.113.10 SIP/2.0\r\nFrom: <sip:{user}@198.51.100.7>;tag=1\r\nX-A: a\r\n b\r\n{name}: "
+            "INVITE sip:{user}@203.0.113.10 SIP/2.0\r\nFrom: <sip:{user}@198.51.100.7>;tag=1\r\n\
+             X-A: a\r\n b\r\n{name}: "
         )
         .into_bytes();
         text.extend_from_slice(&value);

@@ -1,5 +1,5 @@
-//! Hold in all its dialects stops at us (RFC 3264 §8.4, RFC 6337 §5.3): the holder gets the direction that answers its own,
-//! and the other leg never hears of it by SIP.
+//! Hold in all its dialects stops at us (RFC 3264 §8.4, RFC 6337 §5.3): the holder gets the direction that
+//! answers its own, and the other leg never hears of it by SIP.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

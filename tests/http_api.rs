@@ -96,7 +96,8 @@ fn trunks_are_shown_with_every_key() {
         json!([{
             "name": "carrier", "kind": "trunk", "calls": 2,
             "registration": {
-                "state": "registered", "registrar": "udp:198.51.100.7:5060", "expires": "2026-11-21T10:30:00.000Z",
+                "state": "registered", "registrar": "udp:198.51.100.7:5060",
+                "expires": "2026-11-21T10:30:00.000Z",
                 "last_code": 200, "reason": null, "last_change": "2026-11-21T09:30:00.000Z",
             },
             "targets": [{

@@ -1,6 +1,8 @@
-//! `[retell.profile]` and `[trunks.profile]`: presets, the keys laid over them, and the words that make no sense.
+//! `[retell.profile]` and `[trunks.profile]`: presets, the keys laid over them, and the
+//! words that make no sense.
 //!
-//! What each word does on the wire is tested with its feature: hold, update, prack, session_timers, late_offer.
+//! What each word does on the wire is tested with its feature: hold, update, prack,
+//! session_timers, late_offer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]
@@ -49,7 +51,8 @@ fn a_word_that_makes_no_sense_for_a_feature_is_refused_with_the_reason_and_those
         ),
         (
             "late_offer = \"force\"",
-            "`late_offer` is \"force\", but every callee gets an offer of ours, and a late one is up to the caller; \
+            "`late_offer` is \"force\", but every callee gets an offer of ours, and a late one is up to the \
+             caller; \
              write \"terminate\" or \"strip\"",
         ),
         ("update = \"drop\"", "`update` is \"drop\"; write \"terminate\" or \"strip\""),
@@ -84,7 +87,8 @@ fn early_media_is_passed_or_stripped_as_the_callers_profile_says() {
     }
 }
 
-/// The profiles of the `[[retell]]` and the trunk of a file with these lines in them, or what is wrong with it.
+/// The profiles of the `[[retell]]` and the trunk of a file with these lines in them,
+/// or what is wrong with it.
 fn profiles(retell: &str, trunk: &str) -> Result<[Profile; 2], Vec<String>> {
     let text = format!(
         "[[retell]]\nname = \"retell\"\nuri = \"sip:retell.example\"\ntrust_address = true\n\

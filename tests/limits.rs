@@ -1,4 +1,5 @@
-//! Calls at once and calls a second: who waits behind a 182, who is refused with 503 and Retry-After, and what a record says.
+//! Calls at once and calls a second: who waits behind a 182, who is refused with 503 and
+//! Retry-After, and what a record says.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

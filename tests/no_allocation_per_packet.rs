@@ -1,7 +1,7 @@
 //! Relaying a packet allocates nothing: neither the pure path, nor SRTP, nor the media thread around them.
 //!
-//! The allocator counts for the whole process, so the file is one test that runs without libtest, and the far ends it
-//! drives allocate nothing either.
+//! The allocator counts for the whole process, so the file is one test that runs without libtest, and the far
+//! ends it drives allocate nothing either.
 
 #![allow(clippy::unwrap_used, reason = "a test, though without libtest")]
 

@@ -1,7 +1,8 @@
 //! Nothing of one leg shows on the other but the numbers, the caller's name and the headers that are passed.
 //!
-//! One end fills every header, every line of its session and every address with a marked word; the other end's messages are
-//! searched for the mark, and for any header that no rule put there. What passes bears another mark, which must arrive.
+//! One end fills every header, every line of its session and every address with a marked word; the other
+//! end's messages are searched for the mark, and for any header that no rule put there. What passes bears
+//! another mark, which must arrive.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]
@@ -196,7 +197,8 @@ fn marked_headers(who: usize, here: &str) -> String {
          Proxy-Authorization: {credentials}, response=\"{leak}\"\r\n\
          P-Asserted-Identity: \"{leak}\" <sip:{leak}@{leak}.example>\r\n\
          Remote-Party-ID: <sip:{leak}@{leak}.example>;party=calling\r\n\
-         Identity: {leak}.{leak}.{leak};info=<https://{leak}.example>\r\nDate: Sat, 21 Nov {n} 07:07:07 GMT\r\n\
+         Identity: {leak}.{leak}.{leak};info=<https://{leak}.example>\r\nDate: Sat, 21 Nov {n} 07:07:07 \
+         GMT\r\n\
          Referred-By: <sip:{leak}@{leak}.example>\r\nX-Trunkline-Leak: {leak}\r\nRetry-After: 9 ({leak})\r\n\
          {leak}: {leak}\r\n"
     );
@@ -220,7 +222,8 @@ fn marked_sdp(who: usize, here: &str) -> String {
     let (leak, n, ip) = (MARKS[who], FIGURES[who], address(here).ip());
     format!(
         "v=0\r\no={leak} {n}001 {n}002 IN IP4 {ip}\r\ns={leak}\r\ni={leak}\r\nu=http://{leak}.example\r\n\
-         e={leak}@{leak}.example\r\np=+1 {leak}\r\nc=IN IP4 {ip}\r\nb=AS:{n}\r\nt={n}003 {n}004\r\na={leak}\r\n\
+         e={leak}@{leak}.example\r\np=+1 {leak}\r\nc=IN IP4 {ip}\r\nb=AS:{n}\r\nt={n}003 {n}004\r\n\
+         a={leak}\r\n\
          a=tool:{leak}\r\nm=audio {n} RTP/AVP 0 8 101\r\ni={leak}\r\na=rtcp:{n} IN IP4 {ip}\r\n\
          a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
          a=ssrc:{n}005 cname:{leak}\r\na=mid:{leak}\r\na=ice-ufrag:{leak}\r\n\
@@ -228,7 +231,8 @@ fn marked_sdp(who: usize, here: &str) -> String {
     )
 }
 
-/// Nothing of agent `from` is in a message to the other one, and no header that neither we nor a rule put there.
+/// Nothing of agent `from` is in a message to the other one, and no header that neither
+/// we nor a rule put there.
 fn assert_clean(text: &str, way: Way, from: usize) {
     let (here, there) = way.ends();
     let ip = address(if from == CALLER { here } else { there }).ip().to_string();

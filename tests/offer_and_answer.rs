@@ -187,7 +187,8 @@ fn a_switch_to_fax_or_video_alone_is_488_and_the_audio_goes_on() {
 fn a_session_among_several_parts_is_found_and_an_unknown_required_part_is_415() {
     let part = |handling: &str| {
         let body = format!(
-            "--x1\r\nContent-Type: application/isup;version=itu-t92+\r\nContent-Disposition: signal;{handling}\r\n\r\n\
+            "--x1\r\nContent-Type: application/isup;version=itu-t92+\r\n\
+             Content-Disposition: signal;{handling}\r\n\r\n\
              \x01\x02\r\n--x1\r\nContent-Type: application/sdp\r\n\r\n{SDP}\r\n--x1--\r\n"
         );
         let kind = "Content-Type: multipart/mixed;boundary=\"x1\"\r\n";

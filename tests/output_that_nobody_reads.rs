@@ -1,6 +1,7 @@
 //! Standard output that is a full disk or a closed pipe: every printing command ends with 1, and none panics.
 //!
-//! A closed pipe ends quietly, like other tools before `head`; a full disk is named, because nobody else would say it.
+//! A closed pipe ends quietly, like other tools before `head`; a full disk is named, because
+//! nobody else would say it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/process.rs"]
@@ -23,7 +24,8 @@ fn a_command_whose_output_cannot_be_written_says_so_and_exits_with_1() {
         let (code, said) = outcome(arguments, full.into());
 
         assert_eq!(code, Some(1), "{arguments:?}: {said}");
-        let cause = "trunkline: standard output can't be written: No space left on device (os error 28); send it elsewhere\n";
+        let cause = "trunkline: standard output can't be written: No space left on device (os error 28); \
+                     send it elsewhere\n";
         assert!(said.ends_with(cause), "{arguments:?}: {said}");
         assert!(!said.contains("panicked"), "{arguments:?}: {said}");
     }

@@ -1,7 +1,7 @@
 //! Reliable provisional responses and PRACK (RFC 3262), in both roles, each leg for itself.
 //!
-//! What is easy to get wrong: only one reliable response is out at a time, and a 200 must wait while a session
-//! description of ours is unacknowledged.
+//! What is easy to get wrong: only one reliable response is out at a time, and a 200 must wait while a
+//! session description of ours is unacknowledged.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

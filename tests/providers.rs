@@ -46,7 +46,8 @@ fn a_preset_stands_for_the_keys_that_are_absent() {
 #[test]
 fn every_key_of_a_preset_yields_to_the_file() {
     let keys = "provider = \"telnyx\"\nuri = \"sip:eu.carrier.example\"\nallow = [\"198.51.100.7\"]\n\
-                number_format = \"E.164\"\ncalls_per_second = 5\nset_headers = {}\nprofile = { prack = \"force\" }";
+                number_format = \"E.164\"\ncalls_per_second = 5\nset_headers = {}\n\
+                profile = { prack = \"force\" }";
     let (trunk, warnings) = load(keys);
 
     assert_eq!(trunk.peer.uris[0].to_string(), "sip:eu.carrier.example");

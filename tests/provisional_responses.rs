@@ -1,5 +1,5 @@
-//! What a caller hears while the callee is being reached: 100 from us, the callee's 18x as they come, and early media
-//! (RFC 3261 §13.2.2.1, RFC 3960).
+//! What a caller hears while the callee is being reached: 100 from us, the callee's 18x as they come, and
+//! early media (RFC 3261 §13.2.2.1, RFC 3960).
 //!
 //! However many forks answer the callee's INVITE, the caller sees one dialog, under one tag of ours.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -1,5 +1,5 @@
-//! Reason (RFC 3326): what one leg says about the end is told on the other, what it does not say is made, and the record
-//! says in one sentence who ended the call and why.
+//! Reason (RFC 3326): what one leg says about the end is told on the other, what it does not say is made, and
+//! the record says in one sentence who ended the call and why.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

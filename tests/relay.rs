@@ -1,7 +1,7 @@
 //! The relay over real sockets: who is heard, who is not, and what becomes of ports.
 //!
-//! Each test has a loopback address of its own, so that all can use the same ports at once. Waiting is for packets to
-//! cross the kernel and for the latch's real-time rules; nothing is asserted on how fast.
+//! Each test has a loopback address of its own, so that all can use the same ports at once. Waiting is for
+//! packets to cross the kernel and for the latch's real-time rules; nothing is asserted on how fast.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::ErrorKind;

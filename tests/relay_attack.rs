@@ -1,7 +1,7 @@
 //! Somebody who sprays RTP at every port of the relay, as the tools that look for calls to steal do.
 //!
-//! What counts is how many packets the sprayer is sent, and how many of its own reach a far end: none once both ends are
-//! known, and hardly any before.
+//! What counts is how many packets the sprayer is sent, and how many of its own reach a far end: none once
+//! both ends are known, and hardly any before.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Whole minutes of a relayed call in virtual time: pauses, loss, jitter, other sources, and what the far end makes of it.
+//! Whole minutes of a relayed call in virtual time: pauses, loss, jitter, other sources, and what
+//! the far end makes of it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Calls and media threads: moved between them under load, handed over by the thousand, and never stopped by an error.
+//! Calls and media threads: moved between them under load, handed over by the thousand, and
+//! never stopped by an error.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

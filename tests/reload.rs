@@ -1,4 +1,5 @@
-//! SIGHUP: the configuration is read again, takes effect for new calls whole or not at all, and touches no other.
+//! SIGHUP: the configuration is read again, takes effect for new calls whole or not at
+//! all, and touches no other.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/digest.rs"]
@@ -167,7 +168,8 @@ fn a_token_whose_file_changed_needs_a_restart_and_is_named() {
     assert!(said.iter().any(|line| line.ends_with("keys=http.token")), "{said:#?}");
 }
 
-/// What an INVITE without a session description gets once `username` and `password` were asked for: 488, or 403.
+/// What an INVITE without a session description gets once `username` and `password`
+/// were asked for: 488, or 403.
 fn login(phone: &Phone, username: &str, password: &str) -> String {
     let invite = |authorization: &str| {
         let invite = phone.invite("+14155550100", authorization);

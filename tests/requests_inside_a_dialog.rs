@@ -1,7 +1,8 @@
-//! Requests inside a dialog, on either leg (RFC 3261 §12.2, §14; RFC 3311; RFC 6086): each is answered where it came, and
-//! the other leg hears of none but BYE.
+//! Requests inside a dialog, on either leg (RFC 3261 §12.2, §14; RFC 3311; RFC 6086): each is answered where
+//! it came, and the other leg hears of none but BYE.
 //!
-//! Who may speak in a dialog is decided before anything else: its tags must be right, and it must come from that peer.
+//! Who may speak in a dialog is decided before anything else: its tags must be right, and it
+//! must come from that peer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

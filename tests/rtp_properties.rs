@@ -1,4 +1,5 @@
-//! What holds for a leg's stream whatever the network and the sources behind it do: no number twice, no step back in time.
+//! What holds for a leg's stream whatever the network and the sources behind it do: no number
+//! twice, no step back in time.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +32,8 @@ proptest! {
         let mut before: Option<u32> = None;
         for (number, timestamp) in &leg.sent {
             let advanced = before.map_or(1, |before| timestamp.wrapping_sub(before).cast_signed());
-            prop_assert!(advanced > 0, "number {} stands at {}, {} after the one before", number, timestamp, advanced);
+            prop_assert!(advanced > 0, "number {} stands at {}, {} after the one \
+                                        before", number, timestamp, advanced);
             before = Some(*timestamp);
         }
         prop_assert_eq!(leg.repeated, 0);
@@ -74,7 +76,8 @@ fn a_happening() -> impl Strategy<Value = Happening> {
         1 => (0_u64..1_000).prop_map(|late_ms| Happening::Packet { late_ms }),
         2 => Just(Happening::Lost),
         2 => Just(Happening::Twice),
-        1 => (1_u64..5_000, any::<bool>()).prop_map(|(ms, clock_stands)| Happening::Pause { ms, clock_stands }),
+        1 => (1_u64..5_000, any::<bool>())
+            .prop_map(|(ms, clock_stands)| Happening::Pause { ms, clock_stands }),
         1 => Just(Happening::LeftOut),
         1 => any::<(u16, u32)>()
             .prop_map(|(sequence, timestamp)| Happening::OtherSource { sequence, timestamp }),

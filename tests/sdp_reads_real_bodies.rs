@@ -1,7 +1,8 @@
-//! Session descriptions as real user agents write them: what is read from each, and what we write is read back alike.
+//! Session descriptions as real user agents write them: what is read from each, and what we
+//! write is read back alike.
 //!
-//! The bodies are in the shape of the products named, with addresses of RFC 5737 and RFC 3849 in place of real ones.
-//! The second reader is sdp-types, which comes with the feature `demo`.
+//! The bodies are in the shape of the products named, with addresses of RFC 5737 and RFC 3849 in place of
+//! real ones. The second reader is sdp-types, which comes with the feature `demo`.
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used)]
 
@@ -302,9 +303,12 @@ use Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
 const BODIES: &[(&str, &str, Expected)] = &[
     (
         "Asterisk",
-        "v=0\r\no=- 1846723459 1846723459 IN IP4 198.51.100.7\r\ns=Asterisk\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
-         m=audio 17892 RTP/AVP 0 8 3 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:3 GSM/8000\r\n\
-         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=maxptime:150\r\na=sendrecv\r\n",
+        "v=0\r\no=- 1846723459 1846723459 IN IP4 198.51.100.7\r\ns=Asterisk\r\nc=IN IP4 198.51.100.7\r\n\
+         t=0 0\r\n\
+         m=audio 17892 RTP/AVP 0 8 3 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+         a=rtpmap:3 GSM/8000\r\n\
+         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=maxptime:150\r\n\
+         a=sendrecv\r\n",
         ("198.51.100.7:17892", "198.51.100.7:17893", &[(Pcmu, 0), (Pcma, 8)], Some(101), SendRecv, Some(20)),
     ),
     (
@@ -325,7 +329,8 @@ const BODIES: &[(&str, &str, Expected)] = &[
     ),
     (
         "Telnyx",
-        "v=0\r\no=Telnyx 1690000000 1690000001 IN IP4 203.0.113.64\r\ns=Telnyx\r\nc=IN IP4 203.0.113.64\r\nt=0 0\r\n\
+        "v=0\r\no=Telnyx 1690000000 1690000001 IN IP4 203.0.113.64\r\ns=Telnyx\r\nc=IN IP4 203.0.113.64\r\n\
+         t=0 0\r\n\
          m=audio 31072 RTP/AVP 0 8 9 18 101 13\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
          a=rtpmap:9 G722/8000\r\na=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=rtpmap:13 CN/8000\r\na=ptime:20\r\n",
@@ -335,15 +340,18 @@ const BODIES: &[(&str, &str, Expected)] = &[
         "LiveKit",
         "v=0\r\no=- 12345678901234567890 12345678901234567892 IN IP4 203.0.113.90\r\ns=LiveKit\r\n\
          c=IN IP4 203.0.113.90\r\nt=0 0\r\nm=audio 10020 RTP/AVP 9 0 8 101\r\na=rtpmap:9 G722/8000\r\n\
-         a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+         a=fmtp:101 0-16\r\n\
          a=ptime:20\r\na=sendrecv\r\n",
         ("203.0.113.90:10020", "203.0.113.90:10021", &[(Pcmu, 0), (Pcma, 8)], Some(101), SendRecv, Some(20)),
     ),
     (
         "Cisco",
-        "v=0\r\no=CiscoSystemsSIP-GW-UserAgent 1234 5678 IN IP4 192.0.2.33\r\ns=SIP Call\r\nc=IN IP4 192.0.2.33\r\n\
+        "v=0\r\no=CiscoSystemsSIP-GW-UserAgent 1234 5678 IN IP4 192.0.2.33\r\ns=SIP Call\r\n\
+         c=IN IP4 192.0.2.33\r\n\
          t=0 0\r\nm=audio 16402 RTP/AVP 18 0 101 19\r\nc=IN IP4 192.0.2.34\r\na=rtpmap:18 G729/8000\r\n\
-         a=fmtp:18 annexb=no\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
+         a=fmtp:18 annexb=no\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+         a=fmtp:101 0-16\r\n\
          a=rtpmap:19 CN/8000\r\na=ptime:20\r\n",
         ("192.0.2.34:16402", "192.0.2.34:16403", &[(Pcmu, 0)], Some(101), SendRecv, Some(20)),
     ),
@@ -351,14 +359,16 @@ const BODIES: &[(&str, &str, Expected)] = &[
         "Teams-like, ICE and video",
         "v=0\r\no=- 2 1 IN IP4 192.0.2.70\r\ns=session\r\nc=IN IP4 192.0.2.70\r\nb=CT:10000000\r\nt=0 0\r\n\
          a=x-devicecaps:audio:send,recv;video:send,recv\r\na=group:BUNDLE 0 1\r\n\
-         m=audio 49412 RTP/AVP 104 9 0 8 97 13 118 101\r\nc=IN IP4 203.0.113.71\r\na=rtcp:49413\r\na=rtcp-mux\r\n\
+         m=audio 49412 RTP/AVP 104 9 0 8 97 13 118 101\r\nc=IN IP4 203.0.113.71\r\na=rtcp:49413\r\n\
+         a=rtcp-mux\r\n\
          a=ice-ufrag:AbCd\r\na=ice-pwd:0123456789abcdefghijkl\r\n\
          a=candidate:1 1 UDP 2130706431 192.0.2.70 49412 typ host\r\n\
          a=candidate:2 1 UDP 1694498815 203.0.113.71 49412 typ srflx raddr 192.0.2.70 rport 49412\r\n\
          a=rtpmap:104 SILK/16000\r\na=rtpmap:9 G722/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
          a=rtpmap:97 RED/8000\r\na=rtpmap:13 CN/8000\r\na=rtpmap:118 CN/16000\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=mid:0\r\n\
-         m=video 49414 RTP/AVP 122 107\r\na=rtpmap:122 X-H264UC/90000\r\na=rtpmap:107 H264/90000\r\na=sendonly\r\n",
+         m=video 49414 RTP/AVP 122 107\r\na=rtpmap:122 X-H264UC/90000\r\na=rtpmap:107 H264/90000\r\n\
+         a=sendonly\r\n",
         ("203.0.113.71:49412", "203.0.113.71:49413", &[(Pcmu, 0), (Pcma, 8)], Some(101), SendRecv, Some(20)),
     ),
     (
@@ -371,13 +381,16 @@ const BODIES: &[(&str, &str, Expected)] = &[
     ),
     (
         "static types alone, bare LF, no last line end",
-        "v=0\no=user1 53655765 2353687637 IN IP4 192.0.2.12\ns=-\nc=IN IP4 192.0.2.12\nt=0 0\nm=audio 6000 RTP/AVP 8 0",
+        "v=0\no=user1 53655765 2353687637 IN IP4 192.0.2.12\ns=-\nc=IN IP4 192.0.2.12\nt=0 0\n\
+         m=audio 6000 RTP/AVP 8 0",
         ("192.0.2.12:6000", "192.0.2.12:6001", &[(Pcma, 8), (Pcmu, 0)], None, SendRecv, None),
     ),
     (
         "dynamic payload types",
-        "v=0\r\no=- 1 1 IN IP4 192.0.2.13\r\ns=-\r\nc=IN IP4 192.0.2.13\r\nt=0 0\r\nm=audio 6000 RTP/AVP 96 97 0 98\r\n\
-         a=rtpmap:96 pcmu/8000\r\na=rtpmap:97 PCMA/8000/1\r\na=rtpmap:98 TELEPHONE-EVENT/8000\r\na=ptime:30\r\n",
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.13\r\ns=-\r\nc=IN IP4 192.0.2.13\r\nt=0 0\r\n\
+         m=audio 6000 RTP/AVP 96 97 0 98\r\n\
+         a=rtpmap:96 pcmu/8000\r\na=rtpmap:97 PCMA/8000/1\r\na=rtpmap:98 TELEPHONE-EVENT/8000\r\n\
+         a=ptime:30\r\n",
         (
             "192.0.2.13:6000",
             "192.0.2.13:6001",
@@ -400,7 +413,8 @@ const BODIES: &[(&str, &str, Expected)] = &[
     ),
     (
         "hold by inactive at session level",
-        "v=0\r\no=- 1 2 IN IP4 192.0.2.14\r\ns=-\r\nc=IN IP4 192.0.2.14\r\nt=0 0\r\na=inactive\r\nm=audio 6000 RTP/AVP 0\r\n",
+        "v=0\r\no=- 1 2 IN IP4 192.0.2.14\r\ns=-\r\nc=IN IP4 192.0.2.14\r\nt=0 0\r\na=inactive\r\n\
+         m=audio 6000 RTP/AVP 0\r\n",
         ("192.0.2.14:6000", "192.0.2.14:6001", &[(Pcmu, 0)], None, Inactive, None),
     ),
     (
@@ -410,7 +424,8 @@ const BODIES: &[(&str, &str, Expected)] = &[
     ),
     (
         "hold by the unspecified IPv6 address and recvonly",
-        "v=0\r\no=- 1 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 ::\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\na=recvonly\r\n",
+        "v=0\r\no=- 1 2 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 ::\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n\
+         a=recvonly\r\n",
         ("[::]:6000", "[::]:6001", &[(Pcmu, 0)], None, Inactive, None),
     ),
     (
@@ -420,12 +435,14 @@ const BODIES: &[(&str, &str, Expected)] = &[
     ),
     (
         "a name in c= waits for packets",
-        "v=0\r\no=- 1 2 IN IP4 media.example\r\nc=IN IP4 media.example\r\nm=audio 6000 RTP/AVP 0\r\na=recvonly\r\n",
+        "v=0\r\no=- 1 2 IN IP4 media.example\r\nc=IN IP4 media.example\r\nm=audio 6000 RTP/AVP 0\r\n\
+         a=recvonly\r\n",
         ("0.0.0.0:6000", "0.0.0.0:6001", &[(Pcmu, 0)], None, RecvOnly, None),
     ),
     (
         "IPv6, written as IP4",
-        "v=0\r\no=- 1 2 IN IP6 2001:db8::5\r\ns=-\r\nc=IN IP4 2001:db8::5\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n",
+        "v=0\r\no=- 1 2 IN IP6 2001:db8::5\r\ns=-\r\nc=IN IP4 2001:db8::5\r\nt=0 0\r\n\
+         m=audio 6000 RTP/AVP 0\r\n",
         ("[2001:db8::5]:6000", "[2001:db8::5]:6001", &[(Pcmu, 0)], None, SendRecv, None),
     ),
     (
@@ -437,21 +454,25 @@ const BODIES: &[(&str, &str, Expected)] = &[
     ),
     (
         "first audio by SRTP, second plain",
-        "v=0\r\no=- 1 1 IN IP4 192.0.2.16\r\ns=-\r\nc=IN IP4 192.0.2.16\r\nt=0 0\r\nm=audio 6000 RTP/SAVP 0\r\n\
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.16\r\ns=-\r\nc=IN IP4 192.0.2.16\r\nt=0 0\r\n\
+         m=audio 6000 RTP/SAVP 0\r\n\
          a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n\
          m=audio 6002 RTP/AVP 0\r\n",
         ("192.0.2.16:6002", "192.0.2.16:6003", &[(Pcmu, 0)], None, SendRecv, None),
     ),
     (
         "several c= in a stream, ports and time to live with counts",
-        "v=0\r\no=- 1 1 IN IP4 192.0.2.17\r\ns=-\r\nt=0 0\r\nm=audio 6000/2 RTP/AVP 0\r\nc=IN IP4 192.0.2.18/127\r\n\
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.17\r\ns=-\r\nt=0 0\r\nm=audio 6000/2 RTP/AVP 0\r\n\
+         c=IN IP4 192.0.2.18/127\r\n\
          c=IN IP4 192.0.2.19/127\r\na=rtcp:6009 IN IP4 192.0.2.20\r\n",
         ("192.0.2.18:6000", "192.0.2.20:6009", &[(Pcmu, 0)], None, SendRecv, None),
     ),
     (
         "no c= at all, unknown lines, repeated formats, lower-case profile",
-        "v=0\r\no=- 1 1 IN IP4 192.0.2.21\r\ns=\r\nq=what\r\ngarbage\r\nt=0 0\r\nr=99999999999999999999d 1 0\r\n\
-         m=AUDIO 6000 rtp/avp 0 0 8 300\r\ni=title\r\nk=clear:x\r\na=\r\na=rtpmap\r\na=rtpmap:8\r\na=ptime:20.0\r\n",
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.21\r\ns=\r\nq=what\r\ngarbage\r\nt=0 0\r\n\
+         r=99999999999999999999d 1 0\r\n\
+         m=AUDIO 6000 rtp/avp 0 0 8 300\r\ni=title\r\nk=clear:x\r\na=\r\na=rtpmap\r\na=rtpmap:8\r\n\
+         a=ptime:20.0\r\n",
         ("192.0.2.21:6000", "192.0.2.21:6001", &[(Pcmu, 0), (Pcma, 8)], None, SendRecv, Some(20)),
     ),
     (
@@ -488,6 +509,8 @@ const UNUSABLE: &[(&str, &str, u16, &str)] = &[
     ),
 ];
 
-const RFC_3264_OFFER: &str = "v=0\r\no=alice 2890844526 2890844526 IN IP4 192.0.2.3\r\ns=\r\nc=IN IP4 192.0.2.3\r\n\
-    t=0 0\r\nm=audio 49170 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\nm=video 51372 RTP/AVP 31\r\na=rtpmap:31 H261/90000\r\n\
+const RFC_3264_OFFER: &str = "v=0\r\no=alice 2890844526 2890844526 IN IP4 192.0.2.3\r\ns=\r\n\
+                              c=IN IP4 192.0.2.3\r\n\
+    t=0 0\r\nm=audio 49170 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\nm=video 51372 RTP/AVP 31\r\n\
+    a=rtpmap:31 H261/90000\r\n\
     m=video 53000 RTP/AVP 32\r\na=rtpmap:32 MPV/90000\r\n";

@@ -1,6 +1,7 @@
 //! Session timers on each leg (RFC 4028), and the OPTIONS that keep Retell's dialog open.
 //!
-//! Hours pass in virtual time: what counts is when a refresh goes out, by which method, and what its failure does.
+//! Hours pass in virtual time: what counts is when a refresh goes out, by which method,
+//! and what its failure does.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]
@@ -331,13 +332,15 @@ fn options_that_get_481_408_or_no_answer_end_the_call() {
     }
 }
 
-/// A call from a trunk whose `allow` line says what it takes, with an interval of half an hour that we refresh.
+/// A call from a trunk whose `allow` line says what it takes, with an interval of half
+/// an hour that we refresh.
 fn refreshing(allow: &str) -> ByHandCall {
     let lines = format!("{allow}Supported: timer\r\nSession-Expires: 1800\r\n");
     ByHandCall::answered_as(Way::ToRetell, standard(), &invite(TRUNK, &lines), "")
 }
 
-/// The next request of ours to `who` that begins so, however long it takes; OPTIONS to Retell are answered meanwhile.
+/// The next request of ours to `who` that begins so, however long it takes; OPTIONS to
+/// Retell are answered meanwhile.
 fn next_request(call: &mut ByHandCall, who: usize, start: &str) -> String {
     let seen = call.network.received(who, start).len();
     for _ in 0..400 {

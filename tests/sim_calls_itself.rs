@@ -1,7 +1,7 @@
 //! The simulated carrier and the simulated Retell endpoint call each other, without a bridge between them.
 //!
-//! What `trunkline demo` blames on the bridge must be the bridge's: here the far ends prove that they themselves set up,
-//! hear, measure and end calls as they should, over real sockets.
+//! What `trunkline demo` blames on the bridge must be the bridge's: here the far ends prove that they
+//! themselves set up, hear, measure and end calls as they should, over real sockets.
 
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used)]
@@ -245,7 +245,8 @@ async fn a_refused_caller_who_comes_again_is_refused_at_once() {
     assert_eq!(second, "486 Rejected");
 }
 
-/// The harness itself, with nothing between the ends: what it finds wrong in a demonstration is then the bridge's.
+/// The harness itself, with nothing between the ends: what it finds wrong in a
+/// demonstration is then the bridge's.
 #[test]
 fn a_demonstration_without_a_bridge_is_good() {
     let ends = FarEnds::bind().unwrap();
@@ -350,10 +351,12 @@ impl BareCaller {
     fn send(&self, method: &str, cseq: u32, to_tag: &str) {
         let (us, to) = (self.socket.local_addr().unwrap(), self.to);
         let sdp = format!(
-            "v=0\r\no=- 1 {cseq} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+            "v=0\r\no=- 1 {cseq} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio 9 RTP/AVP 0\r\n"
         );
         let request = format!(
-            "{method} sip:b@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{method}{cseq}\r\nMax-Forwards: 70\r\n\
+            "{method} sip:b@{to} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{method}{cseq}\r\n\
+             Max-Forwards: 70\r\n\
              From: <sip:a@{us}>;tag=1\r\nTo: <sip:b@{to}>{to_tag}\r\nCall-ID: 1\r\nCSeq: {cseq} {method}\r\n\
              Contact: <sip:{us}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
             sdp.len()

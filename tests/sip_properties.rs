@@ -1,5 +1,5 @@
-//! What holds for every SIP message, valid or not: nothing panics or hangs, nothing changes on its way through, nothing
-//! from outside starts a line, and the framer of streams agrees with the parser.
+//! What holds for every SIP message, valid or not: nothing panics or hangs, nothing changes on its way
+//! through, nothing from outside starts a line, and the framer of streams agrees with the parser.
 //!
 //! Mutations are seeded, so that a failure names the seed that brings it back.
 
@@ -29,7 +29,8 @@ proptest! {
 
         prop_assert_eq!(message.method().unwrap().as_str(), request.method.as_str());
         prop_assert_eq!(message.body(), &request.body[..]);
-        let read: Vec<_> = message.headers().map(|it| (it.raw_name.to_vec(), it.value.into_owned())).collect();
+        let read = message.headers().map(|it| (it.raw_name.to_vec(), it.value.into_owned()));
+        let read: Vec<_> = read.collect();
         let written = request.headers.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone()));
         prop_assert_eq!(&read[1..=request.headers.len()], written.collect::<Vec<_>>());
         prop_assert_eq!(rebuild(&message), bytes);
@@ -337,18 +338,26 @@ const PIECES: [&[u8]; 22] = [
 ];
 
 const CORPUS: [&str; 4] = [
-    "INVITE sip:+14155550100@bridge.example;transport=tcp SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKone\n\
-     Via: SIP/2.0/TCP [2001:db8::1]:5070;branch=z9hG4bKtwo;received=192.0.2.3, SIP/2.0/TLS h.example\nMax-Forwards: 70\n\
-     From: \"Doe, \\\"J\\\"\" <sip:j.doe@carrier.example;user=phone>;tag=a1\nTo: <sip:+14155550100@bridge.example>\n\
-     Call-ID: 1@carrier.example\nCSeq: 7 INVITE\nContact: <sip:j@192.0.2.1:5060;ob>;+sip.instance=\"<urn:uuid:1>\"\n\
-     Record-Route: <sip:p1.example;lr>,<sip:p2.example;lr>\nSupported: timer, 100rel,\n replaces\nX-Note: one\n two\n\
+    "INVITE sip:+14155550100@bridge.example;transport=tcp SIP/2.0\n\
+     Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKone\n\
+     Via: SIP/2.0/TCP [2001:db8::1]:5070;branch=z9hG4bKtwo;received=192.0.2.3, SIP/2.0/TLS h.example\n\
+     Max-Forwards: 70\n\
+     From: \"Doe, \\\"J\\\"\" <sip:j.doe@carrier.example;user=phone>;tag=a1\n\
+     To: <sip:+14155550100@bridge.example>\n\
+     Call-ID: 1@carrier.example\nCSeq: 7 INVITE\n\
+     Contact: <sip:j@192.0.2.1:5060;ob>;+sip.instance=\"<urn:uuid:1>\"\n\
+     Record-Route: <sip:p1.example;lr>,<sip:p2.example;lr>\nSupported: timer, 100rel,\n replaces\n\
+     X-Note: one\n two\n\
      Content-Type: application/sdp\nContent-Length: 14\n\nv=0\no=- 1 1\n",
-    "SIP/2.0 200 OK\nv: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK01;received=192.0.2.8;rport=5\nf: sip:a@h.example;tag=1\n\
+    "SIP/2.0 200 OK\nv: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK01;received=192.0.2.8;rport=5\n\
+     f: sip:a@h.example;tag=1\n\
      t: \"B\" <sip:b%40c@h.example>;tag=2\ni: x\nCSeq: 1 INVITE\nm: <sip:[2001:db8::9]:5062;transport=tcp>\n\
      Warning: 399 h.example \"a, b\"\nl: 4\n\nbody",
-    "BYE tel:+1-415-555-0100;phone-context=+1 SIP/2.0\nVia : SIP / 2.0 / UDP h.example : 5060 ; branch = z9hG4bKx\n\
+    "BYE tel:+1-415-555-0100;phone-context=+1 SIP/2.0\nVia : SIP / 2.0 / UDP h.example : 5060 ; branch = \
+     z9hG4bKx\n\
      From:\n <sip:a@h.example>\n ;tag=1\nTo: sip:b@h.example;tag=2\nCall-ID: y\nCSeq: 2\n BYE\nExpires: 60\n\
      Retry-After: 5 (soon)\nContent-Length: 0\n\n",
-    "OPTIONS sip:h.example SIP/2.0\nVia: SIP/2.0/TCP h.example;branch=z9hG4bKz\nFrom: A <sip:a@h.example>;tag=1\n\
+    "OPTIONS sip:h.example SIP/2.0\nVia: SIP/2.0/TCP h.example;branch=z9hG4bKz\n\
+     From: A <sip:a@h.example>;tag=1\n\
      To: <sip:h.example>\nCall-ID: z\nCSeq: 3 OPTIONS\nl: 0\n\nOPTIONS sip:h.example SIP/2.0\nl: 0\n\n",
 ];

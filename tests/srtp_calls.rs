@@ -1,4 +1,5 @@
-//! Calls over SRTP (RFC 4568): what each leg is offered and answered, what the relay is told, and what is never said.
+//! Calls over SRTP (RFC 4568): what each leg is offered and answered, what the relay is
+//! told, and what is never said.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,5 @@
-//! A source that no peer allows: whatever it sends, over UDP and TCP, not one byte comes back. It is counted, and
-//! logged once a minute.
+//! A source that no peer allows: whatever it sends, over UDP and TCP, not one byte comes back. It is counted,
+//! and logged once a minute.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]

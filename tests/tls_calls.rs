@@ -231,7 +231,8 @@ impl TlsCall {
         let (offered, ip) = (&self.offered, callee.ip);
         let contact = header(offered, "Contact").trim_matches(['<', '>']);
         self.to.send(format!(
-            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/TLS {ip}:5061;branch=z9hG4bK-bye-{ip}\r\nMax-Forwards: 70\r\n\
+            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/TLS {ip}:5061;branch=z9hG4bK-bye-{ip}\r\n\
+             Max-Forwards: 70\r\n\
              From: {};tag=to\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
             header(offered, "To"),
             header(offered, "From"),

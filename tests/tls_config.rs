@@ -26,12 +26,12 @@ fn a_listener_without_certificate_or_key_is_refused_where_it_stands() {
     assert_eq!(
         site.problems(""),
         ["2:10: a tls: listener needs `certificate` and `key` in [tls]; \
-             name the two PEM files, or take the listener out"]
+          name the two PEM files, or take the listener out"]
     );
     assert_eq!(
         site.problems("[tls]\ncertificate = \"own.pem\"\n"),
         ["3:1: a tls: listener needs `certificate` and `key` in [tls]; \
-             name the two PEM files, or take the listener out"]
+          name the two PEM files, or take the listener out"]
     );
 }
 
@@ -48,7 +48,8 @@ fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
     let no_certificate = "holds no certificate; name a PEM file with -----BEGIN CERTIFICATE----- in it";
     let no_key = "holds no private key; name a PEM file with -----BEGIN PRIVATE KEY----- in it";
     let encrypted = "is encrypted; decrypt it: openssl pkey -in encrypted.pem -out key.pem";
-    let mismatch = "does not belong to the certificate; name the certificate of this key; in a chain it stands first, \
+    let mismatch = "does not belong to the certificate; name the certificate of this key; in a chain it \
+                    stands first, \
                     before the authorities";
     for (from, to, place, what) in [
         ("own.pem", "missing.pem", "4:15: ", unreadable),
@@ -118,7 +119,7 @@ fn a_peer_that_wants_tls_needs_a_listener_for_it() {
         assert_eq!(
             wants(uri),
             ["8:7: warning: no call can go there: [sip].listen has nothing that it could leave by; \
-                 add \"tls:0.0.0.0:5061\" to [sip].listen, or name another `uri`"]
+              add \"tls:0.0.0.0:5061\" to [sip].listen, or name another `uri`"]
         );
     }
     assert_eq!(wants("sip:carrier.example;transport=tcp"), [""; 0]);
@@ -133,7 +134,7 @@ fn a_name_that_no_certificate_can_have_is_refused() {
     assert_eq!(
         problems,
         ["11:12: \"carrier example\" is no host; \
-             write the name in the peer's certificate, such as \"sip.carrier.example\""]
+          write the name in the peer's certificate, such as \"sip.carrier.example\""]
     );
 }
 

@@ -1,4 +1,5 @@
-//! What the transaction table makes of messages: matching, absorbing, repeating, cancelling (RFC 3261 §17, §9; RFC 6026).
+//! What the transaction table makes of messages: matching, absorbing, repeating, cancelling (RFC
+//! 3261 §17, §9; RFC 6026).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

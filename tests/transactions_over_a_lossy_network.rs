@@ -1,5 +1,5 @@
-//! Two transaction tables, a network that loses, doubles, delays and reorders, and one virtual clock: every call ends the
-//! same way on both sides, and afterwards nothing is left.
+//! Two transaction tables, a network that loses, doubles, delays and reorders, and one virtual clock: every
+//! call ends the same way on both sides, and afterwards nothing is left.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

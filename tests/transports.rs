@@ -1,7 +1,8 @@
-//! UDP and TCP over real sockets on loopback: what comes in, what goes out, and how every failure is told once.
+//! UDP and TCP over real sockets on loopback: what comes in, what goes out, and how
+//! every failure is told once.
 //!
-//! Nothing sleeps: each test waits for events, with a time-out that only a defect reaches. Tests on the long time-outs
-//! of a connection run on a paused clock, which jumps ahead whenever nothing is left to do.
+//! Nothing sleeps: each test waits for events, with a time-out that only a defect reaches. Tests on the long
+//! time-outs of a connection run on a paused clock, which jumps ahead whenever nothing is left to do.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,8 +1,8 @@
-//! What an INVITE toward a trunk says: numbers in its format, the caller where it looks for one, and its hosts; each
-//! rule over a small configuration, then a whole call over a network.
+//! What an INVITE toward a trunk says: numbers in its format, the caller where it looks for one, and its
+//! hosts; each rule over a small configuration, then a whole call over a network.
 //!
-//! Privacy (RFC 3325 §7) is kept here too: an identity that was asked to be hidden leaves only for a trunk that keeps it
-//! to itself.
+//! Privacy (RFC 3325 §7) is kept here too: an identity that was asked to be hidden leaves only for a trunk
+//! that keeps it to itself.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

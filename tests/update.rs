@@ -1,4 +1,5 @@
-//! UPDATE before and after the answer (RFC 3311): answered on its leg, with 491 and 500 where offers would cross.
+//! UPDATE before and after the answer (RFC 3311): answered on its leg, with 491 and 500
+//! where offers would cross.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

@@ -1,5 +1,5 @@
-//! Whatever the bridge sends, in any weather and in every kind of call, is a message that RFC 3261 would have: held against
-//! the lines of what it answers, and read again by rsip.
+//! Whatever the bridge sends, in any weather and in every kind of call, is a message that RFC 3261 would
+//! have: held against the lines of what it answers, and read again by rsip.
 //!
 //! The check itself is tried too: it must see each fault that is put into a good message.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

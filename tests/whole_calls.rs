@@ -1,4 +1,5 @@
-//! Whole calls through the real bridge on a simulated network, in virtual time: both peers, loss, races, and nothing left.
+//! Whole calls through the real bridge on a simulated network, in virtual time: both peers, loss,
+//! races, and nothing left.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

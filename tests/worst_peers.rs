@@ -1,8 +1,8 @@
-//! A recognised peer at its worst: every message of the torture table and thousands of mutated ones, while good
-//! calls run.
+//! A recognised peer at its worst: every message of the torture table and thousands of mutated
+//! ones, while good calls run.
 //!
-//! The process lives, good calls succeed, what it keeps does not grow, and nothing malformed leaves: the callee reads
-//! every message it gets line by line, and so does the attacker.
+//! The process lives, good calls succeed, what it keeps does not grow, and nothing malformed leaves: the
+//! callee reads every message it gets line by line, and so does the attacker.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]
@@ -100,7 +100,8 @@ fn a_recognised_peer_is_told_what_is_wrong_with_its_message() {
     }
 }
 
-/// Two peers of each kind behind addresses of their own: those who are called, those who call, and those who attack.
+/// Two peers of each kind behind addresses of their own: those who are called, those who
+/// call, and those who attack.
 fn config(net: Net) -> String {
     let retell =
         net.retell_peer().replace("\"]", &format!("\", \"{}\", \"{}\"]", net.ip(AGENT), net.ip(BAD_RETELL)));
@@ -325,7 +326,8 @@ fn valid_message(number: usize, ip: Ipv4Addr, bridge: SocketAddr) -> String {
     let tag = if method == "INVITE" { "" } else { tag };
     format!(
         "{start}\r\n\
-         Via: SIP/2.0/UDP {ip}:5060;branch=z9hG4bK-{number};rport, SIP/2.0/TCP far.example;branch=z9hG4bKfar\r\n\
+         Via: SIP/2.0/UDP {ip}:5060;branch=z9hG4bK-{number};rport, SIP/2.0/TCP \
+         far.example;branch=z9hG4bKfar\r\n\
          Max-Forwards: 70\r\n\
          f: \"Doe, \\\"J\\\" John\" <sip:+14155550123@{ip};user=phone>;tag=t{number}\r\n\
          To: <sip:+14155550100@{bridge}>{tag}\r\n\

@@ -1,9 +1,10 @@
-//! A load generator and meter for any RTP relay: paces packets through its ports, or looks for the rate it bears.
+//! A load generator and meter for any RTP relay: paces packets through its ports, or
+//! looks for the rate it bears.
 //!
-//! Call i has two far ends, both at `--local`: A sends to A_PORT and B must get it from B_PORT, and the other way round.
-//! Every payload says which flow it belongs to, its number, and when it was sent, so a packet that is lost, doubled or
-//! comes to the wrong end is told from one that is late. Everything happens on one thread that never sleeps: keep it on
-//! a CPU of its own.
+//! Call i has two far ends, both at `--local`: A sends to A_PORT and B must get it from B_PORT, and the other
+//! way round. Every payload says which flow it belongs to, its number, and when it was sent, so a packet that
+//! is lost, doubled or comes to the wrong end is told from one that is late. Everything happens on one thread
+//! that never sleeps: keep it on a CPU of its own.
 
 use std::error::Error;
 use std::fs;
@@ -242,8 +243,8 @@ impl Far {
         Ok(())
     }
 
-    /// Takes what has arrived, a bounded number; returns how many of the packets sent here were among it: the silence
-    /// that a relay fills pauses with never ends.
+    /// Takes what has arrived, a bounded number; returns how many of the packets sent here were among it: the
+    /// silence that a relay fills pauses with never ends.
     fn receive(&mut self) -> io::Result<u64> {
         let mut taken = 0;
         let mut buffer = [0; 2_048];

@@ -1,7 +1,7 @@
 //! What one measurement found: counts, a histogram of latencies, and the CPU time of the relay.
 //!
-//! CPU time is told twice: of the relay's process, and of the whole machine less idleness and this process, which
-//! includes the receive path of the kernel that runs outside any process.
+//! CPU time is told twice: of the relay's process, and of the whole machine less idleness and this process,
+//! which includes the receive path of the kernel that runs outside any process.
 
 use std::fs;
 
@@ -116,7 +116,8 @@ impl Cpu {
     }
 }
 
-/// More than this stands in queues that only grow: the rate is not borne, though a short run loses nothing yet.
+/// More than this stands in queues that only grow: the rate is not borne, though a
+/// short run loses nothing yet.
 const LONGEST_P99_US: f64 = 10_000.0;
 const STEPS: u64 = 32;
 /// USER_HZ, the same on every Linux that matters.

@@ -1,4 +1,5 @@
-//! Sets up calls in an rtpengine by its ng control protocol: a cookie, a space and a bencoded dictionary over UDP.
+//! Sets up calls in an rtpengine by its ng control protocol: a cookie, a space and a
+//! bencoded dictionary over UDP.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -84,7 +85,8 @@ fn text(text: &str) -> String {
 fn description(ip: IpAddr, port: u16) -> String {
     let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
     format!(
-        "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n\
+        "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 0\r\n\
          a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
     )
 }

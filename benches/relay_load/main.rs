@@ -1,7 +1,8 @@
 //! N calls in the media engine without SIP, for any load generator to drive.
 //!
-//! Opens the calls, writes the ports to send to, and runs until its input closes. Both legs have what a real call has:
-//! latching, statistics, filling, and RTCP on the trunk's side. `compare.sh` beside it measures it against rtpengine.
+//! Opens the calls, writes the ports to send to, and runs until its input closes. Both legs have what a
+//! real call has: latching, statistics, filling, and RTCP on the trunk's side. `compare.sh` beside it
+//! measures it against rtpengine.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,7 +18,8 @@ use trunkline::media::{Config, Engine, LegMedia, Rtcp, Side, raise_file_limit};
 #[derive(Parser)]
 #[command(about = "Holds N calls in trunkline's media engine, without SIP, until its input closes")]
 #[command(
-    after_help = "Example: relay_load --calls 500 --listen 198.18.0.2 --peer 198.18.0.1:40000:45000 --pairs pairs.txt"
+    after_help = "Example: relay_load --calls 500 --listen 198.18.0.2 --peer 198.18.0.1:40000:45000 --pairs \
+                  pairs.txt"
 )]
 struct Arguments {
     /// Calls to open
@@ -38,8 +40,9 @@ struct Arguments {
     /// Relay threads; 0 is one for each CPU of the set this process was started on
     #[arg(long, default_value_t = 0)]
     threads: u32,
-    /// Milliseconds without a packet before silence is sent in its place; 0 is never. Generators pause between warming up
-    /// and measuring, with clocks that stand still: what they send next would be late behind silence, so this is longer
+    /// Milliseconds without a packet before silence is sent in its place; 0 is never. Generators pause
+    /// between warming up and measuring, with clocks that stand still: what they send next would be late
+    /// behind silence, so this is longer
     #[arg(long, default_value_t = 300)]
     fill_ms: u32,
     /// What `cargo bench` adds

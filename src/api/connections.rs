@@ -1,6 +1,7 @@
 //! Accepts HTTP connections, so many at once, and gives each so much time.
 //!
-//! `axum::serve` bounds neither, and a client that sends its request a byte at a time would hold its connection for ever.
+//! `axum::serve` bounds neither, and a client that sends its request a byte at a time would hold
+//! its connection for ever.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +23,8 @@ pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves until `stopped` completes or its sender is gone.
 ///
-/// Connections beyond [`CONNECTIONS`] wait in the kernel's queue until one ends, which each does within [`LIFETIME`].
+/// Connections beyond [`CONNECTIONS`] wait in the kernel's queue until one ends, which each
+/// does within [`LIFETIME`].
 pub(super) async fn serve(
     listener: std::net::TcpListener,
     router: Router,
@@ -52,7 +54,8 @@ pub(super) async fn serve(
     }
 }
 
-/// Errors of one connection (reset, malformed request, time-out) are answered by hyper where possible and concern nobody else.
+/// Errors of one connection (reset, malformed request, time-out) are answered by hyper where possible
+/// and concern nobody else.
 async fn serve_one(stream: TcpStream, router: Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

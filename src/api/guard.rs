@@ -1,7 +1,8 @@
 //! Who may ask: a bearer token, or without one only this machine.
 //!
-//! A loopback listener is not private: any web page a user of this machine opens can send requests to it. The Host header unmasks a
-//! page whose name was rebound to 127.0.0.1, and a body that must be JSON keeps a plain form from changing anything.
+//! A loopback listener is not private: any web page a user of this machine opens can send requests to it. The
+//! Host header unmasks a page whose name was rebound to 127.0.0.1, and a body that must be JSON keeps a plain
+//! form from changing anything.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
-//! HTTP: health, metrics and the calls in progress, read from views and changed by commands to the signalling thread.
+//! HTTP: health, metrics and the calls in progress, read from views and changed by commands
+//! to the signalling thread.
 //!
-//! It runs on a thread of its own and holds no call: a request reads the map of [`View`]s or sends a [`Command`] and waits for
-//! its answer, so nothing an HTTP client does, however slow, can hold up signalling.
+//! It runs on a thread of its own and holds no call: a request reads the map of [`View`]s or
+//! sends a [`Command`] and waits for its answer, so nothing an HTTP client does, however
+//! slow, can hold up signalling.
 
 pub mod config;
 mod connections;
@@ -101,7 +103,8 @@ pub struct Api {
 
 /// Binds `listen` and serves from a thread of its own.
 ///
-/// With a `token` every route but `/healthz`, `/readyz` and `/metrics` requires it; without one only a loopback address is served.
+/// With a `token` every route but `/healthz`, `/readyz` and `/metrics` requires it; without one only a
+/// loopback address is served.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
-//! Whether an INVITE of a recognised peer becomes a call: everything that can be refused before a callee is tried.
+//! Whether an INVITE of a recognised peer becomes a call: everything that can be refused
+//! before a callee is tried.
 //!
-//! The order matters to whoever reads the refusal: first what is wrong with the message (RFC 3261 §8.2), then with
-//! the session description, then with the number.
+//! The order matters to whoever reads the refusal: first what is wrong with the message (RFC 3261 §8.2), then
+//! with the session description, then with the number.
 
 use crate::id::PeerId;
 use crate::routing::config::{Profile, Treatment};
@@ -148,8 +149,8 @@ pub fn supports_required(request: &Message, profile: Profile) -> Result<(), Refu
     if lacking.is_empty() { Ok(()) } else { Err(Refused::Extension(lacking.join(", "))) }
 }
 
-/// The session description of `message` from a peer whose media is encrypted as `policy` has it; `None` when it has no
-/// body, or one without a session description.
+/// The session description of `message` from a peer whose media is encrypted as `policy` has it; `None` when
+/// it has no body, or one without a session description.
 ///
 /// # Errors
 ///

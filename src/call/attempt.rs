@@ -1,7 +1,8 @@
 //! One attempt to reach the callee: our INVITE to one address, its challenges, and the dialogs it opened.
 //!
-//! We are the UAC here. An attempt outlives its usefulness: after CANCEL, or after the call went to the next target,
-//! its INVITE may still be answered with 200 (and by several forks), and each such callee gets ACK and BYE.
+//! We are the UAC here. An attempt outlives its usefulness: after CANCEL, or after the call went to
+//! the next target, its INVITE may still be answered with 200 (and by several forks), and each such
+//! callee gets ACK and BYE.
 
 use std::time::Instant;
 
@@ -99,8 +100,8 @@ pub(super) enum Progress {
 }
 
 impl Attempt {
-    /// What the callee took: the session description of its 2xx in the dialog that was `early`, or what stood before
-    /// where the 2xx has none, or comes after an answer that was final (RFC 6337 §3.1.1).
+    /// What the callee took: the session description of its 2xx in the dialog that was `early`, or what stood
+    /// before where the 2xx has none, or comes after an answer that was final (RFC 6337 §3.1.1).
     pub(super) fn accept(&mut self, early: Option<Early>, response: &Message) -> Result<(), String> {
         let before = early.and_then(|early| early.agreed.map(|agreed| (agreed, early.settled)));
         let accepted = match (
@@ -191,8 +192,8 @@ impl Attempt {
         self.early.iter_mut().find(|early| early.dialog.remote_tag().as_bytes() == tag)
     }
 
-    /// The dialog of whoever sent the 2xx `response`, with what it was while it was early. Other forks stay early: theirs may
-    /// be answered too, and goes on with the CSeq that it has.
+    /// The dialog of whoever sent the 2xx `response`, with what it was while it was early. Other forks stay
+    /// early: theirs may be answered too, and goes on with the CSeq that it has.
     pub(super) fn confirm(&mut self, response: &Message) -> Option<(Dialog, Option<Early>)> {
         let tag = response.to_tag().unwrap_or_default();
         let known = self.early.iter().position(|early| early.dialog.remote_tag().as_bytes() == tag);
@@ -250,8 +251,8 @@ impl Attempt {
         with_authorization(dialog.ack(self.identity.cseq), authorization).no_body()
     }
 
-    /// Whether it goes to a host of its peer's own. An address in `fallback` may be somebody else's, who must not get that
-    /// peer's credentials.
+    /// Whether it goes to a host of its peer's own. An address in `fallback` may be somebody else's, who must
+    /// not get that peer's credentials.
     pub(super) fn is_at_its_peer(&self, routes: &Routes) -> bool {
         routes.peer(self.peer).is_own_host(&self.target.next_hop.host)
     }

@@ -1,7 +1,7 @@
 //! Answering a peer's challenges (RFC 3261 §22.2, §22.3) with the credentials agreed with it.
 //!
-//! They go to that peer's own hosts and to nobody else: the Contact of a callee, where requests inside a dialog go, may be
-//! anywhere.
+//! They go to that peer's own hosts and to nobody else: the Contact of a callee, where requests inside a
+//! dialog go, may be anywhere.
 
 use std::net::IpAddr;
 
@@ -18,8 +18,8 @@ use super::interwork::session_timer;
 
 pub(super) use crate::sip::auth::{Answers, Authorization};
 
-/// Whether a request to `uri` reaches a host of `peer`'s own. `known` is one of them; `path` is where the messages of the
-/// dialog come from, and where a request to a private address goes.
+/// Whether a request to `uri` reaches a host of `peer`'s own. `known` is one of them; `path` is where the
+/// messages of the dialog come from, and where a request to a private address goes.
 pub(super) fn is_own_host(uri: &Uri, peer: PeerId, known: IpAddr, path: IpAddr, routes: &Routes) -> bool {
     let is_own = |ip: IpAddr| is_own_address(ip, peer, known, routes);
     match uri.host.ip() {
@@ -39,7 +39,8 @@ pub(super) fn with_authorization(request: RequestBuilder, authorization: &[Autho
 }
 
 impl Call {
-    /// Sends the INVITE again with credentials: same Call-ID and From-tag, CSeq + 1. False when that is of no use.
+    /// Sends the INVITE again with credentials: same Call-ID and From-tag, CSeq + 1.
+    /// False when that is of no use.
     pub(super) fn answer_challenge(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
         let attempt = &mut self.attempts[index];
         let peer = cx.routes.peer(attempt.peer);
@@ -55,8 +56,8 @@ impl Call {
         true
     }
 
-    /// Sends the INVITE again with the interval that a 422 asks for (RFC 4028 §7.3). False when it was raised to that
-    /// before, or no session timer is taken part in.
+    /// Sends the INVITE again with the interval that a 422 asks for (RFC 4028 §7.3). False when it was raised
+    /// to that before, or no session timer is taken part in.
     pub(super) fn raise_interval(&mut self, index: usize, response: &Message, cx: &mut Cx<'_>) -> bool {
         let attempt = &mut self.attempts[index];
         let takes_part = session_timer::policy(cx.routes.peer(attempt.peer).profile).is_some();

@@ -1,7 +1,7 @@
 //! The callee's responses, and what each means to the caller.
 //!
-//! A 2xx is never just passed on. The first one wins and is acknowledged before the caller hears of it; any other
-//! (a fork, or an attempt that was given up) is acknowledged and released with BYE.
+//! A 2xx is never just passed on. The first one wins and is acknowledged before the caller hears of it; any
+//! other (a fork, or an attempt that was given up) is acknowledged and released with BYE.
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! The leg of whoever called: our side of its INVITE, from the 100 to the ACK of the 200.
 //!
-//! We are the UAS here. A BYE of ours has to wait until the caller's ACK has come (RFC 3261 §15), so an end that
-//! falls between 200 and ACK is kept in [`Closing`].
+//! We are the UAS here. A BYE of ours has to wait until the caller's ACK has come (RFC 3261 §15), so an end
+//! that falls between 200 and ACK is kept in [`Closing`].
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -89,8 +89,8 @@ impl Caller {
         matches!(self.progress, Progress::Closed) && self.open.is_empty()
     }
 
-    /// The address that decides where its media is received: the one its messages come from, unless its session
-    /// description is of the other family.
+    /// The address that decides where its media is received: the one its messages come from, unless its
+    /// session description is of the other family.
     pub(super) fn media_address(&self) -> IpAddr {
         let source = self.source.ip().to_canonical();
         let offered = self.exchange.offered().and_then(audio).map(|audio| audio.rtp.ip());
@@ -105,14 +105,15 @@ impl Caller {
         ResponseBuilder::new(&self.invite, code, reason, Some(self.dialog.local_tag()), self.source)
     }
 
-    /// Sends the 100 that stops the caller's retransmissions; without a tag, it forms no dialog (RFC 3261 §8.2.6.1).
+    /// Sends the 100 that stops the caller's retransmissions; without a tag, it forms no
+    /// dialog (RFC 3261 §8.2.6.1).
     pub(super) fn trying(&self, cx: &mut Cx<'_>) {
         let bytes = ResponseBuilder::new(&self.invite, 100, "", None, self.source).no_body();
         cx.out.push(Action::Respond { tx: self.tx, code: 100, bytes });
     }
 
-    /// Sends a provisional response that carries `headers` of the callee's, `ours`, and `body`, if it describes our
-    /// session; returns it.
+    /// Sends a provisional response that carries `headers` of the callee's, `ours`, and `body`, if it
+    /// describes our session; returns it.
     pub(super) fn progress(
         &mut self,
         code: u16,

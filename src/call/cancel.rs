@@ -1,7 +1,8 @@
 //! The caller gives up: CANCEL in all its races.
 //!
-//! A CANCEL that comes after our 200 changes nothing (RFC 3261 §9.2): the caller will say BYE. A CANCEL before the callee
-//! said anything is held back by the transaction until it did (§9.1), which is why the attempt lives on here.
+//! A CANCEL that comes after our 200 changes nothing (RFC 3261 §9.2): the caller will say BYE. A CANCEL
+//! before the callee said anything is held back by the transaction until it did (§9.1), which is why
+//! the attempt lives on here.
 
 use crate::sip::message::Message;
 use crate::sip::reason::Reason;

@@ -1,7 +1,7 @@
 //! What goes into a call and what comes out: [`Input`], [`Action`] and the context both travel in.
 //!
-//! The actions of one input are carried out in order, before the next input; an action that asks for something
-//! (addresses, media ports, counters) is answered by an input, at once or later.
+//! The actions of one input are carried out in order, before the next input; an action that asks for
+//! something (addresses, media ports, counters) is answered by an input, at once or later.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -46,8 +46,8 @@ pub struct Offered {
 pub enum Destination {
     /// An address that was looked up.
     Hop(Hop),
-    /// Inside a dialog: the next hop of its route set or remote target. An address that is private is reached by
-    /// `flow`, the path that the dialog's messages came by, when that one is public (NAT).
+    /// Inside a dialog: the next hop of its route set or remote target. An address that is private is reached
+    /// by `flow`, the path that the dialog's messages came by, when that one is public (NAT).
     Dialog {
         /// First Route, or the remote target.
         uri: Uri,
@@ -224,7 +224,8 @@ pub enum Action {
     Finish {
         /// What to write.
         record: Box<Record>,
-        /// Place in the record's legs of the callee whose media was relayed: whoever answered, or sent early media last.
+        /// Place in the record's legs of the callee whose media was relayed: whoever answered,
+        /// or sent early media last.
         callee_leg: Option<usize>,
     },
 }

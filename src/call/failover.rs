@@ -1,8 +1,8 @@
 //! Reaching the callee: targets in order, the addresses of each, and when to go on to the next.
 //!
-//! A target is given up on a transport error, on silence, or on 408, 500, 502, 503 and 504 before any 18x; on nothing
-//! else, because a callee that declined must not be rung through a second gateway. The abandoned INVITE is cancelled
-//! and watched until its transaction ends.
+//! A target is given up on a transport error, on silence, or on 408, 500, 502, 503 and 504 before any 18x; on
+//! nothing else, because a callee that declined must not be rung through a second gateway. The abandoned
+//! INVITE is cancelled and watched until its transaction ends.
 
 use std::net::IpAddr;
 
@@ -57,7 +57,8 @@ impl Call {
         }
     }
 
-    /// Tries what failed lately, since nothing else is left: it may be well again, and nobody else will say so.
+    /// Tries what failed lately, since nothing else is left: it may be well again, and
+    /// nobody else will say so.
     fn next_resting(&mut self, cx: &mut Cx<'_>) {
         if let Some((target, hop)) = self.resting.pop_front() {
             self.target = Some(target);
@@ -114,7 +115,8 @@ impl Call {
         }
     }
 
-    /// Sends the INVITE of a fresh attempt to `hop`, unless keys that its peer requires could be read on the way.
+    /// Sends the INVITE of a fresh attempt to `hop`, unless keys that its peer requires
+    /// could be read on the way.
     fn invite(&mut self, hop: Hop, cx: &mut Cx<'_>) {
         match cx.routes.peer(self.plan.callee).media.srtp_over(hop.transport) {
             Some(policy) => self.invite_under(policy, hop, cx),
@@ -122,8 +124,8 @@ impl Call {
         }
     }
 
-    /// Asks the callee of attempt `index` again without encryption, when it refused with `code` what had been offered to it
-    /// with; false when that is not what it may have meant.
+    /// Asks the callee of attempt `index` again without encryption, when it refused with `code` what had been
+    /// offered to it with; false when that is not what it may have meant.
     pub(super) fn invite_without_srtp(&mut self, index: usize, code: u16, cx: &mut Cx<'_>) -> bool {
         let attempt = &self.attempts[index];
         if attempt.exchange.policy() != Policy::Offer || !matches!(code, 400 | 415 | 488) {
@@ -245,7 +247,8 @@ impl Call {
         }
     }
 
-    /// From toward the callee, at our own address: the other leg's must not show, and peers match trunks by it.
+    /// From toward the callee, at our own address: the other leg's must not show, and
+    /// peers match trunks by it.
     fn caller_identity(&self, hop: &Hop, tag: &str) -> String {
         let host = host_of(&hop.sent_by).trim_matches(['[', ']']);
         let host = host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Ip);

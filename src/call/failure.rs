@@ -1,8 +1,8 @@
 //! Which code the caller gets when the callee was not reached.
 //!
-//! Retell's codes mean something else than they say: its 486 is "no agent came", not "busy", so toward a trunk it must
-//! not be 486. A carrier's code is passed as it is, because Retell derives its disconnection reason from it, unless a hint
-//! of the carrier names a truer one (see [`hints`]).
+//! Retell's codes mean something else than they say: its 486 is "no agent came", not "busy", so toward a
+//! trunk it must not be 486. A carrier's code is passed as it is, because Retell derives its disconnection
+//! reason from it, unless a hint of the carrier names a truer one (see [`hints`]).
 
 use std::fmt;
 
@@ -122,7 +122,8 @@ impl Failure {
         }
     }
 
-    /// Ended by whoever runs us, with `code` for the caller; 503 asks it to come back when we are there again.
+    /// Ended by whoever runs us, with `code` for the caller; 503 asks it to come back
+    /// when we are there again.
     pub(super) fn ordered(code: u16, reason: &str) -> Self {
         Self { retry_after: (code == 503).then_some(RETRY_AFTER_RESTART_S), ..Self::ours(code, reason) }
     }
@@ -131,8 +132,8 @@ impl Failure {
 /// Seconds in which a process that was told to stop is commonly there again.
 const RETRY_AFTER_RESTART_S: u32 = 30;
 
-/// Whether `code`, before any 18x, sends the call to the next target. A 503 whose hints mean "busy" must not either: it
-/// would ring the same callee through a second gateway.
+/// Whether `code`, before any 18x, sends the call to the next target. A 503 whose hints mean "busy" must not
+/// either: it would ring the same callee through a second gateway.
 fn tries_next_target(code: u16) -> bool {
     matches!(code, 408 | 500 | 502 | 503 | 504)
 }

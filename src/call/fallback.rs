@@ -1,8 +1,8 @@
 //! Retell cannot take the call, or lost it: the next place in `fallback` gets it, else the caller is told.
 //!
-//! To the caller it stays one call. Before the answer it hears 180 once, however many are tried. After the answer its leg
-//! and its media stay as they are, and whoever is called next is offered exactly the codec that the caller was promised, on
-//! ports that it knows: no re-INVITE is needed.
+//! To the caller it stays one call. Before the answer it hears 180 once, however many are tried. After the
+//! answer its leg and its media stay as they are, and whoever is called next is offered exactly the codec
+//! that the caller was promised, on ports that it knows: no re-INVITE is needed.
 
 use crate::routing::Kind;
 use crate::rtp::leg::Side;
@@ -51,7 +51,8 @@ impl Call {
         self.answered_ms.is_some()
     }
 
-    /// What the callee may be offered of `codecs`: once the caller was promised one, in an 18x or the 200, that one.
+    /// What the callee may be offered of `codecs`: once the caller was promised one, in an
+    /// 18x or the 200, that one.
     pub(super) fn still_possible(&self, codecs: Vec<Payload>) -> Vec<Payload> {
         match self.caller.exchange.agreed() {
             Some(promised) => vec![promised.codec.codec.offered()],

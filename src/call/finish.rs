@@ -82,7 +82,8 @@ impl Call {
         self.finish(by, code, sentence, cx);
     }
 
-    /// One direction carries nothing: the commonest complaint, so the record says it even of a call that went on.
+    /// One direction carries nothing: the commonest complaint, so the record says it
+    /// even of a call that went on.
     pub(super) fn on_one_way(&mut self, side: Side, likely: &str, cx: &mut Cx<'_>) {
         let State::Answered { attempt } = self.state else { return };
         let peer = match side {

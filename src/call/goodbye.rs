@@ -1,7 +1,8 @@
-//! BYE from us, on either leg: said once the peer may hear it, and again with credentials when it is challenged.
+//! BYE from us, on either leg: said once the peer may hear it, and again with
+//! credentials when it is challenged.
 //!
-//! A caller may hear it only after its ACK (RFC 3261 §15), so until then it is kept in [`Closing`]. Each BYE keeps its own
-//! dialog, because a fork that was released has another than the callee that is still talking.
+//! A caller may hear it only after its ACK (RFC 3261 §15), so until then it is kept in [`Closing`]. Each BYE
+//! keeps its own dialog, because a fork that was released has another than the callee that is still talking.
 
 use std::net::IpAddr;
 

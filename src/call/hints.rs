@@ -1,8 +1,9 @@
 //! What a carrier says beside its status code about why a call failed, and the code that this makes truer.
 //!
-//! Retell tells its user `dial_busy`, `dial_no_answer`, `invalid_destination`, `telephony_provider_permission_denied` and
-//! the like by the code alone, and carriers are loose with codes: a busy number is a 503 with a Q.850 cause, a full trunk a
-//! 403 with a code of their own in the phrase. The vocabulary, and what of the hints leads to each word:
+//! Retell tells its user `dial_busy`, `dial_no_answer`, `invalid_destination`,
+//! `telephony_provider_permission_denied` and the like by the code alone, and carriers are loose with codes:
+//! a busy number is a 503 with a Q.850 cause, a full trunk a 403 with a code of their own in the phrase. The
+//! vocabulary, and what of the hints leads to each word:
 //!
 //! | what happened | code | Twilio | Telnyx | Q.850 cause |
 //! |---|---|---|---|---|
@@ -17,8 +18,8 @@
 //! | the trunk gave up waiting | 504 | | | 102 |
 //! | too many hops | 483 | 32006 | | |
 //!
-//! A carrier's own code always counts; a Q.850 cause only where the status says little: one that is definite (404, 486 …)
-//! was chosen by somebody who knew.
+//! A carrier's own code always counts; a Q.850 cause only where the status says little: one that is definite
+//! (404, 486 …) was chosen by somebody who knew.
 
 use crate::sip::cause::Cause;
 use crate::sip::message::Message;
@@ -85,8 +86,8 @@ fn asterisk(response: &Message) -> Option<Hint> {
     Some(Hint::of_reason(&Reason::q850(cause)))
 }
 
-/// The code of a cause as Retell understands it: RFC 3398's, but that nobody responding is no answer, a rejected call was
-/// declined, and a cause without meaning has no code.
+/// The code of a cause as Retell understands it: RFC 3398's, but that nobody responding is no answer, a
+/// rejected call was declined, and a cause without meaning has no code.
 fn code_of_cause(cause: u16) -> Option<u16> {
     match cause {
         18 => Some(480),

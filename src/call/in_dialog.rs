@@ -1,7 +1,7 @@
 //! Requests inside a dialog, on either leg: each is answered here, none is forwarded.
 //!
-//! What stands behind Retell answers 405 to nearly everything and takes a re-INVITE in an unknown dialog for a new
-//! call, so the only thing that crosses is the end of the call.
+//! What stands behind Retell answers 405 to nearly everything and takes a re-INVITE in an unknown dialog for
+//! a new call, so the only thing that crosses is the end of the call.
 
 use crate::id::{LegId, ServerTx};
 use crate::rtp::leg::Side;

@@ -70,7 +70,8 @@ mod tests {
             ("a=ptime:40\r\na=maxptime:4000000000\r\n", 40),
         ] {
             let sdp = format!(
-                "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n{attributes}"
+                "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+                 m=audio 4000 RTP/AVP 0\r\n{attributes}"
             );
             let session = Session::parse(sdp.as_bytes()).unwrap();
 

@@ -1,4 +1,5 @@
-//! One call through the bridge: two legs, every attempt to reach the callee, and what each event does to the other side.
+//! One call through the bridge: two legs, every attempt to reach the callee, and what each
+//! event does to the other side.
 //!
 //! ```text
 //!            targets          2xx             BYE, CANCEL, time-out …
@@ -8,12 +9,13 @@
 //!     └── fallback ── dead agent ──────┘
 //! ```
 //!
-//! These are the callee's states. The caller's own are in [`caller`]: once answered it stays so while another callee is tried.
+//! These are the callee's states. The caller's own are in [`caller`]: once answered it stays so while
+//! another callee is tried.
 //!
-//! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call needs to
-//! know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A call that is
-//! over has written its record but stays while anything of it is on the wire: an abandoned INVITE may
-//! still be answered with 200, and that callee must get its ACK and BYE.
+//! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call
+//! needs to know (addresses, ports, counters) it asks for by an [`Action`] and gets as a later [`Input`]. A
+//! call that is over has written its record but stays while anything of it is on the wire: an abandoned
+//! INVITE may still be answered with 200, and that callee must get its ACK and BYE.
 
 pub mod admit;
 mod attempt;
@@ -123,8 +125,8 @@ enum State {
 }
 
 impl Call {
-    /// Begins a call from an admitted INVITE with `offer`, if it made one: 100 at once, then the callee's turn is asked
-    /// for.
+    /// Begins a call from an admitted INVITE with `offer`, if it made one: 100 at once, then the
+    /// callee's turn is asked for.
     ///
     /// # Errors
     ///

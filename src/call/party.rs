@@ -1,7 +1,8 @@
-//! One end of an answered call as everything inside its dialog sees it, whichever role it had when the call began.
+//! One end of an answered call as everything inside its dialog sees it, whichever role it
+//! had when the call began.
 //!
-//! A request of ours inside a dialog is remembered until its final response, so that one which is challenged goes again
-//! with credentials, and whoever made it hears how it ended.
+//! A request of ours inside a dialog is remembered until its final response, so that one which is challenged
+//! goes again with credentials, and whoever made it hears how it ended.
 
 use std::net::IpAddr;
 

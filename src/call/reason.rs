@@ -1,8 +1,8 @@
 //! Which Reason (RFC 3326) each peer is given: what the other leg said, else what we know.
 //!
-//! What stands behind Retell takes `Q.850;cause=16` and `SIP;cause=200` for a call that ended well and any other cause for
-//! one that failed, so toward it every normal end is 16. A code that was translated for the caller has its own cause: the
-//! callee's would contradict it.
+//! What stands behind Retell takes `Q.850;cause=16` and `SIP;cause=200` for a call that ended well and any
+//! other cause for one that failed, so toward it every normal end is 16. A code that was translated for the
+//! caller has its own cause: the callee's would contradict it.
 
 use crate::routing::Kind;
 use crate::sip::cause::Cause;
@@ -23,7 +23,8 @@ pub(super) fn of_bye(bye: &Message, kind: Kind) -> Passed {
     }
 }
 
-/// For the refusal that tells a caller of `kind` of `failure`. Retell makes nothing of it, so toward it none is made up.
+/// For the refusal that tells a caller of `kind` of `failure`. Retell makes nothing of it, so
+/// toward it none is made up.
 pub(super) fn of_failure(failure: &Failure, kind: Kind) -> Passed {
     let said = failure.response.as_ref().filter(|_| failure.is_as_said).map(Reason::read).unwrap_or_default();
     let made = Cause::of_status(failure.code).filter(|_| said.is_empty() && kind == Kind::Trunk);

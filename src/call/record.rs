@@ -1,4 +1,5 @@
-//! What is written about a call when it has ended, and what the API shows while it lives (call records and `/v1/calls`).
+//! What is written about a call when it has ended, and what the API shows while it lives (call
+//! records and `/v1/calls`).
 //!
 //! Times are milliseconds since the Unix epoch here; whoever writes them makes them RFC 3339.
 

@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-/// `2026-11-21T09:30:00.125Z` for milliseconds since the Unix epoch; a time that no calendar holds reads as the epoch.
+/// `2026-11-21T09:30:00.125Z` for milliseconds since the Unix epoch; a time that no calendar
+/// holds reads as the epoch.
 #[must_use]
 pub fn rfc3339(unix_ms: i64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)

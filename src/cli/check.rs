@@ -1,8 +1,8 @@
 //! `trunkline check`: every mistake and warning of a configuration, one in a line, then how many there were.
 //!
-//! Only mistakes make it fail: a warning is for people, and a script that checks before it deploys must not stop at
-//! one. Nor at what only this machine lacks, since the configuration may be meant for another; but then it does not say
-//! that it can be served.
+//! Only mistakes make it fail: a warning is for people, and a script that checks before it deploys must not
+//! stop at one. Nor at what only this machine lacks, since the configuration may be meant for another; but
+//! then it does not say that it can be served.
 //!
 //! With `--expand` it prints the configuration instead, and complains where the text does not go.
 

@@ -1,7 +1,8 @@
-//! `trunkline demo`: the simulated carrier and Retell endpoint, the real bridge between them, and what came of it.
+//! `trunkline demo`: the simulated carrier and Retell endpoint, the real bridge between
+//! them, and what came of it.
 //!
-//! The bridge gets the configuration that a user would write, made in memory, and is reached through sockets only; so a
-//! good demonstration says as much about this machine as about trunkline.
+//! The bridge gets the configuration that a user would write, made in memory, and is reached through sockets
+//! only; so a good demonstration says as much about this machine as about trunkline.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -29,7 +30,8 @@ use crate::transport::config::Listen;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Calls at once, every second one from Retell to the carrier
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=MOST_CALLS))]
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=MOST_CALLS))]
     calls: u32,
     /// Print one JSON object instead of the ladder and the table
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! The command line: one file for each command, and how each ends.
 //!
-//! A command ends with 0 (done) or 1 (it failed, and said why and what to do); clap itself ends with 2 on wrong
-//! usage.
+//! A command ends with 0 (done) or 1 (it failed, and said why and what to do); clap itself
+//! ends with 2 on wrong usage.
 
 mod check;
 #[cfg(feature = "demo")]
@@ -62,8 +62,8 @@ struct Cli {
 enum Command {
     /// Run the bridge (the default)
     ///
-    /// SIGTERM or SIGINT lets calls in progress finish for [server].drain_s seconds, a second one ends them at once;
-    /// SIGHUP reads the configuration again.
+    /// SIGTERM or SIGINT lets calls in progress finish for [server].drain_s seconds, a second one ends them
+    /// at once; SIGHUP reads the configuration again.
     #[command(after_help = "Example:\n  trunkline serve -c /etc/trunkline/config.toml")]
     Serve(ConfigArgs),
     /// Show calls in both directions over loopback, with nothing to configure

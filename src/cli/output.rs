@@ -1,7 +1,8 @@
 //! What commands print, and what becomes of them when nobody can read it.
 //!
-//! `println!` panics where standard output is a full disk or a closed pipe, and ignoring the error would end a failed
-//! command with 0; so everything a command prints goes through here, and standard error never panics either.
+//! `println!` panics where standard output is a full disk or a closed pipe, and ignoring the error
+//! would end a failed command with 0; so everything a command prints goes through here, and standard
+//! error never panics either.
 
 use std::fmt;
 use std::io::{self, Write as _};

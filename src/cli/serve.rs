@@ -1,8 +1,8 @@
-//! `trunkline serve`: reads the configuration, refuses it whole if there is a mistake or something that it needs is not
-//! there, and hands it to the server.
+//! `trunkline serve`: reads the configuration, refuses it whole if there is a mistake or something that it
+//! needs is not there, and hands it to the server.
 //!
-//! Mistakes go to standard error as they are, because how to log is itself configured; warnings of a configuration
-//! that is served are logged by the server.
+//! Mistakes go to standard error as they are, because how to log is itself configured; warnings of a
+//! configuration that is served are logged by the server.
 
 use std::process::ExitCode;
 

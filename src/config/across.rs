@@ -1,6 +1,8 @@
-//! Checks that need more than one part: sockets that get in each other's way, and families that one part lacks.
+//! Checks that need more than one part: sockets that get in each other's way, and
+//! families that one part lacks.
 //!
-//! Two sockets collide where their port is one and their addresses are, or one of them is the wildcard of the family.
+//! Two sockets collide where their port is one and their addresses are, or one of them is
+//! the wildcard of the family.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -106,7 +108,8 @@ fn check_tls(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
     }
 }
 
-/// What is sent leaves by a listener: of the transport that a peer's `uri` asks for, and of the family it names.
+/// What is sent leaves by a listener: of the transport that a peer's `uri` asks for,
+/// and of the family it names.
 fn check_transports(config: &Config, review: &mut Review<'_>) {
     let named = config.routing.peers().map(|(path, peer)| (path.key("uri"), &peer.uris));
     let trunks = config.routing.trunks.iter().enumerate().filter(|(_, trunk)| trunk.register.register);

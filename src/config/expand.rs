@@ -1,7 +1,9 @@
-//! `trunkline check --expand`: the file as it stands, with every key written out that a provider's preset gives it.
+//! `trunkline check --expand`: the file as it stands, with every key written out that a
+//! provider's preset gives it.
 //!
-//! Comments and order stay. Secrets that are named (`env:`, `file:`) stay as they are; one that stands in the file itself
-//! is never printed, so its value has to be put back by whoever makes a configuration of what is printed.
+//! Comments and order stay. Secrets that are named (`env:`, `file:`) stay as they are; one that stands
+//! in the file itself is never printed, so its value has to be put back by whoever makes a
+//! configuration of what is printed.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,7 +1,9 @@
-//! What this machine refuses: secrets that are not there, addresses that are not its own, a folder nobody may write.
+//! What this machine refuses: secrets that are not there, addresses that are not its own, a
+//! folder nobody may write.
 //!
-//! Nothing of it is a mistake, because a configuration may be checked where it will not run; but `serve` would not
-//! start, so `check` must not call it good. A port that another program holds is seen at start alone.
+//! Nothing of it is a mistake, because a configuration may be checked where it will not run;
+//! but `serve` would not start, so `check` must not call it good. A port that another program
+//! holds is seen at start alone.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;

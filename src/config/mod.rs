@@ -1,9 +1,9 @@
 //! The whole configuration: the parts' own `Config` types, read together, every mistake reported at once.
 //!
 //! This module stands above all parts; [`reader`] inside it is a leaf below them, which they use to read
-//! themselves. The order is: read the file, lay the environment over it, fill in what depends on other keys,
-//! check, ask this machine, and only then put the default peers first, because until then a peer's index is its place in the
-//! file.
+//! themselves. The order is: read the file, lay the environment over it, fill in what depends on other
+//! keys, check, ask this machine, and only then put the default peers first, because until then a peer's
+//! index is its place in the file.
 
 mod across;
 mod environment;

@@ -1,7 +1,8 @@
-//! Where the keys that steps of `trunkline explain` name stand: file and line, or the variable that overrides them.
+//! Where the keys that steps of `trunkline explain` name stand: file and line, or the
+//! variable that overrides them.
 //!
-//! Peers and numbers are named by what they are called, not by their place: the environment may have moved the default
-//! ones to the front.
+//! Peers and numbers are named by what they are called, not by their place: the environment may have moved
+//! the default ones to the front.
 
 use std::collections::BTreeMap;
 

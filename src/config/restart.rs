@@ -1,8 +1,8 @@
 //! Which keys a reload can't change: what is bound, opened or spawned once at start.
 //!
 //! A reload that changes one of them is refused whole, because half a reload would leave a configuration that
-//! no file describes. Every section is taken apart here field by field, so that a new key does not compile until
-//! somebody has decided on which side it stands.
+//! no file describes. Every section is taken apart here field by field, so that a new key does not compile
+//! until somebody has decided on which side it stands.
 
 use super::Config;
 use crate::sip::message::Limits;
@@ -14,7 +14,14 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut changed = Vec::new();
     let Config { sip, tls, dns, media, http, records, server, log, routing: _ } = old;
     compare!(changed, "sip.", transport::config::Config, sip => new.sip, [listen advertise], [limits]);
-    compare!(changed, "sip.max_", Limits, &sip.limits => new.sip.limits, [message_bytes line_bytes headers], []);
+    compare!(
+        changed,
+        "sip.max_",
+        Limits,
+        &sip.limits => new.sip.limits,
+        [message_bytes line_bytes headers],
+        []
+    );
     compare!(
         changed,
         "tls.",
@@ -34,15 +41,29 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     );
     compare!(changed, "http.", api::config::Config, http => new.http, [listen token], []);
     compare!(changed, "records.", store::config::Config, records => new.records, [file], []);
-    compare!(changed, "server.", server::config::Config, server => new.server, [state], [drain_s max_calls calls_per_second]);
+    compare!(
+        changed,
+        "server.",
+        server::config::Config,
+        server => new.server,
+        [state],
+        [drain_s max_calls calls_per_second]
+    );
     compare!(changed, "log.", server::config::LogConfig, log => new.log, [level format], []);
     changed
 }
 
-/// Adds to `$changed` the `$fixed` fields that differ; `$free` are the ones that a reload may change. Together they must
-/// be all there are.
+/// Adds to `$changed` the `$fixed` fields that differ; `$free` are the ones that a reload may change.
+/// Together they must be all there are.
 macro_rules! compare {
-    ($changed:ident, $section:literal, $type:path, $old:expr => $new:expr, [$($fixed:ident)*], [$($free:ident)*]) => {
+    (
+        $changed:ident,
+        $section:literal,
+        $type:path,
+        $old:expr => $new:expr,
+        [$($fixed:ident)*],
+        [$($free:ident)*]
+    ) => {
         let $type { $($fixed,)* $($free: _,)* } = $old;
         $(if *$fixed != $new.$fixed {
             $changed.push(concat!($section, stringify!($fixed)));

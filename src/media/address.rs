@@ -1,7 +1,8 @@
 //! Which of our addresses a leg uses, and which one its session description names.
 //!
-//! The two differ behind NAT and on a wildcard: sockets are bound to what `[media].listen` says, while the peer is told
-//! `[media].advertise`, else a listening address, else whatever the routing table sends from toward that peer.
+//! The two differ behind NAT and on a wildcard: sockets are bound to what `[media].listen` says, while
+//! the peer is told `[media].advertise`, else a listening address, else whatever the routing table
+//! sends from toward that peer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -60,7 +61,8 @@ impl Addresses {
         Ok(Local { listen, advertised: advertise.or(bound).unwrap_or(source) })
     }
 
-    /// The address from which a packet to `peer` would leave; remembered for a while, for a bounded number of peers.
+    /// The address from which a packet to `peer` would leave; remembered for a while, for a
+    /// bounded number of peers.
     fn source_toward(&mut self, peer: IpAddr, now: Instant) -> Option<IpAddr> {
         if let Some(route) = self.routes.get(&peer)
             && now.saturating_duration_since(route.learned) < REMEMBERED

@@ -1,7 +1,7 @@
 //! Counters that media threads write and anybody reads, at any time, without a lock.
 //!
-//! Each counter has one writer, so it is stored, not added to; a reader may see one packet's counters half updated,
-//! which no figure minds.
+//! Each counter has one writer, so it is stored, not added to; a reader may see one packet's counters half
+//! updated, which no figure minds.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;

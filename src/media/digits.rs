@@ -1,8 +1,9 @@
-//! DTMF digits of one leg: those that its peer presses, and those that are pressed for it (RFC 4733, ITU-T Q.24).
+//! DTMF digits of one leg: those that its peer presses, and those that are pressed for
+//! it (RFC 4733, ITU-T Q.24).
 //!
-//! What the peer presses goes on to the other leg by itself; here it is told when a digit is over, for who has to say it
-//! in another way (an INFO). Tones are heard only where a leg is said to play them, and go on as events once they are
-//! over, since only then their duration is known.
+//! What the peer presses goes on to the other leg by itself; here it is told when a digit is over, for who
+//! has to say it in another way (an INFO). Tones are heard only where a leg is said to play them, and go on
+//! as events once they are over, since only then their duration is known.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -85,7 +86,8 @@ impl Pressed {
         }
     }
 
-    /// Audio came; the tone in it, if there is one. The tones of a peer that sends events say the same once more.
+    /// Audio came; the tone in it, if there is one. The tones of a peer that sends
+    /// events say the same once more.
     ///
     /// Hot path: no allocation but for a digit that is over.
     pub(super) fn on_audio(&mut self, sequence: u16, payload: &[u8]) -> Option<Tone> {
@@ -159,7 +161,8 @@ impl Keypad {
         }
     }
 
-    /// The packet that is due at `now`, if one is: call until there is none. `timestamp` is that of audio sent now.
+    /// The packet that is due at `now`, if one is: call until there is none. `timestamp`
+    /// is that of audio sent now.
     pub(super) fn on_time(&mut self, now: Instant, timestamp: u32) -> Option<EventPacket> {
         if self.current.is_none() && self.free.is_none_or(|free| free <= now) {
             let Press { digit, duration } = self.waiting.pop_front()?;
@@ -190,8 +193,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// More than anybody types ahead.
 const MOST_WAITING: usize = 64;
 const PTIME_MS: u8 = 20;
-/// Between the last packet of a digit and the first of the next: with the ends that are 40 ms of it, more than the pause
-/// of 65 ms that ITU-T Q.24 has the slowest receivers need.
+/// Between the last packet of a digit and the first of the next: with the ends that are 40 ms of it, more
+/// than the pause of 65 ms that ITU-T Q.24 has the slowest receivers need.
 const PAUSE: Duration = Duration::from_millis(40);
 
 #[cfg(test)]

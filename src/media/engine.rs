@@ -1,7 +1,8 @@
 //! The handle that signalling holds: reserves ports, says who is where, reads counters.
 //!
-//! All of it happens on the signalling thread, which is never made to wait: what a media thread must know is left in its
-//! mailbox, and what it counts is read from atomics. Both legs of a call are with one media thread, and change it together.
+//! All of it happens on the signalling thread, which is never made to wait: what a media thread must know is
+//! left in its mailbox, and what it counts is read from atomics. Both legs of a call are with one media
+//! thread, and change it together.
 
 use std::collections::HashMap;
 use std::io;
@@ -106,8 +107,8 @@ impl Engine {
         })
     }
 
-    /// Two port pairs on one media thread. `caller` and `callee` are where the peers' signalling comes from: they choose
-    /// the address family, and for wildcards our address.
+    /// Two port pairs on one media thread. `caller` and `callee` are where the peers' signalling comes from:
+    /// they choose the address family, and for wildcards our address.
     ///
     /// # Errors
     ///
@@ -142,7 +143,8 @@ impl Engine {
         Ok(reserved)
     }
 
-    /// Sets or changes one side; one whose address changed is learned again. Relays from when both sides are set.
+    /// Sets or changes one side; one whose address changed is learned again. Relays from
+    /// when both sides are set.
     pub fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {
         let Some(known) = self.calls.get_mut(&call) else { return };
         let both = known.described == [true; 2];
@@ -180,8 +182,8 @@ impl Engine {
         }
     }
 
-    /// Sends the peer of `side` a digit as a telephone event, behind those that wait; its audio pauses meanwhile. One that
-    /// takes no events is sent none.
+    /// Sends the peer of `side` a digit as a telephone event, behind those that wait; its audio pauses
+    /// meanwhile. One that takes no events is sent none.
     pub fn press(&mut self, call: CallId, side: Side, press: Press) {
         if let Some(known) = self.calls.get(&call) {
             self.workers[known.worker].push(Command::Press { id: known.stream, side, press });
@@ -208,8 +210,8 @@ impl Engine {
         self.workers.len()
     }
 
-    /// Moves both legs of `call` to another media thread, counted from 0; packets that arrive meanwhile wait in their
-    /// sockets. False if there is no such call or thread.
+    /// Moves both legs of `call` to another media thread, counted from 0; packets that arrive meanwhile wait
+    /// in their sockets. False if there is no such call or thread.
     pub fn move_to_thread(&mut self, call: CallId, thread: usize) -> bool {
         let Some(known) = self.calls.get_mut(&call).filter(|_| thread < self.workers.len()) else {
             return false;
@@ -296,7 +298,8 @@ impl Engine {
         Some([first, second?])
     }
 
-    /// A leg whose numbers begin where nobody can guess; low enough to stay clear of the first wrap (RFC 3711 §3.3.1).
+    /// A leg whose numbers begin where nobody can guess; low enough to stay clear of the
+    /// first wrap (RFC 3711 §3.3.1).
     fn leg(&mut self) -> (Leg, Reports) {
         let sequence = self.rng.random::<u16>() >> 1;
         let leg = Leg::new(Position { ssrc: self.rng.random(), sequence, timestamp: self.rng.random() });

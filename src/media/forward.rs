@@ -1,8 +1,8 @@
 //! One packet of one leg, rewritten in place for the other: the pure middle of the relay.
 //!
-//! Packet and leg state in, verdict out: no socket, no clock, no allocation. What a packet was worth to its own leg
-//! (latch, statistics, silence) is noted even when it goes no further, and a packet that is left out on purpose closes
-//! the gap it would make, so that the far end counts only what the source really lost.
+//! Packet and leg state in, verdict out: no socket, no clock, no allocation. What a packet was worth to its
+//! own leg (latch, statistics, silence) is noted even when it goes no further, and a packet that is left out
+//! on purpose closes the gap it would make, so that the far end counts only what the source really lost.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -24,15 +24,15 @@ pub enum Verdict {
     /// So many bytes stand rewritten in its buffer, ready for the other leg's
     /// [`destination`](super::latch::Latch::destination).
     Send(usize),
-    /// What it holds was put into the outbox, in packets of the length that the other leg wants, as far as it filled
-    /// them.
+    /// What it holds was put into the outbox, in packets of the length that the other leg wants,
+    /// as far as it filled them.
     Recut,
     /// It ends here.
     Drop(Reason),
 }
 
-/// Rewrites `datagram`, which `from` received from `source` at `now`, into what `to` is to be sent; `out` takes what does
-/// not fit its buffer. What is to be SRTP is protected after that, by whoever sends it.
+/// Rewrites `datagram`, which `from` received from `source` at `now`, into what `to` is to be sent; `out`
+/// takes what does not fit its buffer. What is to be SRTP is protected after that, by whoever sends it.
 ///
 /// Hot path: no allocation, no clock, no lock.
 pub fn forward(
@@ -93,7 +93,8 @@ pub fn forward(
     }
 }
 
-/// Notes what the peer of `from` presses; a tone goes to the peer of `to` as an event instead, if it takes those.
+/// Notes what the peer of `from` presses; a tone goes to the peer of `to` as an event
+/// instead, if it takes those.
 fn hear_digits(
     packet: &mut Packet<'_>,
     position: Position,

@@ -1,7 +1,8 @@
-//! Signalling's end of a media thread: starts it, hands it sockets and streams, and gives out the ids of both.
+//! Signalling's end of a media thread: starts it, hands it sockets and streams, and
+//! gives out the ids of both.
 //!
-//! Ids are given out here and used there. That is safe without an answer because commands arrive in the order they were
-//! left: whatever frees an id is carried out before what uses it again.
+//! Ids are given out here and used there. That is safe without an answer because commands arrive in the order
+//! they were left: whatever frees an id is carried out before what uses it again.
 
 use std::io;
 use std::net::UdpSocket;

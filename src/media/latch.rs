@@ -1,17 +1,21 @@
-//! Which source address is the peer's, and where it is sent to: symmetric RTP without letting a stranger in (RFC 4961).
+//! Which source address is the peer's, and where it is sent to: symmetric RTP without letting
+//! a stranger in (RFC 4961).
 //!
 //! ```text
 //!             packet from the signalled address
 //!   Open ───────────────────────────────────────────────► Locked
 //!    └── 3 rising packets of another source, if it may ──►   │
-//!        (address private or nowhere, or silent for          │ signalled address, within 5 s or after 2 s of silence
-//!         500 ms after answer)                               │ 3 packets that continue the source, after 2 s of silence
+//!        (address private or nowhere, or silent for          │ signalled address, within 5 s
+//!         500 ms after answer)                               │ or after 2 s of silence;
+//!                                                            │ 3 packets that continue the source,
+//!                                                            │ after 2 s of silence
 //!    ◄───────────────── new session description ─────────────┘──► Locked to that
 //! ```
 //!
-//! The lock is on address and port, never on the SSRC: an SSRC is free to change, and anybody can write one. Packets
-//! that only bring a source nearer to the lock are not the peer's yet, and are dropped like any stranger's. An unspecified
-//! address, or one of a group, is never sent to: such a peer is sent its first packet once it was heard.
+//! The lock is on address and port, never on the SSRC: an SSRC is free to change, and anybody can write one.
+//! Packets that only bring a source nearer to the lock are not the peer's yet, and are dropped like any
+//! stranger's. An unspecified address, or one of a group, is never sent to: such a peer is sent its first
+//! packet once it was heard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -24,7 +28,8 @@ pub struct Latch {
     signalled: Signalled,
     lock: Option<Lock>,
     candidate: Option<Candidate>,
-    /// From when on the silence of the signalled address tells: the answer, or the session description after it.
+    /// From when on the silence of the signalled address tells: the answer, or the
+    /// session description after it.
     watched_since: Option<Instant>,
 }
 
@@ -57,8 +62,8 @@ pub struct Seen {
     pub ssrc: u32,
     /// Its sequence number.
     pub sequence: u16,
-    /// Whether it can prove anything: its payload type was negotiated with the peer, and its source does not spray the
-    /// other leg too.
+    /// Whether it can prove anything: its payload type was negotiated with the peer, and its source does not
+    /// spray the other leg too.
     pub credible: bool,
 }
 
@@ -80,8 +85,8 @@ struct Candidate {
 }
 
 impl Signalled {
-    /// `address` as the session description gives it. Without `learn` the peer is sent packets there and nowhere else:
-    /// one that sends from another port than it receives on is heard from there all the same.
+    /// `address` as the session description gives it. Without `learn` the peer is sent packets there and
+    /// nowhere else: one that sends from another port than it receives on is heard from there all the same.
     #[must_use]
     pub fn new(address: SocketAddr, learn: bool) -> Self {
         let ip = address.ip().to_canonical();
@@ -129,8 +134,8 @@ impl Latch {
         }
     }
 
-    /// A packet from `source` came to another leg too, whose peer it is not: one that only just proved itself here did so
-    /// by spraying ports.
+    /// A packet from `source` came to another leg too, whose peer it is not: one that only just proved itself
+    /// here did so by spraying ports.
     pub fn on_seen_elsewhere(&mut self, source: SocketAddr, now: Instant) {
         let signalled = self.signalled.address;
         self.lock = self.lock.filter(|lock| {
@@ -234,7 +239,8 @@ fn rises(from: u16, to: u16) -> bool {
     (1..=MAX_RISE).contains(&sequence_distance(from, to))
 }
 
-/// Addresses that mean something else, or nothing, outside their own network (RFC 1918, 6598, 3927, 4193, 4291).
+/// Addresses that mean something else, or nothing, outside their own network (RFC 1918,
+/// 6598, 3927, 4193, 4291).
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {

@@ -1,7 +1,7 @@
 //! One leg of a relayed call, as the packet path sees it: who is there, what came from it, what it is sent.
 //!
-//! Whatever is sent to a leg, relayed or made here, gets its place from the same [`Continuity`]: that is why making
-//! packets is the leg's business and not that of whoever has the idea.
+//! Whatever is sent to a leg, relayed or made here, gets its place from the same [`Continuity`]: that is why
+//! making packets is the leg's business and not that of whoever has the idea.
 
 use std::time::Instant;
 
@@ -186,7 +186,8 @@ impl Leg {
         Ok(Taken::InPlace(packet.length()))
     }
 
-    /// Makes a packet of an event into what this leg is sent, behind the end of the digit before, if that is missing.
+    /// Makes a packet of an event into what this leg is sent, behind the end of the digit
+    /// before, if that is missing.
     fn take_event(
         &mut self,
         incoming: &mut Incoming<'_>,
@@ -219,8 +220,8 @@ impl Leg {
         Ok(packet.length())
     }
 
-    /// Begins to cut when a packet is of another length than the peer wants, but of one that packets have; from there on
-    /// all are cut. An odd one, at the end of a recording say, is passed on as it is.
+    /// Begins to cut when a packet is of another length than the peer wants, but of one that packets have;
+    /// from there on all are cut. An odd one, at the end of a recording say, is passed on as it is.
     fn watch_length(&mut self, incoming: &mut Incoming<'_>) {
         let Some(peer) = &self.peer else { return };
         let shape = Shape { ptime_ms: peer.ptime_ms, from: incoming.law, to: peer.law };

@@ -1,7 +1,7 @@
 //! How many calls the port range and the operating system's limit of open files have room for.
 //!
-//! A call holds up to four sockets (RTP and RTCP, two legs), so the limit of files is often the tighter bound: 1,024, the
-//! usual soft limit, is 200 calls.
+//! A call holds up to four sockets (RTP and RTCP, two legs), so the limit of files is often the tighter
+//! bound: 1,024, the usual soft limit, is 200 calls.
 
 use std::fmt;
 
@@ -66,7 +66,8 @@ impl fmt::Display for Capacity {
             let wanted = *by_ports as u64 * FILES_PER_CALL + FILES_FOR_THE_REST;
             write!(
                 f,
-                "{by_files} calls at once: the limit of open files allows no more, though [media].ports has room for \
+                "{by_files} calls at once: the limit of open files allows no more, though [media].ports has \
+                 room for \
                  {by_ports}; raise the hard limit to {wanted} (ulimit -Hn, LimitNOFILE=, or --ulimit nofile=)"
             )
         } else {

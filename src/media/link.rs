@@ -1,9 +1,10 @@
 //! When a leg's socket is connected to its peer, and when it hears everybody again.
 //!
-//! A connected socket costs no route look-up for each packet, but the kernel turns everybody else away from it unseen: a
-//! peer that moved would never be heard. So it is connected only to a settled source that speaks, and open again after
-//! half a second of silence. One that hears nothing from the moment it is connected reached the peer under another of
-//! our addresses than the peer sends to, and is left open for good.
+//! A connected socket costs no route look-up for each packet, but the kernel turns everybody else
+//! away from it unseen: a peer that moved would never be heard. So it is connected only to a settled
+//! source that speaks, and open again after half a second of silence. One that hears nothing from
+//! the moment it is connected reached the peer under another of our addresses than the peer sends
+//! to, and is left open for good.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

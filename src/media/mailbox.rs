@@ -1,9 +1,9 @@
 //! Commands from signalling to one media thread: never lost, never waited for, and mostly without a wake-up.
 //!
-//! Most commands don't need the thread at once: what they say matters to the next packet, and the thread looks here
-//! before it looks at any packet. So it is woken only when it sleeps without end, when commands pile up, or for one that
-//! has it send something; while calls are up it comes by on its own. At a thousand calls a second this saves most
-//! context switches.
+//! Most commands don't need the thread at once: what they say matters to the next packet, and the thread
+//! looks here before it looks at any packet. So it is woken only when it sleeps without end, when commands
+//! pile up, or for one that has it send something; while calls are up it comes by on its own. At a thousand
+//! calls a second this saves most context switches.
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -98,7 +98,8 @@ impl Mailbox {
         }
     }
 
-    /// Swaps what was left into `inbox`, which must be empty; the capacity goes round, so that nothing is allocated.
+    /// Swaps what was left into `inbox`, which must be empty; the capacity goes round, so
+    /// that nothing is allocated.
     pub(crate) fn take(&self, inbox: &mut Vec<Command>) {
         if self.pending.load(Ordering::Relaxed) && self.pending.swap(false, Ordering::SeqCst) {
             std::mem::swap(&mut *self.commands.lock().unwrap_or_else(PoisonError::into_inner), inbox);

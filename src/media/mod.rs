@@ -1,8 +1,8 @@
 //! The media engine: pooled ports, relay threads, and the handle that signalling holds.
 //!
-//! A packet goes `socket` → [`forward`] (pure) → `socket` on one thread, in one buffer. Signalling never touches a packet
-//! and is never waited for: it leaves commands and reads counters. What a peer's packets can do here is bounded by
-//! [`latch`], which decides whose they are.
+//! A packet goes `socket` → [`forward`] (pure) → `socket` on one thread, in one buffer. Signalling never
+//! touches a packet and is never waited for: it leaves commands and reads counters. What a peer's packets can
+//! do here is bounded by [`latch`], which decides whose they are.
 
 mod address;
 pub mod config;
@@ -44,7 +44,8 @@ use crate::id::CallId;
 pub enum ReserveError {
     /// No media thread has a pair left for each side.
     #[error(
-        "media port range exhausted ({in_use} pairs in use, {resting} resting, {refused} held by other programs or \
+        "media port range exhausted ({in_use} pairs in use, {resting} resting, {refused} held by other \
+         programs or \
          refused by the operating system): widen [media].ports"
     )]
     NoPorts {
@@ -71,7 +72,8 @@ pub enum ReserveError {
 pub enum StartError {
     /// No socket can be opened at an address of `[media].listen`.
     #[error(
-        "`listen`: no socket can be opened at {address} ({error}); write an address of this machine, or \"0.0.0.0\", \
+        "`listen`: no socket can be opened at {address} ({error}); write an address of this machine, or \
+         \"0.0.0.0\", \
          and the public one into `advertise`"
     )]
     Listen {

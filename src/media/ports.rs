@@ -1,10 +1,11 @@
 //! The pool of port pairs: RTP on an even port, RTCP on the next (RFC 3550 §11).
 //!
-//! A pair is opened when it is first needed, belongs to one media thread at a time, and is never closed: what a
-//! former peer still sends is drained by that thread while the pair rests, for two seconds at least as long as others
-//! are left, and the one that rested longest is used first. A range that is short of that many pairs is no reason to
-//! refuse a call: then pairs rest for less. A hand-over costs no system call. An RTCP socket is opened for the first
-//! peer that has reports, since an idle socket costs the kernel as much as a busy one.
+//! A pair is opened when it is first needed, belongs to one media thread at a time, and is never closed:
+//! what a former peer still sends is drained by that thread while the pair rests, for two seconds at least
+//! as long as others are left, and the one that rested longest is used first. A range that is short of
+//! that many pairs is no reason to refuse a call: then pairs rest for less. A hand-over costs no system
+//! call. An RTCP socket is opened for the first peer that has reports, since an idle socket costs the
+//! kernel as much as a busy one.
 
 use std::collections::VecDeque;
 use std::io;

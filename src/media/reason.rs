@@ -35,8 +35,8 @@ pub enum Reason {
     ComfortNoise,
     /// Its leg, or the other one, has no session description yet.
     NoPeer,
-    /// One side is on hold: it said that it does not send, or the other that it does not receive; or a digit of ours goes
-    /// out in its place.
+    /// One side is on hold: it said that it does not send, or the other that it does not receive; or a digit
+    /// of ours goes out in its place.
     Muted,
     /// The other peer gave no address that can be sent to, and was not heard yet.
     NoDestination,

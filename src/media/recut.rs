@@ -1,8 +1,8 @@
 //! Packets of another length than a leg wants, cut to it and sent at its pace.
 //!
-//! What a packet holds beyond its first frame waits for the time at which its peer would have sent it: to a receiver that
-//! plays as it comes, three frames at once are a pause and a burst. Nothing waits longer than until the next packet, so
-//! that no delay adds up.
+//! What a packet holds beyond its first frame waits for the time at which its peer would have sent it: to a
+//! receiver that plays as it comes, three frames at once are a pause and a burst. Nothing waits longer than
+//! until the next packet, so that no delay adds up.
 
 use std::time::Instant;
 
@@ -51,8 +51,8 @@ impl Recut {
         self.repacketiser.shape()
     }
 
-    /// Cuts a packet that came at `now`: the first of its frames goes to `send` at once, and how many ticks of audio all
-    /// of them are is returned. What waits must have been taken.
+    /// Cuts a packet that came at `now`: the first of its frames goes to `send` at once, and how many ticks
+    /// of audio all of them are is returned. What waits must have been taken.
     ///
     /// Hot path: no allocation.
     pub(super) fn push(

@@ -1,9 +1,9 @@
 //! RTCP of one leg: whose reports are believed, and where ours go (RFC 3550 §6, RFC 3605, RFC 5761).
 //!
-//! A report is the peer's only if it comes from where the peer's RTP comes from: from the very source on the RTP port,
-//! from its address on the RTCP port, where the first port that reports is the one. Before any RTP came, only the
-//! address in the session description counts. A report of anybody else could keep a dead call alive, or lie about its
-//! quality.
+//! A report is the peer's only if it comes from where the peer's RTP comes from: from the very source on the
+//! RTP port, from its address on the RTCP port, where the first port that reports is the one. Before any RTP
+//! came, only the address in the session description counts. A report of anybody else could keep a dead call
+//! alive, or lie about its quality.
 
 use std::net::SocketAddr;
 use std::time::Instant;

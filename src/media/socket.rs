@@ -1,9 +1,11 @@
-//! The system calls of the relay that std does not offer, each behind a safe method: all `unsafe` of the crate is here.
+//! The system calls of the relay that std does not offer, each behind a safe method: all
+//! `unsafe` of the crate is here.
 //!
-//! [`Batch`] is the one buffer a packet ever lives in: received into it, rewritten in it, sent from it. Every slot has
-//! [`TAIL_ROOM`] behind the longest datagram it takes, so that an authentication tag (RFC 3711 §3.1) can be appended in
-//! place. Receive times are the kernel's (SO_TIMESTAMPNS), in its wall-clock time. Batches go by `syscall`, since libc's
-//! own functions are points where a thread can be cancelled, which costs each call two locked instructions.
+//! [`Batch`] is the one buffer a packet ever lives in: received into it, rewritten in it, sent from it. Every
+//! slot has [`TAIL_ROOM`] behind the longest datagram it takes, so that an authentication tag (RFC 3711 §3.1)
+//! can be appended in place. Receive times are the kernel's (SO_TIMESTAMPNS), in its wall-clock time. Batches
+//! go by `syscall`, since libc's own functions are points where a thread can be cancelled, which costs each
+//! call two locked instructions.
 
 use std::io;
 use std::mem;
@@ -16,7 +18,8 @@ use socket2::SockAddr;
 
 use super::leg::Outbox;
 
-/// An edge-triggered epoll: a descriptor is reported once when it becomes readable, and not again until it was drained.
+/// An edge-triggered epoll: a descriptor is reported once when it becomes readable, and not
+/// again until it was drained.
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
 
@@ -124,7 +127,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits until something is readable, or for `timeout`; `None` is without end. An interrupting signal ends it too.
+    /// Waits until something is readable, or for `timeout`; `None` is without end. An
+    /// interrupting signal ends it too.
     ///
     /// # Errors
     ///
@@ -180,8 +184,8 @@ impl Waker {
     /// It is never read: each write is an edge of its own, and the counter would need centuries to fill.
     pub(crate) fn wake(&self) {
         let one = 1_u64.to_ne_bytes();
-        // SAFETY: `one` is a live local of the eight bytes that are written. A full counter, the only failure, means
-        // that the thread was woken already.
+        // SAFETY: `one` is a live local of the eight bytes that are written. A full counter, the only
+        // failure, means that the thread was woken already.
         unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 }
@@ -214,22 +218,23 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Takes up to `wanted` datagrams, [`BATCH`] at most, from the socket and forgets what was in the batch; returns how
-    /// many they are.
+    /// Takes up to `wanted` datagrams, [`BATCH`] at most, from the socket and forgets what was in the batch;
+    /// returns how many they are.
     ///
     /// Fewer than wanted means that the socket is drained. Hot path: one system call, no allocation, no lock.
     ///
     /// # Errors
     ///
-    /// The socket's: [`io::ErrorKind::WouldBlock`] when it holds nothing, or what an earlier send brought back by ICMP.
+    /// The socket's: [`io::ErrorKind::WouldBlock`] when it holds nothing, or what an earlier
+    /// send brought back by ICMP.
     pub(crate) fn receive(&mut self, socket: &UdpSocket, wanted: usize) -> io::Result<usize> {
         self.clear();
         let wanted = wanted.min(BATCH);
         self.wire_to_receive(wanted);
         let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
         let headers = self.headers.as_mut_ptr();
-        // SAFETY: `wire_to_receive` pointed the first `wanted` headers at parts, buffers, addresses and control messages
-        // that `self` owns and that nothing else can reach until the call returns.
+        // SAFETY: `wire_to_receive` pointed the first `wanted` headers at parts, buffers, addresses and
+        // control messages that `self` owns and that nothing else can reach until the call returns.
         let received = check(unsafe {
             libc::syscall(libc::SYS_recvmmsg, fd, headers, wanted as u32, flags, NO_TIMEOUT)
         })?;
@@ -249,7 +254,8 @@ impl Batch {
         (self.received, self.made, self.keeping) = (0, 0, 0);
     }
 
-    /// The datagram at `place`, and where packets can be made; `None` if it was longer than a buffer, or is none at all.
+    /// The datagram at `place`, and where packets can be made; `None` if it was longer than a
+    /// buffer, or is none at all.
     pub(crate) fn datagram(&mut self, place: usize) -> Option<(Datagram<'_>, Made<'_>)> {
         let (received, spare) = self.slots.split_at_mut(BATCH);
         let slot = received[..self.received].get_mut(place).filter(|slot| !slot.truncated)?;
@@ -280,8 +286,8 @@ impl Batch {
         }
     }
 
-    /// Lets `seal` protect each datagram that is kept, in its buffer; what it returns no new length for is not sent.
-    /// Returns how many those are.
+    /// Lets `seal` protect each datagram that is kept, in its buffer; what it returns no new length for is
+    /// not sent. Returns how many those are.
     ///
     /// Hot path.
     pub(crate) fn seal(&mut self, mut seal: impl FnMut(&mut [u8], usize) -> Option<usize>) -> usize {
@@ -303,8 +309,8 @@ impl Batch {
         self.keeping
     }
 
-    /// Sends what was kept, in order, to `to`, or to the peer the socket is connected to. A datagram that is refused is
-    /// skipped, and those behind it still go.
+    /// Sends what was kept, in order, to `to`, or to the peer the socket is connected to. A datagram that is
+    /// refused is skipped, and those behind it still go.
     ///
     /// Hot path: one system call if none is refused, no allocation, no lock.
     pub(crate) fn send(&mut self, socket: &UdpSocket, to: Option<SocketAddr>) -> Sent {
@@ -317,8 +323,9 @@ impl Batch {
             let rest = &mut self.headers[first..self.keeping];
             let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
             let (rest_start, rest_length) = (rest.as_mut_ptr(), rest.len() as u32);
-            // SAFETY: `wire_to_send` pointed every header of `rest` at a part and a buffer that `self` owns and at
-            // `address`, all alive until the call returns; the kernel reads them and writes only the headers' lengths.
+            // SAFETY: `wire_to_send` pointed every header of `rest` at a part and a buffer that `self`
+            // owns and at `address`, all alive until the call returns; the kernel reads them and writes
+            // only the headers' lengths.
             let taken =
                 check(unsafe { libc::syscall(libc::SYS_sendmmsg, fd, rest_start, rest_length, flags) });
             match taken.map(|taken| usize::try_from(taken).unwrap_or(0)) {
@@ -420,7 +427,8 @@ pub(crate) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
     // SAFETY: an address is valid as all zeroes: integers and an array of them.
     let nobody: libc::sockaddr = unsafe { mem::zeroed() };
     let length = mem::size_of_val(&nobody) as libc::socklen_t;
-    // SAFETY: `nobody` is a live local of `length` bytes that the kernel only reads; its family is 0 (AF_UNSPEC).
+    // SAFETY: `nobody` is a live local of `length` bytes that the kernel only reads; its
+    // family is 0 (AF_UNSPEC).
     check(unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, length) })?;
     Ok(())
 }
@@ -480,8 +488,8 @@ pub(crate) fn set_file_limit(soft: u64, hard: u64) -> io::Result<()> {
 fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
     match libc::c_int::from(storage.ss_family) {
         libc::AF_INET => {
-            // SAFETY: the family says that the kernel wrote a sockaddr_in, and a storage is large and aligned enough
-            // for every kind of address.
+            // SAFETY: the family says that the kernel wrote a sockaddr_in, and a storage is large and aligned
+            // enough for every kind of address.
             let v4 = unsafe { &*ptr::from_ref(storage).cast::<libc::sockaddr_in>() };
             let ip = v4.sin_addr.s_addr.to_ne_bytes();
             Some(SocketAddrV4::new(ip.into(), u16::from_be(v4.sin_port)).into())
@@ -528,7 +536,8 @@ fn check<T: PartialOrd + Default>(returned: T) -> io::Result<T> {
 
 const NO_TIMEOUT: *mut libc::timespec = ptr::null_mut();
 
-/// Datagrams taken from a socket at a time: a stream that floods gets no more before its neighbours had their turn.
+/// Datagrams taken from a socket at a time: a stream that floods gets no more before its
+/// neighbours had their turn.
 pub(crate) const BATCH: usize = 16;
 /// The longest datagram that is relayed; 60 ms of G.711 with every header extension in use is under 600.
 pub(crate) const LONGEST: usize = 1_500;

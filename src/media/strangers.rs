@@ -1,7 +1,8 @@
 //! Who sent a leg packets without being its peer: counted, and the last few remembered.
 //!
-//! A source that sends to both legs of a call sprays ports; it may not prove itself the peer of either, however
-//! patiently it counts up (see [`super::latch`]). Its port counts: two far ends may be behind one address.
+//! A source that sends to both legs of a call sprays ports; it may not prove itself the peer of
+//! either, however patiently it counts up (see [`super::latch`]). Its port counts: two far ends
+//! may be behind one address.
 
 use std::net::SocketAddr;
 

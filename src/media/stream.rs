@@ -1,7 +1,7 @@
 //! One call's media as its thread holds it: both legs, their counters, and when silence is too long.
 //!
-//! No packet buffers: those belong to the thread. Silence counts from the answer, not while the side is held or said
-//! itself that it does not send, and is reported once for a side.
+//! No packet buffers: those belong to the thread. Silence counts from the answer, not while the side is held
+//! or said itself that it does not send, and is reported once for a side.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

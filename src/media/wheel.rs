@@ -1,8 +1,9 @@
-//! When each side of each call is to be looked at: a timer wheel of one-millisecond slots, linked through its entries.
+//! When each side of each call is to be looked at: a timer wheel of one-millisecond slots,
+//! linked through its entries.
 //!
-//! It reaches a quarter of a second ahead; what is due later is looked at then and put off again. So every side comes
-//! by several times a second, each in its own millisecond, and no turn of the thread ever walks all calls. Arming
-//! allocates only for an entry that was never there before.
+//! It reaches a quarter of a second ahead; what is due later is looked at then and put off again. So every
+//! side comes by several times a second, each in its own millisecond, and no turn of the thread ever walks
+//! all calls. Arming allocates only for an entry that was never there before.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,8 @@ impl Wheel {
         Self { origin, turned: 0, heads: [NONE; SLOTS], links: Vec::new(), armed: 0 }
     }
 
-    /// Has `entry` taken at `due`, or at the wheel's horizon if that comes before; replaces what it was armed for.
+    /// Has `entry` taken at `due`, or at the wheel's horizon if that comes before;
+    /// replaces what it was armed for.
     pub(crate) fn arm(&mut self, entry: u32, due: Instant) {
         self.disarm(entry);
         let place = entry as usize;

@@ -1,10 +1,11 @@
 //! One media thread: waits for packets, relays them, and does as signalling told it in between.
 //!
-//! A turn is: wait, take commands, one batch for every socket that has something, then whoever is due on the wheel.
-//! Edge-triggered epoll reports a socket once, so one that was not drained stays on the ready list; one that floods gets
-//! a batch a turn like everybody else. The clocks are read once a turn, no packet is looked at before the commands that
-//! preceded it, and neither an error nor a panic ends the thread: a panic ends the calls it had, which are told of to
-//! signalling, since one that a peer can cause must not take the calls of other threads with it.
+//! A turn is: wait, take commands, one batch for every socket that has something, then whoever is due on the
+//! wheel. Edge-triggered epoll reports a socket once, so one that was not drained stays on the ready list;
+//! one that floods gets a batch a turn like everybody else. The clocks are read once a turn, no packet is
+//! looked at before the commands that preceded it, and neither an error nor a panic ends the thread: a panic
+//! ends the calls it had, which are told of to signalling, since one that a peer can cause must not take the
+//! calls of other threads with it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -133,7 +134,8 @@ impl Worker {
         deadline.map(|deadline| deadline.saturating_duration_since(clock::now()))
     }
 
-    /// Ends every call, as nobody knows what state they are in, and begins anew with the sockets and commands there are.
+    /// Ends every call, as nobody knows what state they are in, and begins anew with the
+    /// sockets and commands there are.
     fn on_panic(&mut self) {
         self.totals.add_error();
         let mut ended = 0;
@@ -355,8 +357,8 @@ impl Worker {
                 return false;
             }
             Err(_) => {
-                // A pending error is cleared by being read, and packets may stand behind it; an error that stays is
-                // left until epoll reports the socket again.
+                // A pending error is cleared by being read, and packets may stand behind it; an error that
+                // stays is left until epoll reports the socket again.
                 self.totals.add_error();
                 open.errors = open.errors.saturating_add(1);
                 return open.errors < ERRORS;
@@ -549,7 +551,8 @@ impl Command {
     }
 }
 
-/// Sends what is kept for `half` to its peer, protected if it has to be; nothing while there is no telling where that is.
+/// Sends what is kept for `half` to its peer, protected if it has to be; nothing while there is
+/// no telling where that is.
 fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent {
     let destination = half.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
     match (destination, sockets.get(half.sockets.rtp as usize)) {

@@ -12,8 +12,8 @@
 //! | foreign, `foreign_caller = "diversion"` | given, the next one diverts | given, it diverts | given |
 //! | foreign with `"replace"`, or ours | the next one | it | given |
 //!
-//! With `foreign_caller = "refuse"` a call of a foreign caller never comes this far; where Retell cannot take a call, its
-//! fallback is no call of a foreigner's own and goes as with `"replace"`.
+//! With `foreign_caller = "refuse"` a call of a foreign caller never comes this far; where Retell cannot take
+//! a call, its fallback is no call of a foreigner's own and goes as with `"replace"`.
 //!
 //! So `X-Original-CLID` never overrides a configured caller ID, except as the foreign caller that a rule
 //! keeps. A configured caller ID is sent as written, because some trunks want an account name there; the
@@ -193,7 +193,8 @@ impl Given {
         Ok(())
     }
 
-    /// Whether the number is not in `owned`; without that key: neither in `[[numbers]]` nor one of the trunk's caller IDs.
+    /// Whether the number is not in `owned`; without that key: neither in `[[numbers]]` nor one
+    /// of the trunk's caller IDs.
     fn is_foreign(&self, trunk: &Peer, numbers: &Numbers) -> bool {
         let is_own = || trunk.caller.id.holds(&self.number, trunk.country) || numbers.owns(&self.number);
         !trunk.caller.pool.owns(&self.number).unwrap_or_else(is_own)
@@ -267,8 +268,9 @@ pub(super) fn original_clid(invite: &Message) -> Option<String> {
 
 /// Whether Privacy asks to hide who calls in From: `user` (RFC 3323 §4.2).
 ///
-/// `id` is passed on and changes nothing here: it keeps P-Asserted-Identity from the callee (RFC 3325 §9.3), and From is
-/// what its sender chose to show. `header` and `session` ask for what a back-to-back user agent does to every call.
+/// `id` is passed on and changes nothing here: it keeps P-Asserted-Identity from the callee (RFC 3325
+/// §9.3), and From is what its sender chose to show. `header` and `session` ask for what a back-to-back
+/// user agent does to every call.
 pub(super) fn wants_privacy(invite: &Message) -> bool {
     invite.elements(Name::Privacy).any(|element| {
         element.split(|byte| *byte == b';').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"user"))

@@ -1,9 +1,10 @@
-//! Where a call goes when Retell cannot take it: another `[[retell]]`, a number by the trunk, or a SIP URI, in order.
+//! Where a call goes when Retell cannot take it: another `[[retell]]`, a number by the
+//! trunk, or a SIP URI, in order.
 //!
-//! Decided with the call's course, before the first attempt. What `[[numbers]]` says of the dialled number stands in place of
-//! what its `[[retell]]` says. A person who is called instead sees what the trunk shows of a foreign caller, as after a
-//! transfer; the rotation of caller IDs does not move on for it. The number that was dialled is no fallback for itself: the
-//! trunk would bring the call back.
+//! Decided with the call's course, before the first attempt. What `[[numbers]]` says of the dialled number
+//! stands in place of what its `[[retell]]` says. A person who is called instead sees what the trunk shows of
+//! a foreign caller, as after a transfer; the rotation of caller IDs does not move on for it. The number that
+//! was dialled is no fallback for itself: the trunk would bring the call back.
 
 use super::caller::Given;
 use super::config::FallbackConfig;

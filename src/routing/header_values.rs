@@ -1,7 +1,8 @@
 //! Whether the value of a header may pass to the other leg (RFC 3261 §25.1, RFC 3323 §4.2).
 //!
-//! An `X-` header is an extension-header whose value is any text, so that a lone quote in it (`5" pipe`) is no fault;
-//! every other header has a grammar, in which what does not end swallows what a later element writes behind it.
+//! An `X-` header is an extension-header whose value is any text, so that a lone quote in it (`5" pipe`)
+//! is no fault; every other header has a grammar, in which what does not end swallows what a later
+//! element writes behind it.
 
 use crate::sip::headers::{Name, lex};
 

@@ -1,8 +1,9 @@
-//! How many calls a peer may have at once and how many may begin in a second: who goes on, who waits, who is refused.
+//! How many calls a peer may have at once and how many may begin in a second: who goes on,
+//! who waits, who is refused.
 //!
-//! A provider that admits one call a second answers the second one with 403 or 503, and the agent's call is lost. So calls
-//! toward a peer with a rate are spread evenly: whoever comes too early waits for its turn, in order, for
-//! `queue_s` at most. Calls at once are never waited for, since nobody knows when one will end.
+//! A provider that admits one call a second answers the second one with 403 or 503, and the agent's call is
+//! lost. So calls toward a peer with a rate are spread evenly: whoever comes too early waits for its turn, in
+//! order, for `queue_s` at most. Calls at once are never waited for, since nobody knows when one will end.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -74,7 +74,8 @@ pub struct Peer {
     pub challenge: bool,
     /// How long it may ring; None: for ever.
     pub answer_timeout: Option<Duration>,
-    /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never, as of a trunk.
+    /// Once it was heard in a call, seconds without audio after which its agent is dead; 0
+    /// is never, as of a trunk.
     pub agent_silence_s: u32,
     /// Responses go to the source port, asked for or not (RFC 3581).
     pub force_rport: bool,
@@ -147,7 +148,8 @@ impl Peer {
         self.spelling.outbound_proxy.is_some()
     }
 
-    /// Whether the challenge in `response` may be answered: there are credentials, and they are for its realm.
+    /// Whether the challenge in `response` may be answered: there are credentials,
+    /// and they are for its realm.
     #[must_use]
     pub fn may_answer(&self, response: &Message) -> bool {
         let is_agreed = |realm: &String| challenge_of(response).is_some_and(|asked| asked.realm == *realm);
@@ -242,7 +244,8 @@ impl Routes {
         self.peers.iter().find(|peer| peer.name == name)
     }
 
-    /// A callee of `trunk` answered a call from `number` with `code`: one that wants no further calls makes it rest.
+    /// A callee of `trunk` answered a call from `number` with `code`: one that wants no
+    /// further calls makes it rest.
     pub fn note_answer(&self, trunk: &str, number: &str, code: u16, rotation: &mut Rotation) {
         let rest_s = self.peer_named(trunk).map_or(0, |peer| peer.caller_rest_s);
         if rest_s > 0 && UNWANTED.contains(&code) {

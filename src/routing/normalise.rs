@@ -121,8 +121,8 @@ impl Country {
         if is_own && !has_code { Form::National } else { Form::InternationalPrefix }
     }
 
-    /// `number`, in E.164, as it is dialled within this country: a number of its own without its calling code, another's
-    /// behind the international prefix.
+    /// `number`, in E.164, as it is dialled within this country: a number of its own without its calling
+    /// code, another's behind the international prefix.
     pub(super) fn dial(self, number: &str) -> String {
         let (Some(region), Ok(parsed)) = (self.region, PHONE_NUMBER_UTIL.parse(number, None)) else {
             return number.to_owned();

@@ -27,8 +27,8 @@ pub struct Plan {
     pub retell: PeerId,
     /// The callee's peer (one of the two above).
     pub callee: PeerId,
-    /// The caller, in E.164 when it is a number; `anonymous` when withheld. Records, metrics and `/v1/calls` show the
-    /// same.
+    /// The caller, in E.164 when it is a number; `anonymous` when withheld. Records, metrics and
+    /// `/v1/calls` show the same.
     pub from: String,
     /// The dialled number, in E.164 when it is one.
     pub to: String,
@@ -183,8 +183,8 @@ impl Routes {
         course(trunk, retell, trunk, dialled, shown, trace)
     }
 
-    /// The number to send for what `uri` of `caller` dials: an extension's number, else E.164 as `trunk`'s country reads
-    /// it, else as it stands.
+    /// The number to send for what `uri` of `caller` dials: an extension's number, else E.164 as `trunk`'s
+    /// country reads it, else as it stands.
     fn read_dialled(
         &self,
         uri: &Uri,
@@ -265,8 +265,8 @@ impl Routes {
     }
 }
 
-/// Refuses a call from Retell to an emergency number, by what was dialled and by what would be sent, unless it is
-/// allowed; false if it is none. An extension that leads elsewhere is no emergency number.
+/// Refuses a call from Retell to an emergency number, by what was dialled and by what would be sent, unless
+/// it is allowed; false if it is none. An extension that leads elsewhere is no emergency number.
 fn allows_emergency(
     retell: &Peer,
     trunk: &Peer,

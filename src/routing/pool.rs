@@ -1,9 +1,10 @@
 //! Whose turn it is among a trunk's `caller_ids`, as a pure function over what was shown to whom before.
 //!
-//! In this order: a number that has had its calls of the day is out; one that was refused lately comes after all others;
-//! a callee is shown the number it knows; numbers of its area go before those of its country, and these before the rest;
-//! among what is left, turns go round by weight (smoothly: 3 to 1 is a a b a, never a a a b). A cap is kept even where no
-//! number is left, because it stands between a number and its being labelled as spam; a rest is not.
+//! In this order: a number that has had its calls of the day is out; one that was refused lately comes after
+//! all others; a callee is shown the number it knows; numbers of its area go before those of its country, and
+//! these before the rest; among what is left, turns go round by weight (smoothly: 3 to 1 is a a b a, never a
+//! a a b). A cap is kept even where no number is left, because it stands between a number and its being
+//! labelled as spam; a rest is not.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::config::{PoolConfig, PoolNumber};
 use super::normalise::Country;
 
-/// What routing remembers between calls, of every trunk by its name: it survives a reload, and a restart where it is
-/// written to a file.
+/// What routing remembers between calls, of every trunk by its name: it survives a reload, and a restart
+/// where it is written to a file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rotation {
     /// Seconds since the Unix epoch.
@@ -106,7 +107,8 @@ impl Pool {
         self.config.owns(number)
     }
 
-    /// Those that nothing but their turn tells apart, and what does; empty when all had their calls of the day.
+    /// Those that nothing but their turn tells apart, and what does; empty when all
+    /// had their calls of the day.
     fn candidates(&self, memory: &Memory, callee: &str, now_s: u64) -> (Vec<&Member>, Option<&'static str>) {
         let PoolConfig { local, sticky, daily_cap, .. } = self.config;
         let of = |member: &Member| memory.numbers.get(&member.own.number);

@@ -1,9 +1,9 @@
-//! What an INVITE toward a trunk says: its numbers in the trunk's format, the caller in the headers that the trunk
-//! reads it from (RFC 3325, RFC 5806), and the hosts around them.
+//! What an INVITE toward a trunk says: its numbers in the trunk's format, the caller in the headers that the
+//! trunk reads it from (RFC 3325, RFC 5806), and the hosts around them.
 //!
-//! Numbers are rewritten here last, and only here: routing, rules and records go by E.164. What is no number in E.164 (an
-//! extension, `*98`, an account name) is written as it stands in every format; the prefix goes in front of what has
-//! digits only, since a name is nobody's telephone.
+//! Numbers are rewritten here last, and only here: routing, rules and records go by E.164. What is no number
+//! in E.164 (an extension, `*98`, an account name) is written as it stands in every format; the prefix goes
+//! in front of what has digits only, since a name is nobody's telephone.
 
 use super::caller::{ANONYMOUS, Caller};
 use super::config::{CallerPlace, NumberFormat, Spelling};
@@ -135,8 +135,8 @@ impl Written {
 }
 
 impl Plan {
-    /// From toward the callee, without its tag; `host` and `port` are our address there, for a peer that wants no
-    /// other.
+    /// From toward the callee, without its tag; `host` and `port` are our address there, for a
+    /// peer that wants no other.
     #[must_use]
     pub fn from_header(&self, host: Host, port: Option<u16>) -> NameAddr {
         let Written { account, caller, display, .. } = &self.written;

@@ -14,7 +14,8 @@ pub struct Step {
     pub value: String,
     /// The rule that decided, in words, naming the key of the configuration where there is one.
     pub rule: String,
-    /// That key, as [`crate::config::Loaded::places`] knows it: `trunks[carrier].country`, `headers.rules[1].set`.
+    /// That key, as [`crate::config::Loaded::places`] knows it:
+    /// `trunks[carrier].country`, `headers.rules[1].set`.
     #[serde(skip)]
     pub key: Option<String>,
     /// Where that key stands, for whoever knows the file to fill in.

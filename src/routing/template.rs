@@ -1,4 +1,5 @@
-//! Values of header rules: text with `{from}`, `{to}`, `{trunk}`, `{username}`, `{call_id}` and `{header:Name}` in it.
+//! Values of header rules: text with `{from}`, `{to}`, `{trunk}`, `{username}`, `{call_id}`
+//! and `{header:Name}` in it.
 //!
 //! Anything else in braces is plain text here: the configuration's check is what refuses it. Values taken
 //! from messages are bytes, because a peer's header need not be UTF-8.

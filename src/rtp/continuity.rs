@@ -6,17 +6,19 @@
 //!   sent      ▮▮▮▮▮▮▮▮             ▯▯▯▯▯▯▯▯▯▯▯▯▯▯▯▯▯▮▮▮▮▮▮▮▮   one SSRC, numbers without a gap
 //! ```
 //!
-//! Receivers take a new SSRC, or a jump of sequence or timestamp, for a new speaker or for loss; some fall silent.
-//! So each leg sees one SSRC, its sequence numbers have no gap that the source's loss did not make, and its timestamps
-//! advance with time. Within one run of a source's numbers the mapping is an addition, which keeps lost and reordered
-//! packets exactly that; where the source changes, jumps or was filled for, the addends are chosen anew, and what is
-//! older than that moment comes too late.
+//! Receivers take a new SSRC, or a jump of sequence or timestamp, for a new speaker or for loss; some fall
+//! silent. So each leg sees one SSRC, its sequence numbers have no gap that the source's loss did not make,
+//! and its timestamps advance with time. Within one run of a source's numbers the mapping is an addition,
+//! which keeps lost and reordered packets exactly that; where the source changes, jumps or was filled for,
+//! the addends are chosen anew, and what is older than that moment comes too late.
 //!
-//! Telephone events may come under an SSRC of their own. They are let in between the packets of the source, at the time
-//! at which they come; [`EventRelay`](super::dtmf::EventRelay) keeps each to the time of its first packet.
+//! Telephone events may come under an SSRC of their own. They are let in between the packets of the
+//! source, at the time at which they come; [`EventRelay`](super::dtmf::EventRelay) keeps each to the
+//! time of its first packet.
 //!
-//! Silence continues right behind the last packet, not where the clock stands: of packets that were only delayed, no
-//! more are late than were filled for. A source that comes back keeps its own time, which is ahead of the silence.
+//! Silence continues right behind the last packet, not where the clock stands: of packets that were
+//! only delayed, no more are late than were filled for. A source that comes back keeps its own time,
+//! which is ahead of the silence.
 
 use std::time::{Duration, Instant};
 
@@ -38,8 +40,8 @@ pub struct Position {
 /// What becomes of a source's packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mapped {
-    /// It goes out at `position`; `resumed` is true for the first one after a change behind, which a receiver takes
-    /// best as the start of a talkspurt.
+    /// It goes out at `position`; `resumed` is true for the first one after a change behind, which a receiver
+    /// takes best as the start of a talkspurt.
     Send {
         /// Where it stands in the outgoing stream.
         position: Position,
@@ -48,16 +50,16 @@ pub enum Mapped {
     },
     /// It went out already.
     Duplicate,
-    /// It is too old to be placed: from a former source, behind everything that can still be told apart, or silence
-    /// was sent in its place.
+    /// It is too old to be placed: from a former source, behind everything that can still be told apart, or
+    /// silence was sent in its place.
     Late,
 }
 
 /// The numbering of what one leg is sent.
 #[derive(Clone, Debug)]
 pub struct Continuity {
-    /// Where the first packet goes; its SSRC is that of the whole stream, and its number counts on until a source
-    /// speaks.
+    /// Where the first packet goes; its SSRC is that of the whole stream, and its number counts
+    /// on until a source speaks.
     next: Position,
     source: Option<Source>,
     former: Option<Former>,
@@ -193,8 +195,8 @@ impl Continuity {
         Position { timestamp, ..self.insert(due) }
     }
 
-    /// The place of a packet of ours that is no audio, between those of the source: the next number, and the time it
-    /// is at `now`.
+    /// The place of a packet of ours that is no audio, between those of the source: the next number, and
+    /// the time it is at `now`.
     ///
     /// Hot path: no allocation.
     pub fn insert(&mut self, now: Instant) -> Position {
@@ -325,7 +327,8 @@ impl Continuity {
         self.placed(position, distance, false)
     }
 
-    /// Starts a new run of numbers where the last one ended, as far on in time as the pause between them was long.
+    /// Starts a new run of numbers where the last one ended, as far on in time as the
+    /// pause between them was long.
     fn rebase(&mut self, position: Position, now: Instant) -> Mapped {
         let resumed = self.clock.is_some();
         let timestamp = self.next_timestamp(1, now);
@@ -352,7 +355,8 @@ impl Continuity {
         self.placed(position, 0, resumed)
     }
 
-    /// Where audio belongs whose own timestamp says nothing: as far on as time is, at least `frames` and behind silence.
+    /// Where audio belongs whose own timestamp says nothing: as far on as time is, at least
+    /// `frames` and behind silence.
     fn next_timestamp(&self, frames: u16, now: Instant) -> u32 {
         let Some(clock) = self.clock else { return self.next.timestamp };
         let frames = if self.silence.is_some() { 1 } else { frames };
@@ -414,7 +418,8 @@ impl Former {
 }
 
 impl Tick {
-    /// The timestamp at `now`, on the nearest whole number of frames: a far end that fills gaps counts in frames.
+    /// The timestamp at `now`, on the nearest whole number of frames: a far end that
+    /// fills gaps counts in frames.
     fn after_whole_frames(self, now: Instant, at_least: u16) -> u32 {
         let ticks = ticks_between(self.at, now).saturating_add(FRAME_TICKS / 2) / FRAME_TICKS * FRAME_TICKS;
         self.timestamp.wrapping_add(ticks.max(FRAME_TICKS * u32::from(at_least)))
@@ -422,8 +427,8 @@ impl Tick {
 }
 
 impl Silence {
-    /// Whether packets have come too late for longer than a delayed burst lasts: then the source's clock stood still,
-    /// or its way became longer for good.
+    /// Whether packets have come too late for longer than a delayed burst lasts: then the source's clock
+    /// stood still, or its way became longer for good.
     fn stays_overdue(&mut self, now: Instant) -> bool {
         let since = match self.overdue {
             Some(Overdue { since, last }) if now.saturating_duration_since(last) <= BURST_APART => since,

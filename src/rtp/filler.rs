@@ -1,4 +1,5 @@
-//! When a leg that is sent nothing is to be sent silence: 20 ms of it every 20 ms, until the source speaks again.
+//! When a leg that is sent nothing is to be sent silence: 20 ms of it every 20 ms, until
+//! the source speaks again.
 //!
 //! ```text
 //!            start                     on_packet
@@ -7,9 +8,9 @@
 //!     └────── stop ──────┴──────── or comfort noise ───────┘
 //! ```
 //!
-//! Decides when, and nothing else: where a packet of silence stands is [`Continuity::fill`]'s to say. What counts is what
-//! was sent to the leg: a packet that was dropped, for being late say, fills nothing. The grid of 20 ms stays where it
-//! began, however late the thread comes by.
+//! Decides when, and nothing else: where a packet of silence stands is [`Continuity::fill`]'s to say. What
+//! counts is what was sent to the leg: a packet that was dropped, for being late say, fills nothing. The grid
+//! of 20 ms stays where it began, however late the thread comes by.
 //!
 //! [`Continuity::fill`]: super::continuity::Continuity::fill
 
@@ -27,8 +28,8 @@ pub struct Filler {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// The leg is to be sent nothing by us: it has no session description, or the call is over. What its source says
-    /// would have it wait until this time.
+    /// The leg is to be sent nothing by us: it has no session description, or the call is over. What its
+    /// source says would have it wait until this time.
     Idle { until: Option<Instant> },
     /// The source speaks; silence begins at this time if it stops.
     Waiting { until: Instant },

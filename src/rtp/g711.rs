@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   octet   S eee mmmm     S = 1 is positive; μ-law sends every bit inverted, A-law every second one (0x55)
-//!   value   μ  ± (((2m + 33) << e) - 33), of 14 bits        A  ± (2m + 1), e = 0; ± ((2m + 33) << (e - 1)), of 13
+//!   value   μ  ± (((2m + 33) << e) - 33), of 14 bits
+//!           A  ± (2m + 1), e = 0; ± ((2m + 33) << (e - 1)), of 13 bits
 //! ```
 //!
 //! Transcoding goes by linear code, through tables made at compile time, and keeps the sign even of zero:

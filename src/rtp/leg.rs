@@ -1,7 +1,7 @@
 //! What signalling tells the relay about one leg's stream, as plain values.
 //!
-//! They live here, below both, because a call (pure) decides them and the media engine (not pure) obeys: neither
-//! may see the other.
+//! They live here, below both, because a call (pure) decides them and the media engine (not pure) obeys:
+//! neither may see the other.
 
 use std::net::SocketAddr;
 
@@ -44,7 +44,8 @@ pub struct LegMedia {
     pub ptime_ms: u8,
     /// It is sent silence when it was sent nothing for so many milliseconds; 0 is never.
     pub fill_ms: u32,
-    /// Once it was heard, seconds without a packet after which it is dead, whatever the common time-out; 0 is never.
+    /// Once it was heard, seconds without a packet after which it is dead, whatever the
+    /// common time-out; 0 is never.
     pub dead_after_s: u32,
     /// The keys of its SRTP and ours; plain RTP without.
     pub srtp: Option<Box<LegKeys>>,
@@ -64,8 +65,8 @@ pub enum Rtcp {
 }
 
 impl LegMedia {
-    /// A peer that sends and receives packets of 20 ms under `audio_payload_type` (PCMU if that is no static one), has
-    /// RTCP on the port above, and whose pauses are left as they are.
+    /// A peer that sends and receives packets of 20 ms under `audio_payload_type` (PCMU if that is no static
+    /// one), has RTCP on the port above, and whose pauses are left as they are.
     #[must_use]
     pub fn new(remote: SocketAddr, audio_payload_type: u8) -> Self {
         Self {

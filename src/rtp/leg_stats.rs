@@ -1,7 +1,8 @@
-//! What the relay tells signalling about one leg's stream, as a plain value: for records, the API and metrics.
+//! What the relay tells signalling about one leg's stream, as a plain value: for
+//! records, the API and metrics.
 //!
-//! Like [`leg`](super::leg) it lives below both. "Received" is what came from the peer of that leg, so its loss, jitter
-//! and MOS say how the *other* leg's peer heard it.
+//! Like [`leg`](super::leg) it lives below both. "Received" is what came from the peer of that leg, so its
+//! loss, jitter and MOS say how the *other* leg's peer heard it.
 
 use serde::Serialize;
 

@@ -1,8 +1,9 @@
-//! One RTP packet in the buffer it was received into (RFC 3550 §5.1): validated by rtp-rs, rewritten by setters.
+//! One RTP packet in the buffer it was received into (RFC 3550 §5.1): validated by
+//! rtp-rs, rewritten by setters.
 //!
-//! Parsing checks the whole header and leaves twelve bytes of it: contributing sources, extension and padding are cut
-//! out, since what one peer says in them is not the other's business, and could mislead it. The setters touch those
-//! twelve bytes only, and so can never fail.
+//! Parsing checks the whole header and leaves twelve bytes of it: contributing sources, extension and padding
+//! are cut out, since what one peer says in them is not the other's business, and could mislead it. The
+//! setters touch those twelve bytes only, and so can never fail.
 
 use rtp_rs::{RtpReader, RtpReaderError};
 
@@ -17,7 +18,8 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Checks that `datagram` is RTP, and makes its header plain; the packet may end before the datagram does.
+    /// Checks that `datagram` is RTP, and makes its header plain; the packet may end
+    /// before the datagram does.
     ///
     /// Hot path: no allocation, one pass over the header.
     ///
@@ -132,8 +134,8 @@ pub struct Header {
     pub position: Position,
 }
 
-/// Writes a packet whose payload of `length` bytes `fill` writes; returns how long it is, 0 if `bytes` has no room for
-/// it.
+/// Writes a packet whose payload of `length` bytes `fill` writes; returns how long it is, 0 if
+/// `bytes` has no room for it.
 ///
 /// Hot path: no allocation.
 pub fn write(bytes: &mut [u8], header: Header, length: usize, fill: impl FnOnce(&mut [u8])) -> usize {

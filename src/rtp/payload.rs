@@ -1,7 +1,8 @@
 //! What a leg's payload types mean, and the same payload's type on the other leg (RFC 3551, RFC 4733).
 //!
-//! A payload type is a number that a receiver chose: the same telephone-event may be 101 on one leg and 96 on the other,
-//! or even the two ways of one leg (RFC 3264 §6.1), and a number that neither side named means nothing at all.
+//! A payload type is a number that a receiver chose: the same telephone-event may be 101 on one leg and
+//! 96 on the other, or even the two ways of one leg (RFC 3264 §6.1), and a number that neither side
+//! named means nothing at all.
 
 /// What a packet carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,8 +43,8 @@ impl PayloadTypes {
         }
     }
 
-    /// The payload type of `kind` on this leg; `None` if the leg does not take it, as none takes comfort noise: our
-    /// session descriptions have none.
+    /// The payload type of `kind` on this leg; `None` if the leg does not take it, as none takes comfort
+    /// noise: our session descriptions have none.
     #[must_use]
     pub fn of(self, kind: Kind) -> Option<u8> {
         match kind {

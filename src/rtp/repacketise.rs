@@ -1,4 +1,5 @@
-//! G.711 packets of any length cut and joined to the length that the other leg asked for (RFC 3551 §4.2, `a=ptime`).
+//! G.711 packets of any length cut and joined to the length that the other leg asked for
+//! (RFC 3551 §4.2, `a=ptime`).
 //!
 //! ```text
 //!   arrives    │ 0        │ 240      │ 480      │     30 ms each; octets and ticks are the same thing
@@ -6,11 +7,11 @@
 //!   leaves      0 ──────┘ 1 ─────┘ 2 ────┘           as soon as a slot is full
 //! ```
 //!
-//! No jitter buffer: each octet goes to the slot that its timestamp says, and a slot leaves when it is full, so what was
-//! reordered stays reordered and what was lost stays lost. A slot that misses a part leaves when it is three slots old, as
-//! long as what it holds. The frames are numbered as if the source had sent them: they are for
-//! [`Continuity`](super::continuity::Continuity) to place. Once a source goes through here all of its packets must, as
-//! its own numbers are other ones.
+//! No jitter buffer: each octet goes to the slot that its timestamp says, and a slot leaves when it is full,
+//! so what was reordered stays reordered and what was lost stays lost. A slot that misses a part leaves when
+//! it is three slots old, as long as what it holds. The frames are numbered as if the source had sent them:
+//! they are for [`Continuity`](super::continuity::Continuity) to place. Once a source goes through here all
+//! of its packets must, as its own numbers are other ones.
 
 use std::time::Duration;
 
@@ -52,7 +53,8 @@ pub struct Frame<'a> {
     pub position: Position,
     /// It begins a talkspurt.
     pub marker: bool,
-    /// How much later than the packet that it was cut from it would have been sent: add it to the time of arrival.
+    /// How much later than the packet that it was cut from it would have been sent: add
+    /// it to the time of arrival.
     pub after: Duration,
     /// In the law of the leg that it is for.
     pub payload: &'a [u8],
@@ -198,7 +200,8 @@ impl Repacketiser {
         Cut { repacketiser: self, restarts: true, marker: false, began, timestamp: began, rest: &[] }
     }
 
-    /// Whether the source begins anew with a packet of `ticks` at `position`: after a pause, or on another clock.
+    /// Whether the source begins anew with a packet of `ticks` at `position`: after a
+    /// pause, or on another clock.
     fn note_audio(&mut self, position: Position, ticks: u32) -> Result<bool, NotCut> {
         let step = self.note(position)?;
         let Some(source) = &mut self.source else { return Err(NotCut::Late) };

@@ -1,7 +1,7 @@
 //! Where a sequence number stands among those of its run that were seen already (RFC 3550 A.1, RFC 1982).
 //!
-//! A number that is new is noted by the question: ask once for each packet. A number far behind the newest is late, and
-//! proves a restart only together with the one that follows it.
+//! A number that is new is noted by the question: ask once for each packet. A number far behind the newest is
+//! late, and proves a restart only together with the one that follows it.
 
 use super::sequence_distance;
 use super::stats::MAX_DROPOUT;

@@ -1,7 +1,8 @@
 //! Every session description we send (RFC 8866), on sdp-rs; the last one of a leg is kept byte for byte.
 //!
-//! The version in o= may grow only when the description changes, and must not grow when it does not (RFC 3264 §8): a
-//! peer takes an unchanged version for "nothing to do". So a description is built, compared, and numbered then.
+//! The version in o= may grow only when the description changes, and must not grow when it does not
+//! (RFC 3264 §8): a peer takes an unchanged version for "nothing to do". So a description is built,
+//! compared, and numbered then.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -67,9 +68,9 @@ impl Local {
         self.describe(self.rtp.port(), codecs, dtmf, Direction::SendRecv)
     }
 
-    /// Answers `offer`: its audio line with exactly `codec` (and `dtmf`) in `direction` from our view, every other
-    /// m-line with port 0 (RFC 3264 §6). One that has no audio to use gets port 0 everywhere, and its first audio line
-    /// is where we offer audio again.
+    /// Answers `offer`: its audio line with exactly `codec` (and `dtmf`) in `direction` from our view, every
+    /// other m-line with port 0 (RFC 3264 §6). One that has no audio to use gets port 0 everywhere, and its
+    /// first audio line is where we offer audio again.
     pub fn answer(
         &mut self,
         offer: &Session,

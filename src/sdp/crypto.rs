@@ -35,8 +35,8 @@ pub struct Crypto {
     spelling: Spelling,
 }
 
-/// How the media of one leg is protected, and the keys that we send under, one for each suite: they stay as long as the
-/// leg does, so that a new description is no new key.
+/// How the media of one leg is protected, and the keys that we send under, one for each suite: they stay as
+/// long as the leg does, so that a new description is no new key.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Protection {
     policy: Policy,
@@ -98,8 +98,8 @@ impl Crypto {
         Ok(Self { tag, key: key_of(suite, keys)?, spelling })
     }
 
-    /// The keys agreed on by an answer to our offer of `ours`: it must take exactly one line, with tag and suite as offered
-    /// (RFC 4568 §5.1.3).
+    /// The keys agreed on by an answer to our offer of `ours`: it must take exactly one line, with tag and
+    /// suite as offered (RFC 4568 §5.1.3).
     #[must_use]
     pub fn taken(ours: &[Self], answered: &[Self]) -> Option<LegKeys> {
         let [answer] = answered else { return None };

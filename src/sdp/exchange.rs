@@ -1,7 +1,8 @@
 //! Offer and answer on one leg (RFC 3264, RFC 6337): whose offer is open, and what was agreed last.
 //!
-//! A refused offer changes nothing: what was agreed stands until the next answer. An m-line that a peer gives port 0 is
-//! gone for RFC 3264, but many mean a pause by it (and bring the port back later), so the agreement is kept meanwhile.
+//! A refused offer changes nothing: what was agreed stands until the next answer. An m-line that a peer
+//! gives port 0 is gone for RFC 3264, but many mean a pause by it (and bring the port back later), so the
+//! agreement is kept meanwhile.
 
 use bytes::Bytes;
 
@@ -110,7 +111,8 @@ impl Exchange {
         Ok(accepted)
     }
 
-    /// The same with the keys that the answer `accepted` agrees on. Plain audio, where the policy lets it be read, is none.
+    /// The same with the keys that the answer `accepted` agrees on. Plain audio, where the policy
+    /// lets it be read, is none.
     fn with_keys(&self, accepted: Accepted) -> Result<Accepted, NegotiationError> {
         let answered = &accepted.audio.crypto;
         if answered.is_empty() {

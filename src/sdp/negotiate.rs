@@ -1,7 +1,9 @@
-//! Offer and answer of each leg (RFC 3264): what to offer the callee, what it took, what to answer the caller.
+//! Offer and answer of each leg (RFC 3264): what to offer the callee, what it took,
+//! what to answer the caller.
 //!
-//! The two legs are negotiated apart, under payload types and even laws of their own. Yet the caller is answered only when
-//! the callee's answer is known, with the same codec if it has it: what need not be transcoded should not be.
+//! The two legs are negotiated apart, under payload types and even laws of their own. Yet the caller is
+//! answered only when the callee's answer is known, with the same codec if it has it: what need not be
+//! transcoded should not be.
 
 use std::net::IpAddr;
 
@@ -88,7 +90,8 @@ pub fn offered(offer: &Session) -> Result<&Audio, NegotiationError> {
     }
 }
 
-/// Toward Retell: only the first codec of the offer, under its static payload type, since it would choose by its own order.
+/// Toward Retell: only the first codec of the offer, under its static payload type, since it would
+/// choose by its own order.
 #[must_use]
 pub fn codecs_for_retell(offered: &Audio) -> Vec<Payload> {
     offered.codecs.first().map(|first| first.codec.offered()).into_iter().collect()
@@ -126,8 +129,9 @@ pub struct Accepted {
 
 /// Reads the answer to an offer of `codecs` and `dtmf`; keys are the business of who made the offer.
 ///
-/// An answer that lists several codecs is taken by its first that was offered: the peer may send any of them, but that is
-/// the one it prefers (RFC 3264 §6.1). One that names the other G.711 law alone is wrong, yet what it means is plain.
+/// An answer that lists several codecs is taken by its first that was offered: the peer may send any of
+/// them, but that is the one it prefers (RFC 3264 §6.1). One that names the other G.711 law alone is wrong,
+/// yet what it means is plain.
 ///
 /// # Errors
 ///
@@ -172,8 +176,8 @@ pub fn chosen(offer: &Session, codec: Option<Codec>) -> Result<Accepted, Negotia
     }
 }
 
-/// Whether packets can be exchanged between `audio` and our address `ours`; an address that is still to be learned can be
-/// of any family.
+/// Whether packets can be exchanged between `audio` and our address `ours`; an address that is still to be
+/// learned can be of any family.
 ///
 /// # Errors
 ///

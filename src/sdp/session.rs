@@ -1,8 +1,9 @@
 //! Reading a peer's session description (RFC 8866, RFC 3605), tolerant of what peers really write.
 //!
-//! Two things are read in a way a newcomer would not expect. A `c=` that holds a name is not looked up but read as the
-//! unspecified address, so that media waits for the peer's first packet. And a `c=` of `0.0.0.0`, `::` or under
-//! `.invalid` is a hold (RFC 3264 §8.4), so it takes receiving out of [`Audio::direction`], whatever `a=` says.
+//! Two things are read in a way a newcomer would not expect. A `c=` that holds a name is not looked up but
+//! read as the unspecified address, so that media waits for the peer's first packet. And a `c=` of
+//! `0.0.0.0`, `::` or under `.invalid` is a hold (RFC 3264 §8.4), so it takes receiving out of
+//! [`Audio::direction`], whatever `a=` says.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -75,7 +76,8 @@ pub struct MediaLine {
     pub proto: String,
     /// Payload types, or what the protocol has in their place.
     pub formats: Vec<String>,
-    /// What the formats of an audio line are, for messages to people: `G729`, `opus`; the bare format if unknown.
+    /// What the formats of an audio line are, for messages to people: `G729`, `opus`;
+    /// the bare format if unknown.
     pub encodings: Vec<String>,
 }
 
@@ -398,7 +400,8 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// The address type is not looked at: peers write IP4 before IPv6 addresses, and the address itself tells.
+    /// The address type is not looked at: peers write IP4 before IPv6 addresses, and
+    /// the address itself tells.
     fn parse(value: &str) -> Option<Self> {
         value.split_ascii_whitespace().nth(2).map(Self::at)
     }

@@ -1,7 +1,7 @@
 //! Requests outside any dialog: who sends them, whether they prove it, and whether a call begins.
 //!
-//! The four steps of recognition come before any other check or answer, so that a stranger cannot even learn that
-//! something listens here. A wrong password and an unknown user get the same answer.
+//! The four steps of recognition come before any other check or answer, so that a stranger cannot even learn
+//! that something listens here. A wrong password and an unknown user get the same answer.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -146,7 +146,8 @@ impl<W: World> Bridge<W> {
         self.answer(request, tx, flow, 200, "", &capabilities);
     }
 
-    /// The peer that `request` proves to be; an answer was sent when it does not. `expected` is who it must be.
+    /// The peer that `request` proves to be; an answer was sent when it does not.
+    /// `expected` is who it must be.
     fn authenticate(
         &mut self,
         request: &Message,

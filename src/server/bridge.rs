@@ -1,9 +1,9 @@
 //! The bridge itself: every call, transaction and limit, and nothing of the operating system.
 //!
-//! It is driven from outside, like the machines below it: messages, failures and deadlines go in with the time, and what must
-//! happen goes to its [`World`]. `serve` gives it sockets; tests and benches give it a simulated network and a
-//! virtual clock, so that what they exercise is what runs. The actions of one input are carried out before the next
-//! input, through `inbox`.
+//! It is driven from outside, like the machines below it: messages, failures and deadlines go in with the
+//! time, and what must happen goes to its [`World`]. `serve` gives it sockets; tests and benches give it a
+//! simulated network and a virtual clock, so that what they exercise is what runs. The actions of one input
+//! are carried out before the next input, through `inbox`.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -224,7 +224,8 @@ impl<W: World> Bridge<W> {
         lives
     }
 
-    /// Sends every BYE that waits for an ACK, because nobody will be here to send it later; false when there is none.
+    /// Sends every BYE that waits for an ACK, because nobody will be here to send it later;
+    /// false when there is none.
     pub(super) fn say_owed_byes(&mut self) -> bool {
         let owing = self.calls.iter().filter(|(_, entry)| entry.call.owes_bye());
         let owing: Vec<_> = owing.map(|(&call, _)| (call, Input::AckGivenUp)).collect();

@@ -1,7 +1,8 @@
-//! Sources that the log complains about, once a minute each, in a table that cannot grow: whoever sends rubbish decides
-//! how much of it, but not how much of it is written.
+//! Sources that the log complains about, once a minute each, in a table that cannot grow: whoever sends
+//! rubbish decides how much of it, but not how much of it is written.
 //!
-//! A full table forgets everything older than a minute; if that frees nothing, further sources are only counted.
+//! A full table forgets everything older than a minute; if that frees nothing, further
+//! sources are only counted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

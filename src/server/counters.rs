@@ -1,7 +1,7 @@
 //! The metrics (`/metrics`), with handles resolved once, so that counting a message hashes nothing.
 //!
-//! The recorder is global to the process and may be asked for again. Only the signalling thread counts here; what media
-//! threads count is copied in by it.
+//! The recorder is global to the process and may be asked for again. Only the signalling thread counts here;
+//! what media threads count is copied in by it.
 
 use std::array;
 use std::sync::{Arc, OnceLock};
@@ -58,7 +58,8 @@ impl Metrics {
         self.recorder.render()
     }
 
-    /// Folds what histograms have gathered; to be called every few seconds, or they grow until somebody renders them.
+    /// Folds what histograms have gathered; to be called every few seconds, or they grow
+    /// until somebody renders them.
     pub fn run_upkeep(&self) {
         self.recorder.run_upkeep();
     }
@@ -139,18 +140,22 @@ impl Counters {
             counter!("trunkline_sip_messages_total",
                 "transport" => transport.param(), "method" => method, "direction" => way.label())
         };
-        let packets = |result: &'static str| counter!("trunkline_media_packets_total", "path" => "user", "result" => result);
+        let packets = |result: &'static str| {
+            let name = "trunkline_media_packets_total";
+            counter!(name, "path" => "user", "result" => result)
+        };
         Self {
             calls_active: gauge!("trunkline_calls_active"),
             media_streams_active: gauge!("trunkline_media_streams_active"),
             setup_seconds: histogram!(SETUP_SECONDS),
             calls: [Direction::ToRetell, Direction::ToTrunk].map(|direction| {
                 RESULTS.map(|result| {
-                    counter!("trunkline_calls_total", "direction" => direction_label(direction), "result" => result)
+                    let direction = direction_label(direction);
+                    counter!("trunkline_calls_total", "direction" => direction, "result" => result)
                 })
             }),
             messages: [Transport::Udp, Transport::Tcp, Transport::Tls]
-                .map(|transport| [Way::In, Way::Out].map(|way| METHODS.map(|method| message(transport, way, method)))),
+                .map(|via| [Way::In, Way::Out].map(|way| METHODS.map(|method| message(via, way, method)))),
             responses: Box::new(array::from_fn(|_| OnceLock::new())),
             rejected: REJECTIONS.map(|why| counter!("trunkline_sip_rejected_total", "reason" => why.label())),
             packets_relayed: packets("relayed"),

@@ -1,7 +1,7 @@
 //! When which call wants to be woken: a heap with lazy deletion.
 //!
-//! A call's deadline moves often and mostly away, so a moved deadline leaves its old entry behind, which is recognised
-//! as stale when it comes up; each call has at most one entry that counts.
+//! A call's deadline moves often and mostly away, so a moved deadline leaves its old entry behind, which is
+//! recognised as stale when it comes up; each call has at most one entry that counts.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,7 +16,8 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Notes that `call` wants `wanted`, given the entry that counts so far; returns the entry that counts from here.
+    /// Notes that `call` wants `wanted`, given the entry that counts so far; returns the
+    /// entry that counts from here.
     pub(super) fn note(
         &mut self,
         call: CallId,

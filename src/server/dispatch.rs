@@ -1,4 +1,5 @@
-//! To whom a message belongs, decided by what we minted: a Via branch, a To-tag, or nothing, and then it is new.
+//! To whom a message belongs, decided by what we minted: a Via branch, a To-tag, or
+//! nothing, and then it is new.
 //!
 //! Pure. It says where to look, not whether the owner still lives or the sender may speak to it.
 

@@ -1,7 +1,7 @@
 //! Carrying out what calls and transactions ask for.
 //!
-//! A call's actions are carried out in order; what answers them (addresses, ports, counters) goes to the end of
-//! `inbox`, so no call is entered while another input of it is being worked on.
+//! A call's actions are carried out in order; what answers them (addresses, ports, counters) goes to the end
+//! of `inbox`, so no call is entered while another input of it is being worked on.
 
 use std::time::Duration;
 

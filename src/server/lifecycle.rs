@@ -1,7 +1,7 @@
 //! From the first line of `serve` to exit code 0: start, signals, drain.
 //!
-//! Draining means no new calls and an honest 503 for OPTIONS, so that whoever probes us looks elsewhere; calls in
-//! progress have `drain_s` to finish, then both legs get BYE.
+//! Draining means no new calls and an honest 503 for OPTIONS, so that whoever probes us looks elsewhere;
+//! calls in progress have `drain_s` to finish, then both legs get BYE.
 
 use std::io;
 use std::net::IpAddr;
@@ -118,8 +118,8 @@ pub(super) enum Drain {
     Serving,
     /// Calls in progress may finish; until then if a limit is set.
     Finishing(Option<Instant>),
-    /// Every call was ended; what is left on the wire has until then. A BYE that waits for its caller's ACK goes then
-    /// without it: the INVITE's transaction ends with us (RFC 3261 §15).
+    /// Every call was ended; what is left on the wire has until then. A BYE that waits for its caller's ACK
+    /// goes then without it: the INVITE's transaction ends with us (RFC 3261 §15).
     Ending(Instant),
 }
 

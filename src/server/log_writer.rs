@@ -1,15 +1,18 @@
-//! The way of log lines to standard error: what stands in a field can neither end a line nor steer a terminal.
+//! The way of log lines to standard error: what stands in a field can neither end a
+//! line nor steer a terminal.
 //!
-//! Fields hold what peers wrote, and the formatter writes a field given by `Display` as it is. So the finished line is
-//! searched here, in one place for both formats, and control characters are escaped the way JSON does it. There are
-//! no colours, on terminals neither: theirs could not be told from an escape sequence that a peer sent.
+//! Fields hold what peers wrote, and the formatter writes a field given by `Display` as it is. So the
+//! finished line is searched here, in one place for both formats, and control characters are escaped the way
+//! JSON does it. There are no colours, on terminals neither: theirs could not be told from an escape
+//! sequence that a peer sent.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Writes one event to standard error; the formatter hands it over in one piece.
 ///
-/// A line that can't be written is lost: calls are worth more than their log, and the formatter panics when it is told.
+/// A line that can't be written is lost: calls are worth more than their log, and the
+/// formatter panics when it is told.
 #[derive(Debug)]
 pub(super) struct Line;
 

@@ -1,7 +1,8 @@
-//! What the next process has to know of this one (`[server].state`): read at the start, written while it changes.
+//! What the next process has to know of this one (`[server].state`): read at the start,
+//! written while it changes.
 //!
-//! Writing goes on a thread of its own, one at a time: calls never wait for a disk. What changed in the last seconds before
-//! a crash is lost, and costs no more than a caller ID whose turn comes twice.
+//! Writing goes on a thread of its own, one at a time: calls never wait for a disk. What changed in the last
+//! seconds before a crash is lost, and costs no more than a caller ID whose turn comes twice.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -71,7 +72,10 @@ mod tests {
     async fn what_was_written_is_known_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.json");
-        let known = r#"{"trunks":{"carrier":{"numbers":{"+14155550101":{"credit":-1,"day":20000,"calls":7,"rests_until_s":9}},"callees":{}}}}"#;
+        let known = concat!(
+            r#"{"trunks":{"carrier":{"numbers":{"+14155550101":{"credit":-1,"day":20000,"calls":7,"#,
+            r#""rests_until_s":9}},"callees":{}}}}"#
+        );
         std::fs::write(&file, known).unwrap();
 
         let (memory, rotation) = Memory::open(Some(file.clone()));

@@ -1,13 +1,14 @@
 //! The running bridge: everything wired together around one signalling thread.
 //!
 //! ```text
-//! transports ─► receive ─► dispatch ─► transaction table ─► calls ─► effects ─► table, transports, media, store
+//! transports ► receive ► dispatch ► transaction table ► calls ► effects ► table, transports, media, store
 //!                             └► admission (recognition, digest, routing) ─► new call
 //! ```
 //!
-//! One thread owns every call, transaction and limit, so nothing here locks. What must not wait for the world (name
-//! look-ups, HTTP, the record file, media) runs elsewhere and hands over through bounded queues. The one thing to
-//! know before changing anything: the actions of one input are carried out before the next input, through `inbox`.
+//! One thread owns every call, transaction and limit, so nothing here locks. What must not wait for the
+//! world (name look-ups, HTTP, the record file, media) runs elsewhere and hands over through bounded
+//! queues. The one thing to know before changing anything: the actions of one input are carried out before
+//! the next input, through `inbox`.
 
 mod admission;
 mod bridge;

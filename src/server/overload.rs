@@ -1,9 +1,10 @@
-//! Whether the signalling thread keeps up with what arrives, and which share of new calls it takes when it does not.
+//! Whether the signalling thread keeps up with what arrives, and which share of new calls
+//! it takes when it does not.
 //!
-//! Past its capacity a server that goes on taking every INVITE completes none: its socket overflows, and what is lost is as
-//! often the ACK of a call half set up as an INVITE. So the share of INVITEs taken goes down while every batch of
-//! datagrams is a full one, and up again once there was time to wait for the next; requests in dialogs and
-//! responses are never turned away.
+//! Past its capacity a server that goes on taking every INVITE completes none: its socket overflows, and what
+//! is lost is as often the ACK of a call half set up as an INVITE. So the share of INVITEs taken goes down
+//! while every batch of datagrams is a full one, and up again once there was time to wait for the next;
+//! requests in dialogs and responses are never turned away.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! What arrives: parsed, counted, and handed to its transaction, its dialog or to admission.
 //!
-//! Retransmissions and responses are matched first, by what only we and the peer know. Everything else has to show who it
-//! is before any answer leaves: a stranger gets nothing, not even an error.
+//! Retransmissions and responses are matched first, by what only we and the peer know. Everything else has to
+//! show who it is before any answer leaves: a stranger gets nothing, not even an error.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -84,8 +84,8 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// Whether `request` comes by the connection of the transaction it belongs to, from the same address or from
-    /// another of that peer.
+    /// Whether `request` comes by the connection of the transaction it belongs to, from the same address or
+    /// from another of that peer.
     fn is_of_its_peer(&self, request: &Message, flow: &Flow) -> bool {
         let Some(first) = self.table.flow_of(request) else { return true };
         let is_same = flow.remote.ip() == first.remote.ip()

@@ -27,7 +27,8 @@ impl Server {
         let fixed = needs_restart(&self.config, &loaded.config);
         if !fixed.is_empty() {
             let keys = fixed.join(", ");
-            return tracing::error!(%keys, "reload refused: these keys need a restart; the running configuration stays");
+            return tracing::error!(%keys, "reload refused: these keys need a restart; the running \
+                                           configuration stays");
         }
         let tls = match running::tls(&loaded.config) {
             Ok(tls) => tls,

@@ -106,7 +106,8 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     bridge.rotation = rotation;
     let server = Server { bridge, ready, source, config, certificate, memory };
     for listener in server.bridge.world.transports.listeners() {
-        tracing::info!(transport = listener.transport.via(), address = %listener.address, "listening for SIP");
+        let (transport, address) = (listener.transport.via(), listener.address);
+        tracing::info!(transport, %address, "listening for SIP");
     }
     tracing::info!(address = %api.local_addr(), "serving HTTP");
     let queues = Queues { resolved, commands, control, media };

@@ -94,8 +94,14 @@ impl Server {
                 }
                 Some(resolved) = queues.resolved.recv() => { self.tick(); self.bridge.on_resolved(resolved); }
                 Some(command) = queues.commands.recv() => { self.tick(); self.on_command(command); }
-                Some(control) = queues.control.recv() => { self.tick(); self.on_control(control, &mut drain); }
-                () = queues.media.waiting.notified() => { self.tick(); self.on_media_events(queues.media.take()); }
+                Some(control) = queues.control.recv() => {
+                    self.tick();
+                    self.on_control(control, &mut drain);
+                }
+                () = queues.media.waiting.notified() => {
+                    self.tick();
+                    self.on_media_events(queues.media.take());
+                }
                 _ = upkeep.tick() => { self.tick(); self.upkeep(); }
                 () = tokio::time::sleep_until(wake.into()) => self.tick(),
             }

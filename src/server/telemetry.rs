@@ -13,7 +13,8 @@ use super::log_writer::Line;
 /// `[log].level` is not a tracing filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "[log].level {level:?}: {reason}; write error, warn, info, debug or trace, or a filter like trunkline=debug"
+    "[log].level {level:?}: {reason}; write error, warn, info, debug or trace, or a filter like \
+     trunkline=debug"
 )]
 pub struct FilterError {
     level: String,

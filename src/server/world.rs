@@ -26,13 +26,14 @@ pub trait World {
     fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local>;
     /// Our own address as the other end of `flow` sees it.
     fn local_of(&mut self, flow: &Flow) -> Option<Local>;
-    /// What stands in a flow for: whoever is at the other end must prove to be `host`, by the authorities in the file `ca`
-    /// or those of `[tls].ca`. Only TLS asks for it.
+    /// What stands in a flow for: whoever is at the other end must prove to be `host`, by the authorities in
+    /// the file `ca` or those of `[tls].ca`. Only TLS asks for it.
     fn domain(&mut self, _host: &Host, _ca: Option<&Path>) -> Option<Domain> {
         None
     }
-    /// Sends a message; a failure comes back through [`Bridge::on_send_failed`](super::Bridge::on_send_failed) when
-    /// `client` is given. A stream has `timeout` to come up, if one has to be opened.
+    /// Sends a message; a failure comes back through
+    /// [`Bridge::on_send_failed`](super::Bridge::on_send_failed) when `client` is given. A stream has
+    /// `timeout` to come up, if one has to be opened.
     fn send(&mut self, flow: &Flow, bytes: Bytes, client: Option<ClientTx>, timeout: Option<Duration>);
     /// The sender on this stream is a peer of ours.
     fn recognise(&mut self, connection: ConnectionId);

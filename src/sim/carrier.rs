@@ -1,6 +1,7 @@
 //! The simulated carrier: a plain SIP trunk (RFC 3261, RFC 3264) that treats calls by a script per number.
 //!
-//! It follows the RFC where LiveKit does not: it repeats finals and ACKs, waits with CANCEL, and answers strays.
+//! It follows the RFC where LiveKit does not: it repeats finals and ACKs, waits with
+//! CANCEL, and answers strays.
 
 use std::io;
 use std::net::IpAddr;

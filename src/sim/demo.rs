@@ -1,8 +1,9 @@
-//! The demonstration: calls in both directions through a bridge, all up at once, each judged by what was heard.
+//! The demonstration: calls in both directions through a bridge, all up at once, each
+//! judged by what was heard.
 //!
-//! The bridge is started by the caller between the binding of the far ends and the first call, so nothing here knows
-//! it but its two addresses. A call is good when it was set up, when each end heard the other's tone and nothing else
-//! until it was hung up, and when BYE was answered on both legs.
+//! The bridge is started by the caller between the binding of the far ends and the first call, so nothing
+//! here knows it but its two addresses. A call is good when it was set up, when each end heard the other's
+//! tone and nothing else until it was hung up, and when BYE was answered on both legs.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -91,7 +92,8 @@ impl FarEnds {
         &self.credentials
     }
 
-    /// Makes `calls` calls through `bridge`, every second one from Retell; `done` is told of each that is over.
+    /// Makes `calls` calls through `bridge`, every second one from Retell; `done` is
+    /// told of each that is over.
     #[must_use]
     pub fn run(&self, calls: usize, bridge: Bridge, done: impl Fn()) -> Report {
         let results = self.runtime.block_on(self.make_calls(calls, bridge, &done));

@@ -1,7 +1,7 @@
 //! A confirmed dialog at a far end: ACK, BYE, re-INVITE, and what else may come (RFC 3261 §12 to §15).
 //!
-//! The repetition of an unacknowledged 200 belongs here, not to the INVITE's transaction: a dialog begins with the 200,
-//! and with Retell it may go on without any ACK as long as there is audio.
+//! The repetition of an unacknowledged 200 belongs here, not to the INVITE's transaction: a dialog begins
+//! with the 200, and with Retell it may go on without any ACK as long as there is audio.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

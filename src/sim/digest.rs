@@ -1,8 +1,8 @@
 //! Digest authentication as the far ends do it (RFC 2617, RFC 7616), on rsip's generator.
 //!
-//! rsip would read `uri="…;transport=tcp"` back in capitals and so hash another string than the peer did; the URI is
-//! therefore taken as text. Its header types also stop at `qop="auth,auth-int"` and at `SHA-256`, so parameters are
-//! read here.
+//! rsip would read `uri="…;transport=tcp"` back in capitals and so hash another string than the peer did; the
+//! URI is therefore taken as text. Its header types also stop at `qop="auth,auth-int"` and at `SHA-256`, so
+//! parameters are read here.
 
 use rsip::headers::auth::{Algorithm, AuthQop};
 use rsip::services::DigestGenerator;
@@ -67,7 +67,8 @@ pub(super) fn answer(
     }
     .compute();
     let mut value = format!(
-        "Digest username=\"{username}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", response=\"{response}\""
+        "Digest username=\"{username}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", \
+         response=\"{response}\""
     );
     if let Some(algorithm) = algorithm {
         value += &format!(", algorithm={algorithm}");
@@ -137,7 +138,10 @@ mod tests {
     #[test]
     fn the_example_of_rfc_2617_is_reproduced() {
         let mufasa = Credentials { username: "Mufasa".into(), password: "Circle Of Life".into() };
-        let challenge = r#"Digest realm="testrealm@host.com", qop="auth,auth-int", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41""#;
+        let challenge = concat!(
+            r#"Digest realm="testrealm@host.com", qop="auth,auth-int", "#,
+            r#"nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41""#
+        );
 
         let value = answer(challenge, &mufasa, "INVITE", "/dir/index.html", "0a4f113b").unwrap();
 

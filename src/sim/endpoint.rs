@@ -1,7 +1,8 @@
 //! A far end as a whole: its sockets, its manners, and the table that leads each message to its call.
 //!
-//! Carrier and Retell share this machinery; where they differ, `Manners` says so, and `carrier` and `retell` decide
-//! how a call that comes in is treated. A request inside a dialog is matched by our tag, as LiveKit does.
+//! Carrier and Retell share this machinery; where they differ, `Manners` says so, and `carrier`
+//! and `retell` decide how a call that comes in is treated. A request inside a dialog is matched
+//! by our tag, as LiveKit does.
 
 use std::collections::HashMap;
 use std::io;

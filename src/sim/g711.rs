@@ -1,4 +1,5 @@
-//! The far ends' own G.711 (ITU-T G.711, RFC 3551 §4.5.14): 16-bit samples to mu-law and A-law octets and back.
+//! The far ends' own G.711 (ITU-T G.711, RFC 3551 §4.5.14): 16-bit samples to mu-law
+//! and A-law octets and back.
 //!
 //! Written apart from the product's tables on purpose: a mistake in one is heard by the other.
 

@@ -1,7 +1,7 @@
 //! The ladder of one call: what each far end sent and received, with the bridge between them, in 80 columns.
 //!
-//! The halves are two independent views. The left is the carrier's own, the right Retell's own; the bridge in the
-//! middle noted nothing, so a missing arrow is a message that really did not come.
+//! The halves are two independent views. The left is the carrier's own, the right Retell's own; the bridge in
+//! the middle noted nothing, so a missing arrow is a message that really did not come.
 
 use std::fmt::{self, Display, Write as _};
 

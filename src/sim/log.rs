@@ -1,4 +1,5 @@
-//! What the far ends sent and received, message by message, for the ladder and for anyone who must find a fault.
+//! What the far ends sent and received, message by message, for the ladder and for
+//! anyone who must find a fault.
 //!
 //! Each end notes its own half only: what the bridge did in between shows as the time between the two.
 

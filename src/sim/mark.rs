@@ -1,8 +1,8 @@
 //! The mark that makes a packet known wherever it comes out: whose it is and which one, in bits nobody hears.
 //!
-//! The least significant bits of the first 40 octets of a G.711 payload carry stream, number and a check. That
-//! survives any relay which does not transcode, needs nothing of the RTP header, and costs the tone some 4 dB of its
-//! 37 dB above the noise.
+//! The least significant bits of the first 40 octets of a G.711 payload carry stream, number and a check.
+//! That survives any relay which does not transcode, needs nothing of the RTP header, and costs the tone some
+//! 4 dB of its 37 dB above the noise.
 
 use crate::sim::tone::PACKET;
 
@@ -38,7 +38,8 @@ impl Mark {
 
     fn bits(self) -> u64 {
         let value = u64::from(self.number) << 16 | u64::from(self.stream);
-        // Multiplying by an odd constant spreads every bit of the value into the top byte; silence is no mark.
+        // Multiplying by an odd constant spreads every bit of the value into the top
+        // byte; silence is no mark.
         let check = (value + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
         check << 32 | value
     }

@@ -1,8 +1,8 @@
 //! All audio of both far ends, on one thread with one clock: every stream is served once in 20 ms.
 //!
-//! A task or a timer per stream would cost more than the packets do, and its delays would look like the bridge's. Here
-//! the streams are dealt over 20 slots of 1 ms; at its slot a stream sends what is due and takes what has come. Reading
-//! late does no harm, since the kernel stamps arrivals.
+//! A task or a timer per stream would cost more than the packets do, and its delays would look like the
+//! bridge's. Here the streams are dealt over 20 slots of 1 ms; at its slot a stream sends what is due and
+//! takes what has come. Reading late does no harm, since the kernel stamps arrivals.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

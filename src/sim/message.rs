@@ -1,7 +1,8 @@
 //! SIP messages of the far ends, read and written by rsip (RFC 3261 §7), apart from the product's own parser.
 //!
-//! rsip is not exact everywhere, so a few things go around it, each named where it is done: status texts
-//! (`486 BusyHere`), unknown methods (refused), `transport=tcp` (rewritten in capitals, which breaks a digest).
+//! rsip is not exact everywhere, so a few things go around it, each named where it is done:
+//! status texts (`486 BusyHere`), unknown methods (refused), `transport=tcp` (rewritten in
+//! capitals, which breaks a digest).
 
 use rsip::headers::{self, ToTypedHeader, UntypedHeader};
 use rsip::message::{HasHeaders, HeadersExt};

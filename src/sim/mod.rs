@@ -1,7 +1,8 @@
 //! The far ends: a simulated carrier and a simulated Retell endpoint, for `trunkline demo` and for tests.
 //!
-//! They share no parser, builder or codec with the product: SIP is rsip's, SDP is read by sdp-types, RTP is rtp-rs's,
-//! G.711 is their own. So each side catches the other's mistakes, which it could not if both misread alike.
+//! They share no parser, builder or codec with the product: SIP is rsip's, SDP is read by sdp-types,
+//! RTP is rtp-rs's, G.711 is their own. So each side catches the other's mistakes, which it could
+//! not if both misread alike.
 //!
 //! ```text
 //! demo ── report, ladder           calls through a bridge, and what came of them

@@ -264,7 +264,8 @@ impl Display for Report {
             let AudioFigures { tone_hz, expected_hz, level_dbov, snr_db } = figures;
             writeln!(
                 f,
-                "{name:<20}{tone_hz:.1} Hz of {expected_hz} Hz, {level_dbov:.1} dBov, SNR {snr_db:.1} dB (worst call)"
+                "{name:<20}{tone_hz:.1} Hz of {expected_hz} Hz, {level_dbov:.1} dBov, SNR {snr_db:.1} dB \
+                 (worst call)"
             )?;
         }
         write_some(

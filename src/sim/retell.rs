@@ -1,7 +1,9 @@
-//! The simulated Retell endpoint: LiveKit SIP as its source code describes it, with its departures from RFC 3261.
+//! The simulated Retell endpoint: LiveKit SIP as its source code describes it, with its
+//! departures from RFC 3261.
 //!
-//! It rings until an agent is ready and then answers 200; 486 means that none came. It sends each final response once
-//! per transaction, never repeats an ACK, remembers a refusal by Call-ID and From-tag, and hangs up on a silent peer.
+//! It rings until an agent is ready and then answers 200; 486 means that none came. It sends each final
+//! response once per transaction, never repeats an ACK, remembers a refusal by Call-ID and From-tag, and
+//! hangs up on a silent peer.
 
 use std::collections::HashMap;
 use std::io;

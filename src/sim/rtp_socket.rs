@@ -1,8 +1,8 @@
 //! A UDP socket whose datagrams carry the time at which the kernel queued them (`SO_TIMESTAMPNS`, socket(7)).
 //!
-//! The kernel's stamp is what makes the latency figures honest: a reader that comes late, on a machine that is busy
-//! with both far ends and the bridge, reads the same time as one that waited. The kernel begins to stamp a moment after
-//! the first socket asked for it, so one such socket is opened early and kept.
+//! The kernel's stamp is what makes the latency figures honest: a reader that comes late, on a machine that
+//! is busy with both far ends and the bridge, reads the same time as one that waited. The kernel begins to
+//! stamp a moment after the first socket asked for it, so one such socket is opened early and kept.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket};

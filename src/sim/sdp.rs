@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn static_payload_types_need_no_rtpmap() {
-        let body = "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18 8\r\n";
+        let body = "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n\
+                    m=audio 4000 RTP/AVP 18 8\r\n";
 
         let audio = Audio::read(body.as_bytes()).unwrap();
 

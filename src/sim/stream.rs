@@ -1,8 +1,8 @@
 //! One far end's audio of one call: what it sends, packet by packet, and what it hears (RFC 3550, RFC 3551).
 //!
-//! Every packet of a tone bears a mark, so it is known wherever it comes out, even in another call, and its octets
-//! can be compared with those that were sent. Sequence numbers and timestamps are not relied upon: a bridge may write
-//! its own.
+//! Every packet of a tone bears a mark, so it is known wherever it comes out, even in another call, and its
+//! octets can be compared with those that were sent. Sequence numbers and timestamps are not relied upon: a
+//! bridge may write its own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -259,7 +259,8 @@ impl Stream {
         }
     }
 
-    /// What this stream knows of a payload that bears its mark with `number` and came out somewhere at `came_ns`.
+    /// What this stream knows of a payload that bears its mark with `number` and came
+    /// out somewhere at `came_ns`.
     pub(super) fn origin(&self, number: u16, payload: &Payload, came_ns: u64) -> Option<Origin> {
         let last = self.tone_packets.checked_sub(1)?;
         let age = u64::from((last as u16).wrapping_sub(number));

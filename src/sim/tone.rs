@@ -1,8 +1,9 @@
 //! A tone that is made, and a tone that is heard: the measure by which a call's audio is judged.
 //!
-//! Levels are dBov (RFC 6464 §3): 0 is the rms of a full-scale square wave, so a full-scale sine is −3. The meter fits
-//! one sinusoid over the whole window by least squares, which makes it strict about time: a sample lost, doubled or
-//! shifted anywhere breaks the phase and shows as noise, even when the frequency still looks right.
+//! Levels are dBov (RFC 6464 §3): 0 is the rms of a full-scale square wave, so a full-scale sine is −3.
+//! The meter fits one sinusoid over the whole window by least squares, which makes it strict about time:
+//! a sample lost, doubled or shifted anywhere breaks the phase and shows as noise, even when the
+//! frequency still looks right.
 
 use std::f64::consts::TAU;
 
@@ -48,8 +49,8 @@ pub struct Heard {
 
 /// Measures packets of samples; `None` is a packet that never came and is left out of the fit.
 ///
-/// The neighbourhood of `expected_hertz` is tried first; only when that does not explain what is heard is the whole
-/// band searched.
+/// The neighbourhood of `expected_hertz` is tried first; only when that does not explain what is heard is
+/// the whole band searched.
 #[must_use]
 pub fn measure(packets: &[Option<[i16; PACKET]>], expected_hertz: f64) -> Heard {
     let near = refine(packets, expected_hertz, 4.0, 0.5).heard();

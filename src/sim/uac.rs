@@ -1,6 +1,8 @@
-//! Placing a call: INVITE with its repetitions, challenges, CANCEL, and the ACK (RFC 3261 §13.2, §17.1.1, §9.1).
+//! Placing a call: INVITE with its repetitions, challenges, CANCEL, and the ACK (RFC
+//! 3261 §13.2, §17.1.1, §9.1).
 //!
-//! A challenge keeps Call-ID and From-tag and counts CSeq up; after five INVITEs it is given up, as LiveKit does.
+//! A challenge keeps Call-ID and From-tag and counts CSeq up; after five INVITEs it is
+//! given up, as LiveKit does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -305,7 +307,8 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Acknowledges the 200 and makes the dialog; with unusable SDP it is ended by BYE, by LiveKit without any ACK.
+    /// Acknowledges the 200 and makes the dialog; with unusable SDP it is ended by BYE, by
+    /// LiveKit without any ACK.
     async fn confirm(self, ok: &Message, invited_ns: u64) -> Result<(Dialog, Call, Reins), Failure> {
         let answered_ns = wall_ns();
         let target = ok.contact().unwrap_or_else(|| self.uri.clone());

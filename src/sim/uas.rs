@@ -1,4 +1,5 @@
-//! A call that comes in: its responses and their repetitions, CANCEL, and the 200 that makes a dialog (RFC 3261 §13.3).
+//! A call that comes in: its responses and their repetitions, CANCEL, and the 200 that makes a
+//! dialog (RFC 3261 §13.3).
 //!
 //! What is answered, and when, is decided by `carrier` and `retell`; here is what both need for it.
 
@@ -219,7 +220,8 @@ impl Incoming {
         dialog.run(Reins { orders: inbox_of_orders, ended: ended_sender }).await;
     }
 
-    /// Whether the request may be answered at all by a strict endpoint: tags, branch, and one number in two places.
+    /// Whether the request may be answered at all by a strict endpoint: tags, branch, and
+    /// one number in two places.
     pub(super) fn is_sound(&self) -> bool {
         let user = self.invite.request_uri().and_then(|uri| uri.user().map(str::to_owned));
         self.invite.from_tag.is_some()

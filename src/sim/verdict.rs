@@ -1,7 +1,7 @@
 //! Judges what one end heard of one call: is it the other end's tone, and nothing else, all the time?
 //!
-//! Frequency, level and clarity come from the decoded audio. Loss and latency come from the packets' bytes, counted by
-//! the sender's own numbers, since sequence numbers and timestamps may be rewritten on the way.
+//! Frequency, level and clarity come from the decoded audio. Loss and latency come from the packets' bytes,
+//! counted by the sender's own numbers, since sequence numbers and timestamps may be rewritten on the way.
 
 use crate::sim::stream::{PAYLOADS_PER_WINDOW, Recording, StreamId};
 use crate::sim::tone::{self, Heard, Tone};

@@ -1,7 +1,8 @@
-//! The sockets of one far end: UDP and TCP on the same port, streams cut into messages by Content-Length (RFC 3261 §18).
+//! The sockets of one far end: UDP and TCP on the same port, streams cut into messages by
+//! Content-Length (RFC 3261 §18).
 //!
-//! A TCP connection is known by its remote address. As LiveKit does, a request uses a connection only if it leads to
-//! the very address in the peer's Contact, and opens one otherwise.
+//! A TCP connection is known by its remote address. As LiveKit does, a request uses a connection only if it
+//! leads to the very address in the peer's Contact, and opens one otherwise.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,6 +1,7 @@
 //! The UAS core's repetition of its 2xx until the ACK comes (RFC 3261 §13.3.1.4).
 //!
-//! It runs on streams too: the 2xx and its ACK travel end to end, and a datagram hop behind a proxy may lose either.
+//! It runs on streams too: the 2xx and its ACK travel end to end, and a datagram hop behind
+//! a proxy may lose either.
 
 use std::time::{Duration, Instant};
 

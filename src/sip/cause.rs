@@ -1,7 +1,8 @@
 //! Q.850 release causes, and what each is in SIP (RFC 3398 §7.2.4.1 and §8.2.6.1): the two tables whole.
 //!
-//! The tables are no inverse of each other: a telephone network's "no user responding" (18) is a 408, and a 480 is an 18.
-//! A cause that RFC 3398 does not list is 500 there, but a status that it does not list has no cause at all.
+//! The tables are no inverse of each other: a telephone network's "no user responding" (18) is a 408,
+//! and a 480 is an 18. A cause that RFC 3398 does not list is 500 there, but a status that it does not
+//! list has no cause at all.
 
 /// One Q.850 cause.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,7 +11,8 @@ pub struct Cause {
     pub value: u16,
     /// Its name in Q.850.
     pub meaning: &'static str,
-    /// The response it becomes (RFC 3398 §7.2.4.1); `None` for the normal end of a call, which is BYE or CANCEL.
+    /// The response it becomes (RFC 3398 §7.2.4.1); `None` for the normal end of a
+    /// call, which is BYE or CANCEL.
     pub status: Option<u16>,
 }
 

@@ -1,8 +1,9 @@
 //! A dialog (RFC 3261 §12): who talks to whom, in which order, and by which way.
 //!
-//! The route set is Record-Route as it came for a UAS and reversed for a UAC, and it is echoed byte for byte: proxies keep
-//! cookies in it. A strict router at its head (no `lr`) turns request and route set inside out (§12.2.1.1). Peers answer
-//! without Contact, or send an INVITE without one; the remote target is then where the INVITE went, or its From.
+//! The route set is Record-Route as it came for a UAS and reversed for a UAC, and it is echoed byte for byte:
+//! proxies keep cookies in it. A strict router at its head (no `lr`) turns request and route set inside out
+//! (§12.2.1.1). Peers answer without Contact, or send an INVITE without one; the remote target is then where
+//! the INVITE went, or its From.
 
 use std::fmt;
 
@@ -64,9 +65,9 @@ impl Dialog {
         })
     }
 
-    /// The dialog of a UAC (§12.1.2), from our INVITE as sent and a 1xx or 2xx. A response of an RFC 2543 peer may have no
-    /// To-tag; the remote tag is then empty. A Contact that cannot be read counts as none: whoever answered waits for
-    /// an ACK, and where the INVITE went it can be had.
+    /// The dialog of a UAC (§12.1.2), from our INVITE as sent and a 1xx or 2xx. A response of an RFC 2543
+    /// peer may have no To-tag; the remote tag is then empty. A Contact that cannot be read counts as none:
+    /// whoever answered waits for an ACK, and where the INVITE went it can be had.
     ///
     /// # Errors
     ///
@@ -134,7 +135,8 @@ impl Dialog {
         self.local_cseq
     }
 
-    /// Where the next request is sent: the first route, be it a loose or a strict router, else the remote target.
+    /// Where the next request is sent: the first route, be it a loose or a strict
+    /// router, else the remote target.
     #[must_use]
     pub fn next_hop(&self) -> &Uri {
         self.route_set.first.as_ref().unwrap_or(&self.remote_target)
@@ -148,8 +150,8 @@ impl Dialog {
             && request.from_tag().unwrap_or_default() == self.remote_tag.as_bytes()
     }
 
-    /// Checks the CSeq of a request inside the dialog against the last one (§12.2.2). Not for ACK and CANCEL, which share
-    /// their INVITE's; repeated requests never come here, their transaction absorbs them.
+    /// Checks the CSeq of a request inside the dialog against the last one (§12.2.2). Not for ACK and CANCEL,
+    /// which share their INVITE's; repeated requests never come here, their transaction absorbs them.
     ///
     /// # Errors
     ///
@@ -170,8 +172,8 @@ impl Dialog {
         }
     }
 
-    /// Confirms the dialog of a UAC by a 2xx: route set and remote target are taken anew (§13.2.2.4). Later 2xx change
-    /// neither; those to a re-INVITE are for [`Self::refresh_target`].
+    /// Confirms the dialog of a UAC by a 2xx: route set and remote target are taken anew (§13.2.2.4). Later
+    /// 2xx change neither; those to a re-INVITE are for [`Self::refresh_target`].
     pub fn confirm(&mut self, response: &Message) {
         if self.confirmed {
             return;
@@ -183,8 +185,8 @@ impl Dialog {
         }
     }
 
-    /// The next request inside the dialog (not an ACK), with Max-Forwards, Route, From, To, Call-ID and the next CSeq
-    /// written, in this order.
+    /// The next request inside the dialog (not an ACK), with Max-Forwards, Route, From, To, Call-ID and the
+    /// next CSeq written, in this order.
     #[must_use]
     pub fn request(&mut self, method: Method<'_>) -> RequestBuilder {
         self.local_cseq += 1;

@@ -1,8 +1,8 @@
 //! Cutting a byte stream into messages (RFC 3261 §18.3, §20.14; keep-alives of RFC 5626 §3.5.1).
 //!
-//! Where a message ends is decided by the scanner and the Content-Length reader that the parser uses too. Whatever those two
-//! could disagree about with a neighbour (no length, two lengths, a CR or LF alone in the head) is an error, and after an
-//! error nothing behind it can be trusted: the connection must be closed.
+//! Where a message ends is decided by the scanner and the Content-Length reader that the parser uses too.
+//! Whatever those two could disagree about with a neighbour (no length, two lengths, a CR or LF alone in the
+//! head) is an error, and after an error nothing behind it can be trusted: the connection must be closed.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -55,8 +55,8 @@ pub enum FramingError {
 impl Framer {
     /// Takes the next whole frame out of `buffer`; `None` means more bytes are needed.
     ///
-    /// Bytes are only ever appended to `buffer` between calls. A single CRLF between messages is dropped once something
-    /// other than CRLF follows it. Work is linear in the bytes that came, however they were cut.
+    /// Bytes are only ever appended to `buffer` between calls. A single CRLF between messages is dropped once
+    /// something other than CRLF follows it. Work is linear in the bytes that came, however they were cut.
     ///
     /// # Errors
     /// [`FramingError`]; the connection must be closed then.

@@ -1,8 +1,9 @@
 //! To and from rsip's types, so that users of rsip can drive the library.
 //!
-//! Neither direction passes through rsip's parser or its `Display`: rsip 0.4 reads `john.doe@host` as no user, loses the second
-//! Via of a line, writes an IPv6 address without brackets and `486 BusyHere`. What its types can't hold is an error here,
-//! never a loss, with two exceptions that are rsip's nature: the reason phrase of a code it knows, and the case of `transport=`.
+//! Neither direction passes through rsip's parser or its `Display`: rsip 0.4 reads `john.doe@host` as no
+//! user, loses the second Via of a line, writes an IPv6 address without brackets and `486 BusyHere`. What its
+//! types can't hold is an error here, never a loss, with two exceptions that are rsip's nature: the reason
+//! phrase of a code it knows, and the case of `transport=`.
 
 use bytes::Bytes;
 

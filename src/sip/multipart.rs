@@ -1,8 +1,9 @@
-//! The session description in the body of a message, alone or as one part of several (RFC 2046 §5.1, RFC 5621).
+//! The session description in the body of a message, alone or as one part of several
+//! (RFC 2046 §5.1, RFC 5621).
 //!
-//! Carriers put ISUP, locations and recording metadata beside it. A part that we do not know is passed over, unless it
-//! says `handling=required`. RFC 3204 and RFC 5621 make that the default; those who send such parts mostly leave it out
-//! and mean the opposite, so only what is said counts.
+//! Carriers put ISUP, locations and recording metadata beside it. A part that we do not know is passed over,
+//! unless it says `handling=required`. RFC 3204 and RFC 5621 make that the default; those who send such parts
+//! mostly leave it out and mean the opposite, so only what is said counts.
 
 use bytes::Bytes;
 
@@ -107,7 +108,8 @@ impl Part<'_> {
     }
 }
 
-/// What stands between the delimiters, without the line end before each; `None` when there are none, or too many.
+/// What stands between the delimiters, without the line end before each; `None` when
+/// there are none, or too many.
 fn split(body: &Bytes, boundary: &[u8]) -> Option<Vec<Bytes>> {
     let delimiter = [b"--", boundary].concat();
     let mut parts = Vec::new();
@@ -196,13 +198,16 @@ mod tests {
             ),
             (
                 "multipart/mixed; boundary=\"b 1\"",
-                "preamble\r\n--b 1\r\nContent-Type: application/isup;version=itu\r\nContent-Disposition: signal;\
-                 handling=optional\r\n\r\n\x01\x02\x03\r\n--b 1  \r\ncontent-type : application/sdp\r\n\r\nv=0\r\n\r\n\
+                "preamble\r\n--b 1\r\nContent-Type: application/isup;version=itu\r\n\
+                 Content-Disposition: signal;\
+                 handling=optional\r\n\r\n\x01\x02\x03\r\n--b 1  \r\ncontent-type : application/sdp\r\n\r\n\
+                 v=0\r\n\r\n\
                  --b 1--\r\nepilogue",
             ),
             (
                 "multipart/mixed;boundary=b",
-                "--b\nContent-Type: application/pidf+xml\n\n<x/>\n--b\nContent-Type: application/sdp\n\nv=0\r\n\n--b--",
+                "--b\nContent-Type: application/pidf+xml\n\n<x/>\n--b\nContent-Type: application/sdp\n\n\
+                 v=0\r\n\n--b--",
             ),
             (
                 "multipart/mixed;boundary=o",
@@ -223,7 +228,8 @@ mod tests {
 
     #[test]
     fn an_unknown_part_that_is_required_is_named() {
-        let body = "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b\r\nContent-Type: application/isup\r\n\
+        let body = "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b\r\n\
+                    Content-Type: application/isup\r\n\
                     Content-Disposition: signal ; handling=Required\r\n\r\nx\r\n--b--\r\n";
 
         let refused = session("multipart/mixed;boundary=b", body);

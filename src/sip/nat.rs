@@ -1,7 +1,7 @@
 //! Where a response goes (RFC 3261 §18.2.2, RFC 3581 §4), and which addresses lie behind a NAT.
 //!
-//! `received` and `rport` of the Via are not asked: what the sender wrote there could aim our responses at anyone.
-//! The source we saw is; `maddr` is ignored for the same reason.
+//! `received` and `rport` of the Via are not asked: what the sender wrote there could aim our responses at
+//! anyone. The source we saw is; `maddr` is ignored for the same reason.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,8 +9,9 @@ use super::headers::Via;
 
 /// The destination of responses to a request that came by UDP from `source` with `via` on top.
 ///
-/// With `rport` or `force_rport` the source. Without, the port of sent-by (5060 if none) at the source's address when that is what
-/// sent-by says; else a NAT stands between, and only the source port reaches the sender.
+/// With `rport` or `force_rport` the source. Without, the port of sent-by (5060 if none) at the
+/// source's address when that is what sent-by says; else a NAT stands between, and only the source
+/// port reaches the sender.
 #[must_use]
 pub fn response_destination(via: &Via, source: SocketAddr, force_rport: bool) -> SocketAddr {
     let is_as_sent = via.host.ip().map(|ip| ip.to_canonical()) == Some(source.ip().to_canonical());
@@ -20,8 +21,8 @@ pub fn response_destination(via: &Via, source: SocketAddr, force_rport: bool) ->
     SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))
 }
 
-/// Where a new connection for responses is opened when the one that the request came by from `source` has ended
-/// (RFC 3261 §18.2.2): the port of sent-by, at the source's address.
+/// Where a new connection for responses is opened when the one that the request came by from `source` has
+/// ended (RFC 3261 §18.2.2): the port of sent-by, at the source's address.
 #[must_use]
 pub fn response_listener(via: &Via, source: SocketAddr) -> SocketAddr {
     SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))

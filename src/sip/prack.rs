@@ -1,4 +1,5 @@
-//! Reliable provisional responses (RFC 3262): RSeq and RAck, their order at the UAC, and the repeats of a UAS.
+//! Reliable provisional responses (RFC 3262): RSeq and RAck, their order at the UAC,
+//! and the repeats of a UAS.
 //!
 //! The intervals between repeats double without end, as no others in SIP do: only 64·T1 stops them (§3).
 
@@ -48,8 +49,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// Whether the response with `rseq` is the next one. Any other is neither acknowledged nor looked at: what was
-    /// acknowledged before came again, and what came too early will come again (§4).
+    /// Whether the response with `rseq` is the next one. Any other is neither acknowledged nor looked at:
+    /// what was acknowledged before came again, and what came too early will come again (§4).
     pub fn is_next(&mut self, rseq: u32) -> bool {
         let is_next = self.last.is_none_or(|last| last.checked_add(1) == Some(rseq));
         if is_next {

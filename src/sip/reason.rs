@@ -1,7 +1,8 @@
-//! Reason (RFC 3326, in responses RFC 6432): why a request or response is sent, by SIP status and by Q.850 cause.
+//! Reason (RFC 3326, in responses RFC 6432): why a request or response is sent, by SIP
+//! status and by Q.850 cause.
 //!
-//! Read from peers and always written anew. Protocols other than these two are not read, and of each the first value
-//! counts: a message has at most one (RFC 3326 §2).
+//! Read from peers and always written anew. Protocols other than these two are not read, and of each the
+//! first value counts: a message has at most one (RFC 3326 §2).
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! Session timers (RFC 4028), pure: what the headers say, who refreshes, and when.
 //!
-//! `refresher` names the roles of the transaction it stands in, not those of the call: in a refresh that the callee
-//! sends, the callee is the `uac`. Whoever refreshes does so after half of the interval; whoever waits says BYE a little
-//! before it ends (§10), because the peer may be as late as its end.
+//! `refresher` names the roles of the transaction it stands in, not those of the call: in a refresh that the
+//! callee sends, the callee is the `uac`. Whoever refreshes does so after half of the interval; whoever waits
+//! says BYE a little before it ends (§10), because the peer may be as late as its end.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -145,8 +145,8 @@ impl SessionTimer {
         Self::start(granted.seconds, granted.refresher != Some(Refresher::Uac), now)
     }
 
-    /// After the 2xx to a request of ours that asked for `asked` seconds, if it asked: a peer that knows no timers
-    /// says nothing of them, and we refresh (§7.2).
+    /// After the 2xx to a request of ours that asked for `asked` seconds, if it asked: a peer that knows no
+    /// timers says nothing of them, and we refresh (§7.2).
     #[must_use]
     pub fn of_uac(response: &Message, asked: Option<u32>, now: Instant) -> Option<Self> {
         match SessionExpires::of(response) {

@@ -1,7 +1,7 @@
 //! The timer values of RFC 3261 Table 4, with timers L and M of RFC 6026.
 //!
-//! Timers D, I, J and K only wait for stray retransmissions, so they are zero on reliable transports; L and M are not:
-//! the 2xx is repeated end to end, whatever the transport.
+//! Timers D, I, J and K only wait for stray retransmissions, so they are zero on reliable transports; L and M
+//! are not: the 2xx is repeated end to end, whatever the transport.
 
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ impl Timers {
         self.t1 * 64
     }
 
-    /// Timer D: how long a refused INVITE client absorbs repeated responses. The peer's T1 is unknown, so this is the 64·T1
-    /// of a peer with the default T1.
+    /// Timer D: how long a refused INVITE client absorbs repeated responses. The peer's T1 is unknown, so
+    /// this is the 64·T1 of a peer with the default T1.
     #[must_use]
     pub fn d(&self, reliable: bool) -> Duration {
         unless(reliable, Duration::from_secs(32))

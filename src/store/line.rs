@@ -116,11 +116,16 @@ mod tests {
             r#"{"id":"00000000000000ff","direction":"to_retell","from":"+14155550100","to":"+14155550101","#,
             r#""trunk":"carrier","retell":"retell","started":"1970-01-01T00:00:01.000Z","#,
             r#""answered":"1970-01-01T00:00:03.500Z","ended":"1970-01-01T00:00:08.750Z","duration_ms":5250,"#,
-            r#""ended_by":"callee","sip_code":200,"reason":"The callee hung up.","legs":[{"call_id":"a84b4c76e66710","#,
-            r#""peer":"carrier","remote":"198.51.100.7:5060","sip_code":200,"codec":"PCMU","packets_sent":250,"#,
-            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12,"mos":4.41,"rtt_ms":null,"first_audio_ms":null,"#,
-            r#""longest_gap_ms":0.0,"packets_late":0,"packets_duplicate":0,"packets_reordered":0,"packets_filled":0,"#,
-            r#""strangers":0,"peer_loss":null,"bytes_sent":43000,"bytes_received":0,"to":"+14155550101"}],"hints":["Q.850 cause 41: temporary failure"]}"#,
+            r#""ended_by":"callee","sip_code":200,"reason":"The callee hung up.","#,
+            r#""legs":[{"call_id":"a84b4c76e66710","#,
+            r#""peer":"carrier","remote":"198.51.100.7:5060","sip_code":200,"codec":"PCMU","#,
+            r#""packets_sent":250,"#,
+            r#""packets_received":249,"packets_lost":1,"jitter_ms":0.12,"mos":4.41,"#,
+            r#""rtt_ms":null,"first_audio_ms":null,"#,
+            r#""longest_gap_ms":0.0,"packets_late":0,"packets_duplicate":0,"packets_reordered":0,"#,
+            r#""packets_filled":0,"#,
+            r#""strangers":0,"peer_loss":null,"bytes_sent":43000,"bytes_received":0,"#,
+            r#""to":"+14155550101"}],"hints":["Q.850 cause 41: temporary failure"]}"#,
             "\n"
         );
         assert_eq!(line, expected);

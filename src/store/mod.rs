@@ -1,7 +1,8 @@
 //! Call records: a bounded queue in, one writer thread, one JSON object per line out.
 //!
-//! [`Records::write`] is called by the signalling thread and never waits: while the disk refuses, records stay in the queue, and
-//! once that is full further ones are counted and lost, because a call is worth more than its record.
+//! [`Records::write`] is called by the signalling thread and never waits: while the disk refuses,
+//! records stay in the queue, and once that is full further ones are counted and lost, because a call is
+//! worth more than its record.
 
 pub mod config;
 mod line;
@@ -53,7 +54,8 @@ struct Signals {
 }
 
 impl Records {
-    /// Opens `[records].file` for appending, relative to `folder`, and starts its writer; without a file, records go nowhere.
+    /// Opens `[records].file` for appending, relative to `folder`, and starts its writer; without a
+    /// file, records go nowhere.
     ///
     /// The metrics recorder must have been installed before, or losses are not counted.
     ///
@@ -90,7 +92,8 @@ impl Records {
         }
     }
 
-    /// Goes on in a new file if the present one was moved away; for SIGHUP. The writer notices that by itself too, a second late.
+    /// Goes on in a new file if the present one was moved away; for SIGHUP. The writer notices that by
+    /// itself too, a second late.
     pub fn reopen(&self) {
         if let Some(sink) = &self.sink {
             sink.signals.reopen.store(true, Ordering::Release);

@@ -1,6 +1,7 @@
 //! What has to be known again after a restart, as one small JSON file that is replaced whole.
 //!
-//! Whoever reads the file finds the old state or the new one, never half of either: it is written beside and then renamed.
+//! Whoever reads the file finds the old state or the new one, never half of either: it is written
+//! beside and then renamed.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

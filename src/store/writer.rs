@@ -1,7 +1,8 @@
-//! The thread that owns the file of call records: batches lines, follows rotation, waits out a disk that refuses.
+//! The thread that owns the file of call records: batches lines, follows rotation, waits
+//! out a disk that refuses.
 //!
-//! A write may stop in the middle of a line; what is left of it goes on from there, unless the file was changed meanwhile, in
-//! which case the whole line is written again.
+//! A write may stop in the middle of a line; what is left of it goes on from there, unless the file was
+//! changed meanwhile, in which case the whole line is written again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -44,8 +45,8 @@ impl Writer {
         Ok(Self { path, file, signals, batch, written, checked: None, refusal: Refusal::default() })
     }
 
-    /// Writes until the queue is closed and empty; returns how many records were lost, which only a disk that refuses at
-    /// closing causes.
+    /// Writes until the queue is closed and empty; returns how many records were lost, which only a disk that
+    /// refuses at closing causes.
     pub(super) fn run(mut self, queue: &Receiver<Record>) -> u64 {
         while let Ok(first) = queue.recv() {
             let rest = queue.try_iter().take(BATCH - 1);
@@ -58,7 +59,8 @@ impl Writer {
         0
     }
 
-    /// Writes the batch, again and again while the disk refuses; false when the records are closing and it still does.
+    /// Writes the batch, again and again while the disk refuses; false when the records are
+    /// closing and it still does.
     fn deliver(&mut self) -> bool {
         loop {
             let closing = self.signals.closing.load(Ordering::Acquire);
@@ -123,7 +125,8 @@ impl Refusal {
     fn note(&mut self, reason: &io::Error, path: &Path) {
         if self.logged.is_none_or(|last| last.elapsed() >= LOG_AGAIN) {
             self.logged = Some(Instant::now());
-            warn!(file = %path.display(), %reason, "call records cannot be written and are kept in memory for now");
+            warn!(file = %path.display(), %reason, "call records cannot be written and are kept in memory \
+                for now");
         }
     }
 

@@ -1,10 +1,11 @@
 //! SIP over the network (RFC 3261 §18): UDP, TCP and TLS listeners, connections in both directions, and DNS.
 //!
-//! Belongs to the signalling thread: UDP is read and written on it by the system calls themselves, connections
-//! and look-ups are tasks of the same runtime that hand over whole messages; only TLS handshakes have a thread of
-//! their own. Nothing here reads a message beyond its framing, so it is the server that says which source is a
-//! peer ([`Transports::recognise`]) and which is a stranger ([`Transports::close`]); until then a connection gets
-//! not one byte from here, but for the handshake, which [`Transports::admit`] keeps from strangers.
+//! Belongs to the signalling thread: UDP is read and written on it by the system calls themselves,
+//! connections and look-ups are tasks of the same runtime that hand over whole messages; only TLS
+//! handshakes have a thread of their own. Nothing here reads a message beyond its framing, so it is the
+//! server that says which source is a peer ([`Transports::recognise`]) and which is a stranger
+//! ([`Transports::close`]); until then a connection gets not one byte from here, but for the handshake,
+//! which [`Transports::admit`] keeps from strangers.
 
 mod addresses;
 pub mod config;

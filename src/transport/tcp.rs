@@ -266,7 +266,8 @@ pub(super) async fn accept(listener: ListenerId, socket: TcpListener, reports: m
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "accepting a TCP connection; raise the limit of open files if it is that");
+                tracing::warn!(%error, "accepting a TCP connection; raise the limit of open files if it is \
+                                        that");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -1,6 +1,7 @@
 //! Reads one source file with syn and judges every path in it by the tables beside.
 //!
-//! Names are not resolved as the compiler would: a path counts as it is written, and a `use` under a new name where it stands.
+//! Names are not resolved as the compiler would: a path counts as it is written, and a `use` under a
+//! new name where it stands.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -8,7 +9,8 @@ use syn::{Attribute, Item, UseTree};
 
 use super::{ARROWS, HOMES, IMPURE, PURE, READER, SECRETS, UNSAFE_HOME};
 
-/// One line for each rule that `source`, standing in src/`file`, breaks: `src/call/leg.rs:7: call may not see server`.
+/// One line for each rule that `source`, standing in src/`file`, breaks: `src/call/leg.rs:7:
+/// call may not see server`.
 pub(crate) fn violations(file: &str, source: &str) -> Vec<String> {
     let parsed = syn::parse_file(source).unwrap_or_else(|error| panic!("src/{file}: {error}"));
     let module = module_of(file);

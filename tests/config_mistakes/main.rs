@@ -1,6 +1,7 @@
 //! Every mistake that a configuration can hold is reported with its exact place, all of them at once.
 //!
-//! Expectations are whole lines as `trunkline check` prints them, because their wording is what a user works with.
+//! Expectations are whole lines as `trunkline check` prints them, because their wording
+//! is what a user works with.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,7 +30,8 @@ drain_s = -1
         [
             "2:9: `ports` is a string; write the first and the last port, such as [20000, 29999]",
             "3:1: unknown key `silence_timeout`; write `silence_timeout_s`",
-            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\", \"tcp:\" or \"tls:\", then address and port",
+            "5:31: \"0.0.0.0:5060\" does not begin with a transport; write \"udp:\", \"tcp:\" or \"tls:\", \
+             then address and port",
             "7:11: `drain_s` is -1; write a number from 0 to 86400",
         ]
     );
@@ -162,7 +164,8 @@ fn a_file_that_is_not_there_or_not_text_says_what_to_do() {
 
     assert_eq!(
         say(&missing),
-        ": there is no such file; name yours with -c, or start from a copy of the config.toml that comes with trunkline"
+        ": there is no such file; name yours with -c, or start from a copy of the config.toml that comes \
+         with trunkline"
     );
     assert_eq!(say(&binary), ":2:6: this is not UTF-8; save the file as UTF-8");
 }

@@ -7,7 +7,8 @@ fn both_kinds_of_peer_must_be_there() {
     assert_eq!(
         problems("[sip]\n"),
         [
-            "1:1: there is no [[retell]]; add one with name, uri, username and password, as in the shipped config.toml",
+            "1:1: there is no [[retell]]; add one with name, uri, username and password, as in the shipped \
+             config.toml",
             "1:1: there is no [[trunks]]; add one with name, uri and allow, as in the shipped config.toml",
         ]
     );
@@ -66,7 +67,8 @@ fn a_peer_without_a_name_is_called_by_its_place() {
             "14:29: 3.42.145.9/32 overlaps 3.42.144.0/23 of [[retell]] 2; \
              narrow one of them, so that a call from Retell is not taken for one from the trunk",
             "15:1: `name` is missing; add name = \"…\", which rules and records use",
-            "15:1: [[retell]] 2 would be recognised by address alone, and Retell's are shared with other customers; \
+            "15:1: [[retell]] 2 would be recognised by address alone, and Retell's are shared with other \
+             customers; \
              add `username` and `password` (without challenge = false), or trust_address = true",
             "17:1: `name` is missing; add name = \"…\", which rules and records use",
             "17:1: trunk 3 has neither `allow` nor credentials, so its calls can't be recognised; \
@@ -128,16 +130,14 @@ fn ranges_are_addresses_or_networks() {
     assert_eq!(trunk("uri = \"sip:c.example\"\nallow = [\"198.51.100.7\", \"2001:db8::/32\"]"), [""; 0]);
     assert_eq!(
         trunk("uri = \"sip:c.example\"\nallow = [\"198.51.100.0/33\"]"),
-        [
-            "9:10: \"198.51.100.0/33\" is no address and no range of addresses; write it like \"198.51.100.7\" or \"198.51.100.0/24\""
-        ]
+        ["9:10: \"198.51.100.0/33\" is no address and no range of addresses; write it like \
+          \"198.51.100.7\" or \"198.51.100.0/24\""]
     );
     assert_eq!(
         trunk("uri = \"sip:c.example\"\nallow = [\"198.51.100.7/24\"]"),
-        [
-            "9:10: warning: 198.51.100.7/24 is an address within the range 198.51.100.0/24, not the range itself; \
-          write \"198.51.100.0/24\" for the range, \"198.51.100.7\" for the address"
-        ]
+        ["9:10: warning: 198.51.100.7/24 is an address within the range 198.51.100.0/24, not the range \
+          itself; \
+          write \"198.51.100.0/24\" for the range, \"198.51.100.7\" for the address"]
     );
 }
 
@@ -147,10 +147,13 @@ fn a_registration_needs_credentials_and_its_other_keys_need_it() {
     let account = "username = \"acct\"\npassword = \"s3cret\"\n";
 
     assert_eq!(trunk(&format!("{account}register = true\nregistrar = \"sip:r.example\"")), [""; 0]);
-    assert!(trunk("register = true").contains(
-        &"10:12: `register` is true, but there are no credentials to register with; add `username` and `password`"
-            .to_owned()
-    ));
+    assert!(
+        trunk("register = true").contains(
+            &"10:12: `register` is true, but there are no credentials to register with; add `username` and \
+          `password`"
+                .to_owned()
+        )
+    );
     assert_eq!(
         trunk(&format!("{account}registrar = \"r.example\"\nregister_expires_s = 30")),
         [
@@ -160,9 +163,8 @@ fn a_registration_needs_credentials_and_its_other_keys_need_it() {
     );
     assert_eq!(
         trunk(&format!("{account}registrar = \"sip:r.example\"")),
-        [
-            "12:13: warning: `registrar` has no effect without register = true; add register = true, or take it out"
-        ]
+        ["12:13: warning: `registrar` has no effect without register = true; add register = true, or \
+          take it out"]
     );
     assert_eq!(
         trunk(&format!("{account}register = true\nregistrar = []")),
@@ -190,15 +192,13 @@ fn credentials_come_in_pairs_and_are_there_when_asked_for() {
     );
     assert_eq!(
         trunk("challenge = true"),
-        [
-            "10:13: `challenge` is true, but there are no credentials to ask for; add `username` and `password`"
-        ]
+        ["10:13: `challenge` is true, but there are no credentials to ask for; add `username` and \
+          `password`"]
     );
     assert_eq!(
         trunk("username = \"acct\"\npassword = 12345"),
-        [
-            "11:12: `password` is a whole number; write a string: the value itself, \"env:NAME\" or \"file:path\""
-        ]
+        ["11:12: `password` is a whole number; write a string: the value itself, \"env:NAME\" or \
+          \"file:path\""]
     );
     assert_eq!(
         trunk("username = \"acct\"\npassword = \"env:\""),
@@ -206,9 +206,8 @@ fn credentials_come_in_pairs_and_are_there_when_asked_for() {
     );
     assert_eq!(
         trunk("username = \"acct\"\npassword = \"s3cret\"\nchallenge = true\ntrust_address = true"),
-        [
-            "13:17: warning: `trust_address` has no effect on a peer that is challenged; take it out, or add challenge = false"
-        ]
+        ["13:17: warning: `trust_address` has no effect on a peer that is challenged; take it out, or \
+          add challenge = false"]
     );
 }
 
@@ -238,10 +237,13 @@ fn a_trunk_that_cannot_be_recognised_is_refused() {
 
 #[test]
 fn a_retell_without_a_challenge_must_be_trusted_in_so_many_words() {
-    let shared = "[[retell]] `retell` would be recognised by address alone, and Retell's are shared with other customers; \
+    let shared = "[[retell]] `retell` would be recognised by address alone, and Retell's are shared with \
+                  other customers; \
                   add `username` and `password` (without challenge = false), or trust_address = true";
-    let neither = "[[retell]] `retell` has neither addresses in `allow` nor credentials to be challenged for; \
-                   add `username` and `password` (\"SIP trunk username\" in Retell's dashboard), or fill `allow`";
+    let neither = "[[retell]] `retell` has neither addresses in `allow` nor credentials to be challenged \
+                   for; \
+                   add `username` and `password` (\"SIP trunk username\" in Retell's dashboard), or fill \
+                   `allow`";
     let credentials = "username = \"u\"\npassword = \"p\"\n";
 
     assert_eq!(retell(""), [format!("1:1: {shared}")]);
@@ -256,7 +258,8 @@ fn a_retell_without_a_challenge_must_be_trusted_in_so_many_words() {
 #[test]
 fn ranges_that_overlap_are_refused_or_warned_of() {
     let text = format!(
-        "{}[[trunks]]\nname = \"second\"\nuri = \"sip:d.example\"\nallow = [\"192.0.2.1\", \"198.51.100.0/24\", \"3.42.145.9\"]\ncountry = \"US\"\n",
+        "{}[[trunks]]\nname = \"second\"\nuri = \"sip:d.example\"\n\
+         allow = [\"192.0.2.1\", \"198.51.100.0/24\", \"3.42.145.9\"]\ncountry = \"US\"\n",
         PEERS
     );
 
@@ -279,9 +282,8 @@ fn two_retell_that_cannot_be_told_apart_are_warned_of() {
 
     assert_eq!(
         second("username = \"u\"\npassword = \"q\""),
-        [
-            "15:12: warning: [[retell]] `retell` has the same `username`, so it gets these calls; give each peer a user name of its own"
-        ]
+        ["15:12: warning: [[retell]] `retell` has the same `username`, so it gets these calls; give each \
+          peer a user name of its own"]
     );
     assert_eq!(second("username = \"u\"\npassword = \"q\"\nallow = [\"192.0.2.0/24\"]"), [""; 0]);
 }
@@ -384,9 +386,8 @@ fn caller_ids_are_user_parts_and_of_one_kind() {
     );
     assert_eq!(
         trunk("caller_ids = [\"+14155550101\", \"anonymous\"]"),
-        [
-            "10:31: \"anonymous\" stands among `caller_ids`; write caller_id = \"anonymous\" to withhold the number"
-        ]
+        ["10:31: \"anonymous\" stands among `caller_ids`; write caller_id = \"anonymous\" to withhold \
+          the number"]
     );
     assert_eq!(
         trunk("foreign_caller = \"drop\""),

@@ -40,7 +40,8 @@ fn extensions_stand_for_one_number() {
     assert_eq!(
         with_peers(text),
         [
-            "3:11: nobody can dial \"10 02\"; write what is dialled before the =, such as \"1001\" = \"+14155550100\"",
+            "3:11: nobody can dial \"10 02\"; write what is dialled before the =, such as \"1001\" = \
+             \"+14155550100\"",
             "4:8: extension \"1003\" stands for a prefix; write one whole number, such as \"+14155550100\"",
             "5:8: `1004` is a whole number; write a string, in quotes",
         ]
@@ -61,7 +62,8 @@ remove = ["content-type", "X-Internal-*", "Remote-Party-ID"]
     };
     let identity = |name: &str| {
         format!(
-            "{name} is never taken from elsewhere than the number in From; take it out, and choose the number with caller_id"
+            "{name} is never taken from elsewhere than the number in From; take it out, and choose the \
+             number with caller_id"
         )
     };
 
@@ -94,7 +96,8 @@ toward = "all retell"
     assert_eq!(
         with_peers(text),
         [
-            "2:10: there is no peer with the name \"carier\"; write \"retell\" or \"carrier\", or \"all trunks\" or \"all retell\"",
+            "2:10: there is no peer with the name \"carier\"; write \"retell\" or \"carrier\", or \"all \
+             trunks\" or \"all retell\"",
             "3:69: there is no placeholder {form}; write {from}",
             "3:85: a { is not closed by a }; write a placeholder such as {from}",
             "3:98: \"\" in {header:} is no header name; write it like {header:X-Foo}",

@@ -19,12 +19,15 @@ listen = "0.0.0.0:8080"
     assert_eq!(
         with_peers(text),
         [
-            "2:11: \"localhost:5060\" is no IP address with a port; write it like \"udp:0.0.0.0:5060\" or \"udp:[::]:5060\"",
-            "3:45: `advertise` holds two IPv4 addresses, 203.0.113.10 and 203.0.113.11; keep one per address family",
+            "2:11: \"localhost:5060\" is no IP address with a port; write it like \"udp:0.0.0.0:5060\" or \
+             \"udp:[::]:5060\"",
+            "3:45: `advertise` holds two IPv4 addresses, 203.0.113.10 and 203.0.113.11; keep one per \
+             address family",
             "4:18: `max_line_bytes` is larger than `max_message_bytes`; write a smaller number",
             "7:10: `listen` is empty; name at least one, such as \"0.0.0.0\"",
             "8:14: nobody can send to 0.0.0.0; write the address that peers reach, such as \"203.0.113.10\"",
-            "8:25: \"sip.example\" is no IP address; write the address that peers reach, such as \"203.0.113.10\"",
+            "8:25: \"sip.example\" is no IP address; write the address that peers reach, such as \
+             \"203.0.113.10\"",
             "10:10: `listen` is 0.0.0.0:8080, beyond loopback, and there is no `token`; \
              add token = \"env:TRUNKLINE_TOKEN\", or listen on 127.0.0.1",
         ]
@@ -35,10 +38,9 @@ listen = "0.0.0.0:8080"
 fn a_name_server_is_named_by_its_address() {
     assert_eq!(
         with_peers("[dns]\nservers = [\"192.0.2.53\", \"[2001:db8::53]:5353\", \"ns.example\"]\n"),
-        [
-            "2:49: \"ns.example\" is no IP address; write the address of a name server, such as \"192.0.2.53\" \
-             or \"192.0.2.53:5353\""
-        ]
+        ["2:49: \"ns.example\" is no IP address; write the address of a name server, such as \
+          \"192.0.2.53\" \
+          or \"192.0.2.53:5353\""]
     );
 }
 
@@ -63,9 +65,8 @@ fn a_port_range_begins_even_ends_behind_and_holds_a_call() {
     );
     assert_eq!(
         ports("[20000, 20002]"),
-        [
-            "2:9: `ports` holds fewer than 4 ports, which is less than one call takes; write a wider range, such as [20000, 29999]"
-        ]
+        ["2:9: `ports` holds fewer than 4 ports, which is less than one call takes; write a wider range, \
+          such as [20000, 29999]"]
     );
     assert_eq!(ports("[20000, 20003]"), [""; 0]);
     assert_eq!(
@@ -75,15 +76,13 @@ fn a_port_range_begins_even_ends_behind_and_holds_a_call() {
     );
     assert_eq!(
         ports("[20000]"),
-        [
-            "2:9: `ports` has not two elements but 1; write the first and the last port, such as [20000, 29999]"
-        ]
+        ["2:9: `ports` has not two elements but 1; write the first and the last port, such as [20000, \
+          29999]"]
     );
     assert_eq!(
         ports("[5000, 6000]"),
-        [
-            "2:9: `ports` from 5000 to 6000 include 5060, where SIP is received; choose a range without it, such as [20000, 29999]"
-        ]
+        ["2:9: `ports` from 5000 to 6000 include 5060, where SIP is received; choose a range without it, \
+          such as [20000, 29999]"]
     );
 }
 

@@ -83,21 +83,18 @@ fn a_pool_has_weights_and_shows_only_what_is_owned() {
     assert_eq!(trunk(&format!("{pool}owned = [\"+1415555*\"]\nforeign_caller = \"refuse\"")), [""; 0]);
     assert_eq!(
         trunk(&format!("{pool}owned = [\"+1212555*\"]")),
-        [
-            "11:14: `caller_ids` has +14155550101, which is not in `owned`; add it to `owned`, or take it out here"
-        ]
+        ["11:14: `caller_ids` has +14155550101, which is not in `owned`; add it to `owned`, or take it \
+          out here"]
     );
     assert_eq!(
         trunk("caller_ids = [\"+14155550101;weight=0\", \"acct\"]"),
-        [
-            "11:15: the weight of +14155550101 in `caller_ids` is none; write a number from 1 to 1000 behind ;weight="
-        ]
+        ["11:15: the weight of +14155550101 in `caller_ids` is none; write a number from 1 to 1000 \
+          behind ;weight="]
     );
     assert_eq!(
         trunk("caller_sticky = true"),
-        [
-            "11:17: warning: `caller_sticky` has no effect without `caller_ids`; add `caller_ids`, or take it out"
-        ]
+        ["11:17: warning: `caller_sticky` has no effect without `caller_ids`; add `caller_ids`, or take \
+          it out"]
     );
     assert_eq!(
         trunk("owned = [\"415 555\"]"),
@@ -110,7 +107,8 @@ fn a_pool_has_weights_and_shows_only_what_is_owned() {
 fn trunk(keys: &str) -> Vec<String> {
     problems(&format!(
         "[[retell]]\nname = \"retell\"\nuri = \"sip:retell.example\"\nusername = \"u\"\npassword = \"p\"\n\
-         [[trunks]]\nname = \"carrier\"\nuri = \"sip:carrier.example\"\nallow = [\"198.51.100.0/24\"]\n\n{keys}\n\
+         [[trunks]]\nname = \"carrier\"\nuri = \"sip:carrier.example\"\nallow = [\"198.51.100.0/24\"]\n\n\
+         {keys}\n\
          country = \"US\"\n"
     ))
 }

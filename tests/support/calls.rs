@@ -1,5 +1,5 @@
-//! Everything the virtual-time tests of whole calls share: the network, the agents on it, and a bridge between one trunk
-//! and one Retell endpoint, in either direction.
+//! Everything the virtual-time tests of whole calls share: the network, the agents on it, and a bridge
+//! between one trunk and one Retell endpoint, in either direction.
 //!
 //! `benches/calls.rs` includes this too, so nothing here may need a test harness.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
@@ -213,7 +213,8 @@ pub(crate) fn answer_to(network: &mut Network, who: usize, text: &str) -> String
     finals[0].clone()
 }
 
-/// Lets everything that is going on come to its end; nothing may be left then, and nothing malformed may have left.
+/// Lets everything that is going on come to its end; nothing may be left then, and nothing
+/// malformed may have left.
 pub(crate) fn finish(network: &mut Network) {
     network.run(Duration::from_secs(600));
     assert_clean(network);

@@ -1,7 +1,7 @@
 //! Whether what the bridge sent is right, line by line, and as rsip reads it.
 //!
-//! The check knows nothing of the product's own builders or parsers: it splits at CRLF and colons, and holds each response
-//! against the request that the bridge heard.
+//! The check knows nothing of the product's own builders or parsers: it splits at CRLF and colons, and holds
+//! each response against the request that the bridge heard.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;

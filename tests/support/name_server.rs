@@ -1,7 +1,7 @@
 //! A name server on loopback with a handful of records, over UDP and TCP, that says what it was asked.
 //!
-//! Records are written as in a zone file, without the class: `carrier.example 60 SRV 10 5 5060 a.carrier.example`. An
-//! answer too long for UDP is truncated there and whole over TCP.
+//! Records are written as in a zone file, without the class: `carrier.example 60 SRV 10 5 5060
+//! a.carrier.example`. An answer too long for UDP is truncated there and whole over TCP.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::net::SocketAddr;

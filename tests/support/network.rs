@@ -1,5 +1,5 @@
-//! A simulated network under a virtual clock: seeded loss, delay, duplication and reordering of datagrams, the real
-//! bridge in the middle, scripted user agents around it.
+//! A simulated network under a virtual clock: seeded loss, delay, duplication and reordering of datagrams,
+//! the real bridge in the middle, scripted user agents around it.
 //!
 //! Time jumps to whoever's deadline is next, so a minute of ringing costs nothing and nothing sleeps.
 

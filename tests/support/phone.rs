@@ -1,7 +1,7 @@
 //! A far end on real sockets: SIP over UDP as plain text, and one RTP socket.
 //!
-//! It reads lines and splits at colons, and shares no code with the product on purpose. It repeats nothing: loopback
-//! loses nothing, and what the bridge repeats is skipped by whoever waits for something else.
+//! It reads lines and splits at colons, and shares no code with the product on purpose. It repeats nothing:
+//! loopback loses nothing, and what the bridge repeats is skipped by whoever waits for something else.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::cell::Cell;
@@ -176,7 +176,8 @@ impl<'a> Call<'a> {
         let contact = header(offered, "Contact").trim_matches(['<', '>']);
         let ip = self.callee.ip;
         format!(
-            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {ip}:5060;branch=z9hG4bK-bye-{}\r\nMax-Forwards: 70\r\n\
+            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {ip}:5060;branch=z9hG4bK-bye-{}\r\n\
+             Max-Forwards: 70\r\n\
              From: {};tag=to\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
             header(offered, "Call-ID").replace('@', "-"),
             header(offered, "To"),

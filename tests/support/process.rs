@@ -1,8 +1,9 @@
-//! A running `trunkline serve`: the real binary on loopback addresses of its own, with its log, HTTP and signals.
+//! A running `trunkline serve`: the real binary on loopback addresses of its own, with
+//! its log, HTTP and signals.
 //!
-//! Every instance has a network of its own within 127.0.0.0/8, made of this process's number, so that tests run side
-//! by side on the same well-known ports. Nothing here sleeps for luck: whatever is waited for is asked for again until
-//! a deadline.
+//! Every instance has a network of its own within 127.0.0.0/8, made of this process's number, so that tests
+//! run side by side on the same well-known ports. Nothing here sleeps for luck: whatever is waited for is
+//! asked for again until a deadline.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::fs;
@@ -79,7 +80,8 @@ impl Net {
     pub(crate) fn retell_peer(self) -> String {
         let ip = self.retell();
         format!(
-            "[[retell]]\nname = \"retell\"\nuri = \"sip:{ip}:5060\"\nallow = [\"{ip}\"]\ntrust_address = true\n"
+            "[[retell]]\nname = \"retell\"\nuri = \"sip:{ip}:5060\"\nallow = [\"{ip}\"]\n\
+             trust_address = true\n"
         )
     }
 
@@ -174,12 +176,14 @@ impl Process {
             Signal::Interrupt => libc::SIGINT,
             Signal::Terminate => libc::SIGTERM,
         };
-        // SAFETY: `kill` takes two numbers; the child is not reaped while `self.child` stands, so its number is its own.
+        // SAFETY: `kill` takes two numbers; the child is not reaped while `self.child` stands,
+        // so its number is its own.
         let sent = unsafe { libc::kill(libc::pid_t::try_from(self.child.id()).unwrap(), number) };
         assert_eq!(sent, 0, "{signal:?}");
     }
 
-    /// Writes `config` and has it read; returns what the log says of that, from the first line that `decides` on.
+    /// Writes `config` and has it read; returns what the log says of that, from the
+    /// first line that `decides` on.
     pub(crate) fn reload(&self, config: &str, decides: &str) -> Vec<String> {
         let before = self.log().len();
         self.write("config.toml", config);

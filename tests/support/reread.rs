@@ -1,7 +1,7 @@
 //! Reads a message of ours with rsip, a parser that shares no line with ours, and tells where the two differ.
 //!
-//! A difference is a fault of one side. rsip's own are listed in [`FAULTS`], each with its reason; what is not explained
-//! there is ours.
+//! A difference is a fault of one side. rsip's own are listed in [`FAULTS`], each with its reason; what is
+//! not explained there is ours.
 
 use bytes::Bytes;
 use rsip::headers::{ToTypedHeader, UntypedHeader};

@@ -102,7 +102,8 @@ pub(crate) fn message(start: &str, from: &str, lines: &[&str]) -> Message {
         _ => "1 INVITE",
     };
     let mut text = format!(
-        "{start}\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: {from};tag=1\r\n\
+        "{start}\r\nVia: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: {from};tag=1\r\n\
          To: <sip:+14155550199@203.0.113.10>\r\nCall-ID: a@198.51.100.7\r\nCSeq: {cseq}\r\n\
          Contact: <sip:198.51.100.7:5060>\r\nUser-Agent: far\r\n"
     );

@@ -1,6 +1,8 @@
-//! Two legs of a call in virtual time: what is said to them arrives when the test says, and what they are sent is kept.
+//! Two legs of a call in virtual time: what is said to them arrives when the test says, and
+//! what they are sent is kept.
 //!
-//! It is the media thread without its sockets: each millisecond it forwards what arrived and then makes what is due.
+//! It is the media thread without its sockets: each millisecond it forwards what arrived
+//! and then makes what is due.
 #![allow(dead_code, reason = "no test uses all of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,7 +1,7 @@
 //! Whether a message that left the bridge is well formed: line by line, with a parser of its own.
 //!
-//! Stricter than RFC 3261 asks of receivers: what we send is of the plainest form there is, one header a line,
-//! nothing folded, nothing compact.
+//! Stricter than RFC 3261 asks of receivers: what we send is of the plainest form there is, one header a
+//! line, nothing folded, nothing compact.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 /// What is wrong with how `message` is put together; nothing of this may ever leave the bridge.

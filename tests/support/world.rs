@@ -1,4 +1,5 @@
-//! What the bridge acts on in virtual-time tests: it keeps what was sent and asked for, and gives out media ports.
+//! What the bridge acts on in virtual-time tests: it keeps what was sent and asked for,
+//! and gives out media ports.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};

@@ -25,32 +25,41 @@ pub(crate) fn cases() -> Vec<Case> {
         Case {
             class: "RFC 5118 §4.3 a port that was meant but stands within the brackets",
             message: invite(&[("sip:callee@bridge.example SIP", "sip:[2001:db8::10:5070] SIP")]),
-            verdict: Accepted(|message| assert_eq!(host(message.request_uri()), (ip("2001:db8::10:5070"), None))),
+            verdict: Accepted(|message| {
+                assert_eq!(host(message.request_uri()), (ip("2001:db8::10:5070"), None))
+            }),
             why: "it is an address, and nobody can know that a port was meant",
         },
         Case {
             class: "RFC 5118 §4.4 a port behind the brackets",
             message: invite(&[("sip:callee@bridge.example SIP", "sip:[2001:db8::10]:5070 SIP")]),
-            verdict: Accepted(|message| assert_eq!(host(message.request_uri()), (ip("2001:db8::10"), Some(5070)))),
+            verdict: Accepted(|message| {
+                assert_eq!(host(message.request_uri()), (ip("2001:db8::10"), Some(5070)))
+            }),
             why: "there it is one",
         },
         Case {
             class: "RFC 5118 §4.5 received with brackets",
             message: via("[2001:db8::9:1];received=[2001:db8::9:255];branch=z9hG4bKas3-111"),
-            verdict: Accepted(|message| assert_eq!(message.top_via().unwrap().received, Some(ip("2001:db8::9:255")))),
+            verdict: Accepted(|message| {
+                assert_eq!(message.top_via().unwrap().received, Some(ip("2001:db8::9:255")))
+            }),
             why: "RFC 3261 has no brackets here, implementations do",
         },
         Case {
             class: "RFC 5118 §4.5 received without brackets",
             message: via("[2001:db8::9:1];received=2001:db8::9:255;branch=z9hG4bKas3"),
-            verdict: Accepted(|message| assert_eq!(message.top_via().unwrap().received, Some(ip("2001:db8::9:255")))),
+            verdict: Accepted(|message| {
+                assert_eq!(message.top_via().unwrap().received, Some(ip("2001:db8::9:255")))
+            }),
             why: "no port can follow, so both are clear",
         },
         Case {
             class: "RFC 5118 §4.6 IPv6 addresses in the session description",
             message: invite_with_body(
                 "Content-Type: application/sdp\r\n",
-                b"v=0\r\no=- 1 1 IN IP6 2001:db8::20\r\ns=-\r\nc=IN IP6 2001:db8::20\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n",
+                b"v=0\r\no=- 1 1 IN IP6 2001:db8::20\r\ns=-\r\nc=IN IP6 2001:db8::20\r\nt=0 0\r\n\
+                  m=audio 6000 RTP/AVP 0\r\n",
             ),
             verdict: Accepted(|message| assert!(message.body().starts_with(b"v=0"))),
             why: "to the message a body is bytes; the session is read elsewhere",
@@ -74,7 +83,8 @@ pub(crate) fn cases() -> Vec<Case> {
             message: invite_with_body(
                 "Content-Type: application/sdp\r\n",
                 b"v=0\r\no=- 1 1 IN IP6 2001:db8::20\r\ns=-\r\nt=0 0\r\n\
-                  m=audio 6000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\nm=video 6024 RTP/AVP 107\r\nc=IN IP4 192.0.2.1\r\n",
+                  m=audio 6000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\nm=video 6024 RTP/AVP 107\r\n\
+                  c=IN IP4 192.0.2.1\r\n",
             ),
             verdict: Accepted(|message| assert!(message.body().ends_with(b"IN IP4 192.0.2.1\r\n"))),
             why: "as in §4.6",
@@ -92,7 +102,9 @@ pub(crate) fn cases() -> Vec<Case> {
         Case {
             class: "RFC 5118 §4.10 the three colons that RFC 3261's grammar asks for",
             message: invite(&[("sip:callee@bridge.example SIP", "sip:callee@[2001:db8:::192.0.2.1] SIP")]),
-            verdict: Accepted(|message| assert_eq!(host(message.request_uri()), (ip("2001:db8::192.0.2.1"), None))),
+            verdict: Accepted(|message| {
+                assert_eq!(host(message.request_uri()), (ip("2001:db8::192.0.2.1"), None))
+            }),
             why: "the extra colon can mean nothing else; we write two (RFC 5954)",
         },
     ]

@@ -1,7 +1,8 @@
-//! What becomes of odd, broken and hostile messages: each row of the [`table`] against the parser, and our answer.
+//! What becomes of odd, broken and hostile messages: each row of the [`table`] against
+//! the parser, and our answer.
 //!
-//! A class whose point lies above the parser (an extension to refuse, a scheme to reject) is accepted here, and the
-//! row checks that what the layer above decides by can be read.
+//! A class whose point lies above the parser (an extension to refuse, a scheme to reject) is accepted here,
+//! and the row checks that what the layer above decides by can be read.
 
 #![allow(
     clippy::unwrap_used,

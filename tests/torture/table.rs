@@ -33,7 +33,8 @@ pub(crate) fn cases() -> Vec<Case> {
     [valid::cases(), invalid::cases(), applications::cases(), ipv6::cases()].into_iter().flatten().collect()
 }
 
-/// A plain INVITE with each `from` replaced by its `to`; panics when one is not there, so that a row can't be about nothing.
+/// A plain INVITE with each `from` replaced by its `to`; panics when one is not there, so that a
+/// row can't be about nothing.
 pub(crate) fn invite(changes: &[(&str, &str)]) -> Vec<u8> {
     let plain = "INVITE sip:callee@bridge.example SIP/2.0\r\n\
         Via: SIP/2.0/UDP caller.example;branch=z9hG4bKplain\r\n\

@@ -61,7 +61,8 @@ pub(crate) fn cases() -> Vec<Case> {
                 assert_eq!(contact.display.as_deref(), Some("\"a\", b"));
                 assert_eq!(message.body(), "body");
             }),
-            why: "folding, compact names, empty values and white space around separators are all in the grammar",
+            why: "folding, compact names, empty values and white space around separators are all in the \
+                  grammar",
         },
         Case {
             class: "RFC 4475 §3.1.1.2 every character that is allowed somewhere",
@@ -69,7 +70,8 @@ pub(crate) fn cases() -> Vec<Case> {
                 &b"a.!%*_+`'~-Z9 sip:u-_.!~*'()&=+$,;?/9:p&=+$,-_.!~*'()@bridge.example SIP/2.0\r\n"[..],
                 b"Via: SIP/2.0/UDP caller.example;branch=z9hG4bK.!%*_+`'~-Z9\r\n",
                 b"To: \"bell \\\x07, nul \\\x00, del \\\x7f\" <sip:u-_.!~*'()&=+$,;?/9@bridge.example>\r\n",
-                b"From: t.! %*_+ `'~-9 <sip:caller@caller.example>;p.!%*_+`'~-=\"\xce\xb1\xce\xb2\";tag=.!%*_+`'~-t\r\n",
+                b"From: t.! %*_+ `'~-9 \
+                  <sip:caller@caller.example>;p.!%*_+`'~-=\"\xce\xb1\xce\xb2\";tag=.!%*_+`'~-t\r\n",
                 b"Call-ID: w-.!%*_+`'~()<>:\\\"/[]?{}@w-.!%*_+`'~()<>:\\\"/[]?{}\r\n",
                 b"CSeq: 2147483647 a.!%*_+`'~-Z9\r\n",
                 b"Max-Forwards: 255\r\n",
@@ -88,7 +90,10 @@ pub(crate) fn cases() -> Vec<Case> {
                 let from = message.from().unwrap();
                 assert_eq!(from.display.as_deref(), Some("t.! %*_+ `'~-9"));
                 assert_eq!(from.param("p.!%*_+`'~-"), Some(Some("αβ")));
-                assert_eq!(message.value_named("X.!%*_+`'~-").as_deref(), Some(&b"\xef\xbb\xbf\xe4\xb8\xad\xfe"[..]));
+                assert_eq!(
+                    message.value_named("X.!%*_+`'~-").as_deref(),
+                    Some(&b"\xef\xbb\xbf\xe4\xb8\xad\xfe"[..])
+                );
             }),
             why: "tokens, words, escapes in quoted strings and raw bytes are kept as they came",
         },
@@ -112,7 +117,10 @@ pub(crate) fn cases() -> Vec<Case> {
         },
         Case {
             class: "RFC 4475 §3.1.1.4 escaped NULs in URIs",
-            message: invite(&[("To: <sip:callee@", "To: <sip:before%00after@"), ("<sip:caller@192", "<sip:%00@192")]),
+            message: invite(&[
+                ("To: <sip:callee@", "To: <sip:before%00after@"),
+                ("<sip:caller@192", "<sip:%00@192"),
+            ]),
             verdict: Accepted(|message| {
                 assert_eq!(message.to().unwrap().uri.user.as_deref(), Some("before\0after"));
                 assert_eq!(message.contact().unwrap().unwrap().uri.to_string(), "sip:%00@192.0.2.77");
@@ -192,7 +200,8 @@ pub(crate) fn cases() -> Vec<Case> {
             class: "RFC 4475 §3.1.1.11 multipart body with bytes that are no text",
             message: invite_with_body(
                 "Content-Type: Multipart/Mixed;boundary=7a9\r\n",
-                b"--7a9\r\nContent-Type: text/plain\r\n\r\nhi\r\n--7a9\r\n\r\n\x00\xff\r\n\r\n\x80--7a9--\r\n",
+                b"--7a9\r\nContent-Type: text/plain\r\n\r\nhi\r\n--7a9\r\n\r\n\x00\xff\r\n\r\n\
+                  \x80--7a9--\r\n",
             ),
             verdict: Accepted(|message| {
                 assert_eq!(message.content_type().as_deref(), Some("multipart/mixed"));
@@ -202,7 +211,9 @@ pub(crate) fn cases() -> Vec<Case> {
         },
         Case {
             class: "RFC 4475 §3.1.1.12 an unusual reason phrase",
-            message: response("200 (1 + 1) * 100 = \u{3b4}\u{3b9}\u{3b1}\u{3ba}\u{3cc}\u{3c3}\u{3b9}\u{3b1}?"),
+            message: response(
+                "200 (1 + 1) * 100 = \u{3b4}\u{3b9}\u{3b1}\u{3ba}\u{3cc}\u{3c3}\u{3b9}\u{3b1}?",
+            ),
             verdict: Accepted(|message| {
                 assert_eq!(message.status(), Some(200));
                 assert!(message.reason().starts_with(b"(1 + 1) * 100 = \xce"));
@@ -212,7 +223,9 @@ pub(crate) fn cases() -> Vec<Case> {
         Case {
             class: "RFC 4475 §3.1.1.13 an empty reason phrase",
             message: response("100 "),
-            verdict: Accepted(|message| assert_eq!((message.status(), message.reason()), (Some(100), &b""[..]))),
+            verdict: Accepted(|message| {
+                assert_eq!((message.status(), message.reason()), (Some(100), &b""[..]))
+            }),
             why: "the phrase may be empty; RFC 3261 wants the space before it",
         },
     ]

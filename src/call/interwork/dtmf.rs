@@ -1,10 +1,10 @@
-//! Digits that travel by INFO (`application/dtmf-relay`, `application/dtmf`) or as tones, where the other leg has telephone
-//! events (RFC 4733), each once.
+//! Digits that travel by INFO (`application/dtmf-relay`, `application/dtmf`) or as tones, where the other leg
+//! has telephone events (RFC 4733), each once.
 //!
-//! A leg has one way for digits, so none comes twice: with events agreed on it, INFO is answered and left aside, since
-//! those who send both mean one key. Profile `dtmf`: `events`, by RTP as the session description says, and INFO counts
-//! from a peer that agreed on none; `info`, no events are agreed on, digits come and go by INFO; `inband`, no events
-//! either, its tones are heard.
+//! A leg has one way for digits, so none comes twice: with events agreed on it, INFO is answered and left
+//! aside, since those who send both mean one key. Profile `dtmf`: `events`, by RTP as the session description
+//! says, and INFO counts from a peer that agreed on none; `info`, no events are agreed on, digits come and go
+//! by INFO; `inband`, no events either, its tones are heard.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
 //! Early media (RFC 3960): audio of the callee before it answers.
 //!
-//! Only a 183 carries it to the caller. A 180 has the caller's own exchange ring, which a session description would keep
-//! it from; what the callee describes there is kept for an answer without a description. Profile `early_media` of the
-//! caller's peer: `pass`, it hears it; `strip`, it gets the 183 without a session description.
+//! Only a 183 carries it to the caller. A 180 has the caller's own exchange ring, which a session
+//! description would keep it from; what the callee describes there is kept for an answer without a
+//! description. Profile `early_media` of the caller's peer: `pass`, it hears it; `strip`, it gets the 183
+//! without a session description.
 
 use bytes::Bytes;
 
@@ -15,7 +16,8 @@ use crate::call::admit::session_in;
 use crate::call::contract::Cx;
 
 impl Call {
-    /// Takes what the 18x `response` of attempt `index` describes; returns the body of ours to the caller, if it gets one.
+    /// Takes what the 18x `response` of attempt `index` describes; returns the body of ours to
+    /// the caller, if it gets one.
     pub(in crate::call) fn on_early_media(
         &mut self,
         index: usize,

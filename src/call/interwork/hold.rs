@@ -1,8 +1,10 @@
-//! Hold, in all its dialects (RFC 3264 §8.4, RFC 6337 §5.3): `sendonly`, `inactive`, `recvonly`, `c=0.0.0.0`, port 0.
+//! Hold, in all its dialects (RFC 3264 §8.4, RFC 6337 §5.3): `sendonly`, `inactive`,
+//! `recvonly`, `c=0.0.0.0`, port 0.
 //!
-//! It stops here: the other leg hears nothing of it by SIP. The holder gets the direction that answers its own, and the
-//! packets that this direction allows; time-outs for its silence rest until it is back. Profile `hold`: `terminate`, the
-//! other side hears silence meanwhile, for an agent would answer the music; `pass`, it hears what the holder sends.
+//! It stops here: the other leg hears nothing of it by SIP. The holder gets the direction that answers its
+//! own, and the packets that this direction allows; time-outs for its silence rest until it is back. Profile
+//! `hold`: `terminate`, the other side hears silence meanwhile, for an agent would answer the music; `pass`,
+//! it hears what the holder sends.
 
 use crate::id::LegId;
 use crate::routing::config::Treatment;

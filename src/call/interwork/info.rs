@@ -1,4 +1,5 @@
-//! INFO, MESSAGE, OPTIONS, SUBSCRIBE, NOTIFY and PUBLISH inside a dialog: answered as their RFCs say, never forwarded.
+//! INFO, MESSAGE, OPTIONS, SUBSCRIBE, NOTIFY and PUBLISH inside a dialog: answered as their
+//! RFCs say, never forwarded.
 //!
 //! | request | answer |
 //! |---|---|

@@ -1,9 +1,9 @@
 //! OPTIONS inside the dialog (RFC 3261 §11), every two minutes: it keeps proxies and NAT bindings open.
 //!
-//! What stands behind Retell answers every OPTIONS with 200, so that says nothing of the agent; but 481, 408 or no answer
-//! at all mean that the dialog is gone, and end the call. Retell is also asked at once when the stream of its leg ended; a
-//! trunk is not, since one behind a NAT cannot be reached anew and may be talking all the while. Profile `keepalive`:
-//! `force`, sent; `strip`, not sent.
+//! What stands behind Retell answers every OPTIONS with 200, so that says nothing of the agent; but 481, 408
+//! or no answer at all mean that the dialog is gone, and end the call. Retell is also asked at once when the
+//! stream of its leg ended; a trunk is not, since one behind a NAT cannot be reached anew and may be talking
+//! all the while. Profile `keepalive`: `force`, sent; `strip`, not sent.
 
 use std::time::{Duration, Instant};
 

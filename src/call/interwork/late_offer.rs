@@ -1,9 +1,10 @@
 //! Late offer (RFC 3261 §13.2.1, RFC 6337 §2): a caller that describes its session only in its ACK.
 //!
-//! The callee gets an offer of ours all the same, since what stands behind Retell refuses an INVITE without one. Our
-//! offer to the caller goes in the first reliable 18x, which must have one, else in the 200; the PRACK or the ACK brings
-//! its answer. None, or one that cannot be used, ends the call on both legs. Profile `late_offer`: `terminate` as told
-//! here; `strip`, an INVITE without a session description is refused with 488.
+//! The callee gets an offer of ours all the same, since what stands behind Retell refuses an INVITE
+//! without one. Our offer to the caller goes in the first reliable 18x, which must have one, else in the
+//! 200; the PRACK or the ACK brings its answer. None, or one that cannot be used, ends the call on both
+//! legs. Profile `late_offer`: `terminate` as told here; `strip`, an INVITE without a session
+//! description is refused with 488.
 
 use bytes::Bytes;
 
@@ -18,8 +19,8 @@ use crate::call::attempt::DTMF_PAYLOAD_TYPE;
 use crate::call::contract::Cx;
 
 impl Call {
-    /// Our session description for the caller, with `codec` first: the answer to its offer, or an offer of ours; the same
-    /// again once there is one.
+    /// Our session description for the caller, with `codec` first: the answer to its offer, or an offer of
+    /// ours; the same again once there is one.
     pub(in crate::call) fn describe_to_caller(&mut self, codec: Codec) -> Result<Bytes, NegotiationError> {
         let exchange = &mut self.caller.exchange;
         if exchange.offered().is_some() {

@@ -1,15 +1,17 @@
-//! One file for each thing that a peer may do inside a call and that is absorbed on its leg, never passed across.
+//! One file for each thing that a peer may do inside a call and that is absorbed on its
+//! leg, never passed across.
 //!
-//! A feature's whole behaviour stands in its file, and every file has the same shape, so that the next one is obvious:
+//! A feature's whole behaviour stands in its file, and every file has the same shape, so that
+//! the next one is obvious:
 //!
 //! 1. the head: its RFC, and what each word of the peer's profile (`[….profile]`) makes of it;
 //! 2. `State`: what one leg remembers of it, a field of [`Leg`], if there is anything to remember;
-//! 3. `impl Call`: `on_…` for what arrives, `…_due` for what is due (called by [`Call::interwork_due`]), and what others
-//!    call to have it done.
+//! 3. `impl Call`: `on_…` for what arrives, `…_due` for what is due (called by [`Call::interwork_due`]), and
+//!    what others call to have it done.
 //!
-//! A new feature is a file, a field of [`Leg`], a key of the profile, and a line in [`Call::interwork_due`] if it waits
-//! for anything. What is pure protocol (who refreshes a session, which RSeq is next, what an answer agrees to) stands in
-//! `sip` and `sdp`.
+//! A new feature is a file, a field of [`Leg`], a key of the profile, and a line in [`Call::interwork_due`]
+//! if it waits for anything. What is pure protocol (who refreshes a session, which RSeq is next, what an
+//! answer agrees to) stands in `sip` and `sdp`.
 
 pub(super) mod dtmf;
 pub(super) mod early_media;
@@ -121,8 +123,8 @@ impl Call {
         cx.routes.peer(self.peer(leg).unwrap_or(self.plan.callee)).profile
     }
 
-    /// Nobody is there at `leg` any more: whoever is next takes the place of an agent, else the call ends, and `text` goes
-    /// with the BYEs.
+    /// Nobody is there at `leg` any more: whoever is next takes the place of an agent, else the call ends,
+    /// and `text` goes with the BYEs.
     pub(super) fn end_dead_leg(&mut self, leg: LegId, text: &str, why: &str, cx: &mut Cx<'_>) {
         let name = self.peer(leg).map_or("the peer", |peer| &cx.routes.peer(peer).name);
         let sentence = format!("{name} {why}");

@@ -1,10 +1,11 @@
 //! 100rel and PRACK (RFC 3262), in both roles, each leg for itself.
 //!
-//! As UAS toward a caller, an 18x is sent reliably where its INVITE requires it, and where the INVITE supports it and the
-//! 18x carries a session description, which nobody should lose; one at a time, in the order of their RSeq. While one with a
-//! session description waits for its PRACK, the 200 waits too (§3). As UAC toward a callee we offer 100rel and acknowledge
-//! what comes in order. Profile `prack`: `terminate` as told here; `force`, every 18x to a caller that can is reliable,
-//! and a callee must have it; `strip`, not offered, and refused with 420 to who requires it.
+//! As UAS toward a caller, an 18x is sent reliably where its INVITE requires it, and where the INVITE
+//! supports it and the 18x carries a session description, which nobody should lose; one at a time, in the
+//! order of their RSeq. While one with a session description waits for its PRACK, the 200 waits too (§3). As
+//! UAC toward a callee we offer 100rel and acknowledge what comes in order. Profile `prack`: `terminate` as
+//! told here; `force`, every 18x to a caller that can is reliable, and a callee must have it; `strip`, not
+//! offered, and refused with 420 to who requires it.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -256,8 +257,8 @@ impl Call {
         self.fail(Failure::ours(code, reason), cx);
     }
 
-    /// Acknowledges the 18x `response` of attempt `index` if it wants that; false when it is not to be looked at, because
-    /// it was acknowledged before, or because an earlier one is still to come.
+    /// Acknowledges the 18x `response` of attempt `index` if it wants that; false when it is not to be looked
+    /// at, because it was acknowledged before, or because an earlier one is still to come.
     pub(in crate::call) fn acknowledge_provisional(
         &mut self,
         index: usize,

@@ -1,9 +1,9 @@
 //! re-INVITE (RFC 3261 §14): a peer holds, moves its media, changes the codec or refreshes its session.
 //!
-//! Answered on the leg where it arrives; the other leg does not hear of it. One without an offer gets ours, and its ACK
-//! the answer; one that cannot be used is refused with 488, and the session stays as it was. Ours go out only to refresh a
-//! session timer; when both sides send one at a time, each refuses the other's with 491 and waits as §14.1 has it. Every
-//! peer may send one, so no profile has a word on it.
+//! Answered on the leg where it arrives; the other leg does not hear of it. One without an offer gets ours,
+//! and its ACK the answer; one that cannot be used is refused with 488, and the session stays as it was. Ours
+//! go out only to refresh a session timer; when both sides send one at a time, each refuses the other's with
+//! 491 and waits as §14.1 has it. Every peer may send one, so no profile has a word on it.
 
 use std::time::{Duration, Instant};
 
@@ -115,8 +115,8 @@ impl Call {
         Ok((sdp, timer))
     }
 
-    /// Takes an ACK with `cseq` on `leg`; false when it acknowledges no re-INVITE. An answer that is due in it and cannot be
-    /// used leaves the session as it was.
+    /// Takes an ACK with `cseq` on `leg`; false when it acknowledges no re-INVITE. An answer that is due in
+    /// it and cannot be used leaves the session as it was.
     pub(in crate::call) fn on_ack_of_reinvite(
         &mut self,
         leg: LegId,
@@ -153,7 +153,8 @@ impl Call {
         }
     }
 
-    /// A re-INVITE of ours ended: its 2xx gets an ACK and its answer is taken, anything else takes the offer back.
+    /// A re-INVITE of ours ended: its 2xx gets an ACK and its answer is taken, anything
+    /// else takes the offer back.
     pub(super) fn on_reinvite_outcome(
         &mut self,
         leg: LegId,

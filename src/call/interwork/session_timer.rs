@@ -1,10 +1,11 @@
 //! Session timers (RFC 4028), in both roles, each leg for itself.
 //!
-//! We refresh where the choice is ours, by UPDATE where the peer's Allow has it, else by a re-INVITE that changes nothing.
-//! A refresh that gets 408, 481 or no answer ends the call on both legs, with a Reason; so does a peer that was to refresh
-//! and did not. 422 in either direction raises the interval. Profile `session_timer`: `terminate`, we take part where the
-//! peer asks; `force`, we ask for one (`session_expires_s`), and refresh even for a peer that knows none; `strip`, none
-//! is taken part in, as toward Retell, whose endpoint knows none.
+//! We refresh where the choice is ours, by UPDATE where the peer's Allow has it, else by a re-INVITE that
+//! changes nothing. A refresh that gets 408, 481 or no answer ends the call on both legs, with a Reason; so
+//! does a peer that was to refresh and did not. 422 in either direction raises the interval. Profile
+//! `session_timer`: `terminate`, we take part where the peer asks; `force`, we ask for one
+//! (`session_expires_s`), and refresh even for a peer that knows none; `strip`, none is taken part in, as
+//! toward Retell, whose endpoint knows none.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! UPDATE (RFC 3311), before and after the answer: the same as a re-INVITE in one step.
 //!
-//! Answered on its leg. An offer in it is 500 with Retry-After while an offer of that peer waits for our answer, and 491
-//! while ours waits for the peer's (§5.2). Profile `update`: `terminate`, answered, and sent where a session has to be
-//! refreshed; `strip`, 405, and not in our Allow.
+//! Answered on its leg. An offer in it is 500 with Retry-After while an offer of that peer waits for our
+//! answer, and 491 while ours waits for the peer's (§5.2). Profile `update`: `terminate`, answered, and sent
+//! where a session has to be refreshed; `strip`, 405, and not in our Allow.
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! A key that stands twice: which one, and where it stood before.
 //!
-//! The TOML parser stops at the second and says nothing of the first, and without a tree there is only the text; so the
-//! first is looked for as people would, backwards through the lines.
+//! The TOML parser stops at the second and says nothing of the first, and without a tree there is only the
+//! text; so the first is looked for as people would, backwards through the lines.
 
 use std::ops::Range;
 

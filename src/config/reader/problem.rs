@@ -23,7 +23,8 @@ impl Mistake {
 pub enum Severity {
     /// The configuration is refused.
     Mistake,
-    /// Nothing is wrong with it, but `serve` would not start: something that it names is not there on this machine.
+    /// Nothing is wrong with it, but `serve` would not start: something that it names is
+    /// not there on this machine.
     Obstacle,
     /// It works, but probably not as meant.
     Warning,

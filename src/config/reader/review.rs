@@ -90,8 +90,8 @@ impl<'a> Review<'a> {
         self.notes.broken.iter().any(|broken| broken.is_within(path))
     }
 
-    /// The path of element `index` of the list at `path`; the path of the list itself when an element of it is broken,
-    /// because then the indices are no longer those of the file.
+    /// The path of element `index` of the list at `path`; the path of the list itself when an element of it
+    /// is broken, because then the indices are no longer those of the file.
     #[must_use]
     pub fn element(&self, path: &KeyPath, index: usize) -> KeyPath {
         if self.is_broken(path) { path.clone() } else { path.index(index) }

@@ -1,7 +1,8 @@
 //! Passwords and tokens: a literal, `env:NAME` or `file:path`, never shown.
 //!
-//! A variable is looked up and a file read once, when the configuration is read. So revealing a secret touches nothing,
-//! and two readings of one configuration differ when a value does: that is how a reload sees it.
+//! A variable is looked up and a file read once, when the configuration is read. So revealing a
+//! secret touches nothing, and two readings of one configuration differ when a value does: that
+//! is how a reload sees it.
 
 use std::fmt;
 use std::fs;

@@ -1,8 +1,8 @@
 //! `fallback`: where a call goes when Retell cannot take it, in `[[retell]]` and `[[numbers]]`.
 //!
-//! A word is the name of another `[[retell]]` if there is one of that name, else a number. What a `[[retell]]` that is named
-//! falls back to is tried after it, so a chain that leads back to its beginning is a mistake; so is a number of our own, which
-//! the trunk brings back to us.
+//! A word is the name of another `[[retell]]` if there is one of that name, else a number. What a
+//! `[[retell]]` that is named falls back to is tried after it, so a chain that leads back to its beginning is
+//! a mistake; so is a number of our own, which the trunk brings back to us.
 
 use super::caller::parse_user_part;
 use super::numbers::unknown_peer;

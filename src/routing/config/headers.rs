@@ -1,7 +1,7 @@
 //! `[headers]`: which headers pass from one leg to the other, and what rules add and take away.
 //!
-//! Headers that SIP itself needs are written by us alone, so naming one here is refused, in its compact form too; a
-//! prefix never covers them, whatever it begins with.
+//! Headers that SIP itself needs are written by us alone, so naming one here is refused, in its compact form
+//! too; a prefix never covers them, whatever it begins with.
 
 use super::Config;
 use super::numbers::unknown_peer;

@@ -15,7 +15,8 @@ pub struct PeerMedia {
     pub srtp: Policy,
     /// Send and take those keys where anybody on the way can read them. Default `false`.
     pub srtp_over_cleartext: bool,
-    /// Reports about it. Default `"never"` for a `[[retell]]`, which sends none and reads none; `"auto"` for a trunk.
+    /// Reports about it. Default `"never"` for a `[[retell]]`, which sends none and reads
+    /// none; `"auto"` for a trunk.
     pub rtcp: Reports,
 }
 
@@ -50,8 +51,8 @@ impl PeerMedia {
         }
     }
 
-    /// Whether media is encrypted where signalling goes over `transport`: not where that would show the keys. `None` is
-    /// neither with nor without.
+    /// Whether media is encrypted where signalling goes over `transport`: not where that would show the keys.
+    /// `None` is neither with nor without.
     #[must_use]
     pub fn srtp_over(&self, transport: Transport) -> Option<Policy> {
         match (transport, self.srtp) {

@@ -17,7 +17,8 @@ pub struct NumberConfig {
     pub retell: Option<String>,
     /// Name of the trunk where calls from Retell that bear it as caller leave. Default: the first.
     pub trunk: Option<String>,
-    /// Where calls to it go when Retell cannot take them; `None` is what its `[[retell]]` says. Default `None`.
+    /// Where calls to it go when Retell cannot take them; `None` is what its
+    /// `[[retell]]` says. Default `None`.
     pub fallback: Option<Vec<FallbackConfig>>,
 }
 

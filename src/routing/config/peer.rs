@@ -26,8 +26,8 @@ use crate::sip::uri::{Host, Scheme, Uri, UriError};
 pub struct PeerConfig {
     /// Unique among all peers; stands in rules, records and metrics.
     pub name: String,
-    /// Where calls to this peer go, tried in order; `sip:` with transport UDP, TCP or TLS, or `sips:`, without a user
-    /// part.
+    /// Where calls to this peer go, tried in order; `sip:` with transport UDP, TCP or TLS, or
+    /// `sips:`, without a user part.
     pub uris: Vec<Uri>,
     /// Ranges that its requests come from. Absent: Retell's ranges on a `[[retell]]`, none on a trunk. Empty:
     /// a peer that challenges is challenged from anywhere; one that doesn't is never recognised as a caller.
@@ -38,8 +38,8 @@ pub struct PeerConfig {
     pub password: Option<Secret>,
     /// Whether its requests are challenged. Default `true` for a `[[retell]]` with a password, else `false`.
     pub challenge: bool,
-    /// Seconds from the INVITE until a call to it is given up unanswered (480); 0 is never. Default `90` for a
-    /// `[[retell]]`, `180` for a trunk.
+    /// Seconds from the INVITE until a call to it is given up unanswered (480); 0 is never. Default `90` for
+    /// a `[[retell]]`, `180` for a trunk.
     pub answer_timeout_s: u32,
     /// Recognise a `[[retell]]` that does not challenge by its address alone. A trunk is recognised by
     /// `allow` either way. Default `false`.
@@ -51,8 +51,8 @@ pub struct PeerConfig {
     pub tcp_for_large: bool,
     /// Whom its certificate must belong to, when that is not the host in `uri`. Default none: that host.
     pub tls_name: Option<Host>,
-    /// PEM file with the authorities that its certificate is verified by, or with that certificate itself. Default none:
-    /// `[tls].ca`.
+    /// PEM file with the authorities that its certificate is verified by, or with that certificate itself.
+    /// Default none: `[tls].ca`.
     pub tls_ca: Option<PathBuf>,
     /// Where the dialled number stands in its INVITE. Default `"request-uri"`.
     pub called_number: CalledNumber,
@@ -91,7 +91,8 @@ pub struct RetellConfig {
     pub allow_emergency: bool,
     /// Keys `allow_numbers`, `deny_numbers` and `allow_premium`: where agents may call.
     pub dialling: Dialling,
-    /// Once it was heard in a call, seconds without audio after which its agent is dead; 0 is never. Default `10`.
+    /// Once it was heard in a call, seconds without audio after which its agent is dead;
+    /// 0 is never. Default `10`.
     pub agent_silence_s: u32,
     /// Where calls to it go, one after the other, when it cannot take them. Default none.
     pub fallback: Vec<FallbackConfig>,

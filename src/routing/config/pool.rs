@@ -24,11 +24,11 @@ pub struct PoolConfig {
     pub sticky: bool,
     /// Calls that a number is shown in, per day (UTC); 0 is no limit, which is the default.
     pub daily_cap: u32,
-    /// Seconds that a number is shown last after a callee refused it with 603, 607 or 608; 0 is not at all, which is the
-    /// default.
+    /// Seconds that a number is shown last after a callee refused it with 603, 607 or 608; 0 is not at
+    /// all, which is the default.
     pub rest_s: u32,
-    /// Numbers, and prefixes that end in `*`, that this trunk lets us show. Default: those in `[[numbers]]` and the
-    /// trunk's caller IDs.
+    /// Numbers, and prefixes that end in `*`, that this trunk lets us show. Default: those in `[[numbers]]`
+    /// and the trunk's caller IDs.
     pub owned: Option<Vec<String>>,
 }
 

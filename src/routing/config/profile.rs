@@ -1,9 +1,9 @@
 //! `[retell.profile]` and `[trunks.profile]`: what becomes of each thing that a peer may do inside a call.
 //!
-//! The words are those of session border controllers. `pass` lets it reach the other leg, `terminate` answers it here,
-//! `strip` takes no part in it, and `force` has it even where the peer did not ask. Not every word makes sense for
-//! every feature: each lists those that do, and why the others don't. Whatever the profile says, no message of one leg is
-//! ever forwarded to the other.
+//! The words are those of session border controllers. `pass` lets it reach the other leg, `terminate` answers
+//! it here, `strip` takes no part in it, and `force` has it even where the peer did not ask. Not every word
+//! makes sense for every feature: each lists those that do, and why the others don't. Whatever the profile
+//! says, no message of one leg is ever forwarded to the other.
 
 use crate::config::reader::{Mistake, Reader, Section, any_of};
 use crate::sip::session_timer::LEAST_S;
@@ -28,11 +28,13 @@ pub struct Profile {
     pub hold: Treatment,
     /// UPDATE (RFC 3311). `terminate`: answered, and sent for what needs it. `strip`: 405.
     pub update: Treatment,
-    /// Audio before the answer. `pass`: this peer hears it. `strip`: it gets 18x without a session description.
+    /// Audio before the answer. `pass`: this peer hears it. `strip`: it gets 18x
+    /// without a session description.
     pub early_media: Treatment,
     /// An INVITE without a session description. `terminate`: its ACK brings it. `strip`: 488.
     pub late_offer: Treatment,
-    /// 100rel and PRACK (RFC 3262). `terminate`: where the peer has it. `force`: wherever it can be. `strip`: never.
+    /// 100rel and PRACK (RFC 3262). `terminate`: where the peer has it. `force`: wherever
+    /// it can be. `strip`: never.
     pub prack: Treatment,
     /// Session timers (RFC 4028). `terminate`: where the peer asks. `force`: always. `strip`: never.
     pub session_timer: Treatment,

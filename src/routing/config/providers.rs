@@ -1,8 +1,8 @@
 //! `provider`: what the documentation of each SIP trunk provider asks for, as keys of its `[[trunks]]`.
 //!
-//! The table holds what the provider states and nothing else: what it leaves open, or publishes as a list that changes,
-//! is not here, and the key keeps its usual default. A key in the file wins over the same key here, one by one;
-//! `trunkline check --expand` prints what came out.
+//! The table holds what the provider states and nothing else: what it leaves open, or publishes as a list
+//! that changes, is not here, and the key keeps its usual default. A key in the file wins over the same key
+//! here, one by one; `trunkline check --expand` prints what came out.
 
 /// One provider.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +30,11 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "twilio",
         source: "Twilio Elastic SIP Trunking documentation, autumn 2026",
-        // Or that of an edge: <trunk>.pstn.<edge>.twilio.com. By a generic edge name, that one goes into outbound_proxy.
+        // Or that of an edge: <trunk>.pstn.<edge>.twilio.com. By a generic edge name, that one
+        // goes into outbound_proxy.
         uri: "sip:<trunk>.pstn.twilio.com",
-        // One call a second per trunk and region unless raised; refuses headers of its own prefix (error 32113).
+        // One call a second per trunk and region unless raised; refuses headers of its
+        // own prefix (error 32113).
         keys: r#"
             allow = ["54.172.60.0/30", "54.244.51.0/30"]
             number_format = "+E.164"
@@ -45,7 +47,8 @@ pub const PROVIDERS: [Provider; 9] = [
         name: "telnyx",
         source: "Telnyx SIP trunking documentation, autumn 2026",
         uri: "sip:sip.telnyx.com",
-        // Regions US, EU, CA, AU; 50 calls a second per address. The header tells customers of a shared platform apart.
+        // Regions US, EU, CA, AU; 50 calls a second per address. The header tells customers of
+        // a shared platform apart.
         keys: r#"
             uri = "sip:sip.telnyx.com"
             allow = [
@@ -96,7 +99,8 @@ pub const PROVIDERS: [Provider; 9] = [
         name: "sipgate",
         source: "sipgate trunking documentation, autumn 2026",
         uri: "sip:sipconnect.sipgate.de",
-        // It wants a registration. From names the SIP-ID, which is the user name; a caller's number with "+" or 00 is dropped without a word.
+        // It wants a registration. From names the SIP-ID, which is the user name; a caller's number with "+"
+        // or 00 is dropped without a word.
         keys: r#"
             uri = "sip:sipconnect.sipgate.de"
             register = true

@@ -1,7 +1,8 @@
-//! How numbers are written toward a trunk, which header bears the caller's, and which hosts stand in its INVITE.
+//! How numbers are written toward a trunk, which header bears the caller's, and which
+//! hosts stand in its INVITE.
 //!
-//! The place of the call and its wording are two things: `uri` (or `outbound_proxy`) says where an INVITE goes, the
-//! `…_host` keys what stands in it.
+//! The place of the call and its wording are two things: `uri` (or `outbound_proxy`) says where an INVITE
+//! goes, the `…_host` keys what stands in it.
 
 use super::caller::{Country, parse_user_part};
 use super::peer::{PeerConfig, parse_uri};
@@ -19,8 +20,8 @@ pub struct Spelling {
     pub prefix: String,
     /// Where the caller's number stands; without `"from"`, From names `username`. Default `["from"]`.
     pub caller_in: CallerPlaces,
-    /// Give it the caller's number in the headers of `caller_in` even where privacy was asked for (RFC 3325 §7): it
-    /// keeps it to itself. Default `false`.
+    /// Give it the caller's number in the headers of `caller_in` even where privacy was asked for (RFC 3325
+    /// §7): it keeps it to itself. Default `false`.
     pub trust_identity: bool,
     /// In From and the headers of `caller_in`. Default none: our address.
     pub from_host: Option<Host>,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   start      +20 ms     …        duration     +20 ms     +40 ms
-//!   M 160      320        …        E duration   E duration   E duration     one timestamp, consecutive numbers
+//!   M 160      320        …        E duration   E duration   E duration   one timestamp, rising numbers
 //! ```
 //!
 //! The end is told three times, so that it takes three losses to miss it. Numbers are the leg's to give.

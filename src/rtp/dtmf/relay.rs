@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   arrives    1₁ 1₁ ·  ·  ·  2₁ 2₁ 2ᴱ 1ᴱ 2ᴱ       its digit, and its timestamp; the end of 1 comes too late
-//!   leaves     1  1           1ᴱ 2  2  2ᴱ    2ᴱ     1 is ended before 2 begins, and 2 has a timestamp of its own
+//!   leaves     1  1           1ᴱ 2  2  2ᴱ    2ᴱ     1 is ended before 2 begins; 2 has a timestamp of its own
 //! ```
 //!
 //! Packets are passed as they come, each with the timestamp that its digit began with on the other leg; that

@@ -1,6 +1,7 @@
 //! User names and passwords, and the credentials a request presents (RFC 7616 §3.4).
 //!
-//! A request may carry several sets, one per realm it has met on its way; only the one for our realm is ours to check.
+//! A request may carry several sets, one per realm it has met on its way; only the one for
+//! our realm is ours to check.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! Digest authentication in both roles (RFC 7616, RFC 8760, RFC 3261 §22).
 //!
-//! MD5, SHA-256 and SHA-512/256, without `-sess`, which no SIP peer is known to ask for. The URI that is hashed is the text
-//! of the `uri` parameter, not the Request-URI: a proxy may have rewritten the latter, and Retell puts the To there.
+//! MD5, SHA-256 and SHA-512/256, without `-sess`, which no SIP peer is known to ask for. The URI that is
+//! hashed is the text of the `uri` parameter, not the Request-URI: a proxy may have rewritten the latter, and
+//! Retell puts the To there.
 
 mod answers;
 mod contact;

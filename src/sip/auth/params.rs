@@ -1,8 +1,9 @@
 //! The parameters of a `Digest` challenge or of credentials (RFC 7235 §2.1, RFC 3261 §25.1).
 //!
-//! Commas separate both parameters and, in WWW-Authenticate, whole challenges; what begins a challenge is a word followed
-//! by a space and no `=`. Parameter names are case-insensitive, and values may be quoted or not whatever the grammar
-//! of the parameter says: peers write `qop=auth` and `qop="auth"`, `nc=00000001` and `nc="00000001"`.
+//! Commas separate both parameters and, in WWW-Authenticate, whole challenges; what begins a challenge is
+//! a word followed by a space and no `=`. Parameter names are case-insensitive, and values may be quoted
+//! or not whatever the grammar of the parameter says: peers write `qop=auth` and `qop="auth"`,
+//! `nc=00000001` and `nc="00000001"`.
 
 /// The parameters of one challenge or of one set of credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Which answers to our challenges have been used, so that an overheard one is worth nothing (RFC 7616 §5.5).
 //!
-//! Only good answers get in, so only peers that know a password can fill it. When it is full a new answer is refused
-//! (and challenged again) rather than an old one forgotten, which would make that one good again.
+//! Only good answers get in, so only peers that know a password can fill it. When it is full a new answer is
+//! refused (and challenged again) rather than an old one forgotten, which would make that one good again.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +22,8 @@ pub(super) struct Use {
 }
 
 impl Replay {
-    /// Remembers that `transaction` made `usage`; false if another has, or if there is no room to remember it.
+    /// Remembers that `transaction` made `usage`; false if another has, or if there
+    /// is no room to remember it.
     pub(super) fn admit(&mut self, usage: Use, transaction: u64, now: Duration) -> bool {
         self.forget_old(now);
         if let Some(first) = self.transactions.get(&usage) {

@@ -1,7 +1,7 @@
 //! Digest as client: choosing a challenge and answering it (RFC 7616 §3.4, RFC 8760 §2.4).
 //!
-//! A challenge without `qop` (Retell's) must be answered without: `qop` in the answer would change the hash. Where only
-//! `auth-int` is offered it is used, over the body that goes with the request.
+//! A challenge without `qop` (Retell's) must be answered without: `qop` in the answer would change the hash.
+//! Where only `auth-int` is offered it is used, over the body that goes with the request.
 
 use std::fmt::Write as _;
 
@@ -49,7 +49,8 @@ pub fn challenge_of(response: &Message) -> Option<Challenge> {
 
 /// The answer to `challenge`: the header it goes into, and its value.
 ///
-/// `uri` is hashed and sent as it is; `cnonce` is at best unguessable; `nc` counts the answers to this nonce from 1.
+/// `uri` is hashed and sent as it is; `cnonce` is at best unguessable; `nc` counts the
+/// answers to this nonce from 1.
 #[must_use]
 pub fn authorization(
     challenge: &Challenge,
@@ -159,7 +160,10 @@ mod tests {
     fn a_challenge_with_qop_is_answered_with_count_and_everything_is_echoed() {
         let challenge = challenged(
             401,
-            &[r#"WWW-Authenticate: Digest realm="a\"b", nonce="n", opaque="o", qop="auth-int, auth", stale=TRUE"#],
+            &[concat!(
+                r#"WWW-Authenticate: Digest realm="a\"b", nonce="n", opaque="o", "#,
+                r#"qop="auth-int, auth", stale=TRUE"#
+            )],
         )
         .expect("a challenge");
 

@@ -1,9 +1,9 @@
 //! Digest as server: one challenge, and the check of what comes back (RFC 7616 §3.3, §3.4.6; RFC 3261 §22.4).
 //!
-//! A nonce is its time of issue, random bits and an HMAC over both, so issuing one stores nothing: strangers can be
-//! challenged for free. The answer is checked before the nonce, so that only who knows the password is told "stale".
-//! LiveKit reads one header that begins with exactly `Digest `, splits `qop` without trimming, and puts the URI of the To
-//! of our 401 into `uri`.
+//! A nonce is its time of issue, random bits and an HMAC over both, so issuing one stores nothing: strangers
+//! can be challenged for free. The answer is checked before the nonce, so that only who knows the password is
+//! told "stale". LiveKit reads one header that begins with exactly `Digest `, splits `qop` without trimming,
+//! and puts the URI of the To of our 401 into `uri`.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use super::replay::{Replay, Use};
 use crate::sip::message::Message;
 use crate::sip::uri::Uri;
 
-/// Mints challenges for one realm and verifies the answers to them. Points in time are measured from any one epoch.
+/// Mints challenges for one realm and verifies the answers to them. Points in time are
+/// measured from any one epoch.
 #[derive(Debug)]
 pub struct Verifier {
     realm: String,
@@ -31,7 +32,8 @@ pub struct Verifier {
 pub enum Verdict {
     /// They are right, and used for the first time.
     Good,
-    /// They are right, but their nonce has expired, was used before or is not ours: challenge again with `stale=true`.
+    /// They are right, but their nonce has expired, was used before or is not ours: challenge
+    /// again with `stale=true`.
     Stale,
     /// There are none for our realm: challenge.
     Absent,
@@ -66,9 +68,9 @@ impl Verifier {
 
     /// Verifies what `request` presents for our realm against `credentials`.
     ///
-    /// `transaction` names its server transaction: the same answer is good again in the same one, and a replay in another.
-    /// For a user name that nobody has, pass that name with a random password: the verdict and the time it takes then
-    /// betray no user names.
+    /// `transaction` names its server transaction: the same answer is good again in the same one, and a
+    /// replay in another. For a user name that nobody has, pass that name with a random password: the verdict
+    /// and the time it takes then betray no user names.
     pub fn verify(
         &mut self,
         request: &Message,
@@ -154,7 +156,8 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Whether `uri` has the user and host of the Request-URI or of To; some user agents leave the user out, as SIPp does.
+/// Whether `uri` has the user and host of the Request-URI or of To; some user agents leave
+/// the user out, as SIPp does.
 fn names_target(uri: &str, request: &Message) -> bool {
     let Ok(named) = Uri::parse(uri.as_bytes()) else { return false };
     let is_named = |uri: &Uri| (named.user.is_none() || uri.user == named.user) && uri.host == named.host;

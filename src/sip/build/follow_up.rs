@@ -1,6 +1,8 @@
-//! The two requests that belong to an INVITE's own transaction: ACK to a failure (RFC 3261 §17.1.1.3) and CANCEL (§9.1).
+//! The two requests that belong to an INVITE's own transaction: ACK to a failure (RFC 3261
+//! §17.1.1.3) and CANCEL (§9.1).
 //!
-//! Both repeat the INVITE's topmost Via with its branch, and its Request-URI and Route byte for byte: they must take its way.
+//! Both repeat the INVITE's topmost Via with its branch, and its Request-URI and Route byte for
+//! byte: they must take its way.
 
 use bytes::Bytes;
 

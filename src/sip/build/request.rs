@@ -1,7 +1,7 @@
 //! Requests of ours (RFC 3261 §8.1.1).
 //!
-//! A request is built without its topmost Via: which address and transport stand there is known only when the next hop
-//! has been resolved, and changes when the request goes again by another transport.
+//! A request is built without its topmost Via: which address and transport stand there is known only when the
+//! next hop has been resolved, and changes when the request goes again by another transport.
 
 use std::fmt::{Display, Write as _};
 
@@ -12,7 +12,8 @@ use crate::sip::flow::Transport;
 use crate::sip::headers::{Name, lex};
 use crate::sip::message::Method;
 
-/// A request of ours without its top Via: the transport writes that when it knows by which transport the request goes.
+/// A request of ours without its top Via: the transport writes that when it knows by which
+/// transport the request goes.
 #[derive(Clone, Debug)]
 pub struct Draft {
     bytes: Bytes,
@@ -21,8 +22,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The whole message. `branch` from `Ids::branch`; `sent_by` is `host[:port]` as advertised. Writes `;rport` on
-    /// UDP, where a NAT would otherwise lose the response (RFC 3581).
+    /// The whole message. `branch` from `Ids::branch`; `sent_by` is `host[:port]` as advertised. Writes
+    /// `;rport` on UDP, where a NAT would otherwise lose the response (RFC 3581).
     #[must_use]
     pub fn with_via(&self, transport: Transport, sent_by: &str, branch: &str) -> Bytes {
         let (request_line, rest) = self.bytes.split_at(self.via_at);
@@ -75,9 +76,9 @@ impl Draft {
 
 /// Writes headers in the order given.
 ///
-/// Control characters other than tab become spaces, so that nothing from outside can start a line. From, To, Call-ID,
-/// CSeq and Max-Forwards stand once: the first stays. Content-Type and Content-Length are written by [`Self::body`]
-/// and [`Self::no_body`] alone, the top Via by [`Draft::with_via`].
+/// Control characters other than tab become spaces, so that nothing from outside can start a line. From, To,
+/// Call-ID, CSeq and Max-Forwards stand once: the first stays. Content-Type and Content-Length are written by
+/// [`Self::body`] and [`Self::no_body`] alone, the top Via by [`Draft::with_via`].
 #[derive(Clone, Debug)]
 pub struct RequestBuilder {
     writer: Writer,
@@ -85,8 +86,8 @@ pub struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    /// `uri` as [`Uri`](crate::sip::uri::Uri) displays itself; spaces, control characters and angle brackets in it are
-    /// percent-escaped.
+    /// `uri` as [`Uri`](crate::sip::uri::Uri) displays itself; spaces, control characters and angle brackets
+    /// in it are percent-escaped.
     #[must_use]
     pub fn new(method: Method<'_>, uri: &dyn Display) -> Self {
         let mut writer = Writer::new();
@@ -108,8 +109,8 @@ impl RequestBuilder {
         self
     }
 
-    /// A header by its own name, value bytes as they came; dropped when the name is no token, or the line would be
-    /// longer than 8192 bytes.
+    /// A header by its own name, value bytes as they came; dropped when the name is no token, or the line
+    /// would be longer than 8192 bytes.
     #[must_use]
     pub fn header_raw(mut self, name: &[u8], value: &[u8]) -> Self {
         self.writer.add_raw(name, value);

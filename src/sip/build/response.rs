@@ -1,7 +1,7 @@
 //! Responses (RFC 3261 §8.2.6, §12.1.1, §18.2.1, RFC 3581 §4).
 //!
-//! What identifies the request goes back as it came, byte for byte but unfolded: a sender that matches its To or Via
-//! by text must find it again. Only the topmost Via gains what we saw of its source.
+//! What identifies the request goes back as it came, byte for byte but unfolded: a sender that matches its To
+//! or Via by text must find it again. Only the topmost Via gains what we saw of its source.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -13,19 +13,19 @@ use crate::sip::headers::{Name, Via, lex};
 use crate::sip::message::{MAX_HOPS, Message, Method};
 use crate::sip::status::reason_phrase;
 
-/// A response to `request`: Via (the top one with `received` and `rport` filled in), From, To, Call-ID and CSeq are copied;
-/// Record-Route too into 18x and 2xx of requests that form a dialog; Timestamp into a 100.
+/// A response to `request`: Via (the top one with `received` and `rport` filled in), From, To, Call-ID and
+/// CSeq are copied; Record-Route too into 18x and 2xx of requests that form a dialog; Timestamp into a 100.
 ///
-/// Values are cleaned as [`RequestBuilder`](super::RequestBuilder) does it, and a header that was copied is not written
-/// again.
+/// Values are cleaned as [`RequestBuilder`](super::RequestBuilder) does it, and a header that was
+/// copied is not written again.
 #[derive(Clone, Debug)]
 pub struct ResponseBuilder {
     writer: Writer,
 }
 
 impl ResponseBuilder {
-    /// `reason` empty: the standard phrase. `to_tag` is added when the request's To has none. `source` is where the
-    /// request came from.
+    /// `reason` empty: the standard phrase. `to_tag` is added when the request's To has none. `source` is
+    /// where the request came from.
     #[must_use]
     pub fn new(request: &Message, code: u16, reason: &str, to_tag: Option<&str>, source: SocketAddr) -> Self {
         let code = code.clamp(100, 699);
@@ -66,8 +66,8 @@ impl ResponseBuilder {
         self
     }
 
-    /// A header by its own name, value bytes as they came; dropped when the name is no token, or the line would be
-    /// longer than 8192 bytes.
+    /// A header by its own name, value bytes as they came; dropped when the name is no token, or the line
+    /// would be longer than 8192 bytes.
     #[must_use]
     pub fn header_raw(mut self, name: &[u8], value: &[u8]) -> Self {
         self.writer.add_raw(name, value);
@@ -100,8 +100,8 @@ fn phrase(code: u16, reason: &str) -> String {
     reason.chars().map(allowed).take(REASON_CHARS).collect()
 }
 
-/// The top Via with the source that we saw: `received` when it is not what sent-by says or when rport is asked for, and
-/// `rport` in its place. What the sender wrote there itself is replaced.
+/// The top Via with the source that we saw: `received` when it is not what sent-by says or when rport is
+/// asked for, and `rport` in its place. What the sender wrote there itself is replaced.
 fn seen_from(via: &[u8], source: SocketAddr) -> Vec<u8> {
     let params = lex::params_of_address(via);
     let mut seen = lex::trim(&via[..via.len() - params.len()]).to_vec();
@@ -183,7 +183,8 @@ mod tests {
     fn a_tag_that_is_there_stays_and_the_source_is_noted_only_where_it_differs() {
         let request = Message::parse(
             Bytes::from(
-                "BYE sip:h SIP/2.0\r\nVia: SIP/2.0/TCP [::ffff:198.51.100.7]:5060;received=192.0.2.66;branch=z9hG4bKx\r\n\
+                "BYE sip:h SIP/2.0\r\n\
+                 Via: SIP/2.0/TCP [::ffff:198.51.100.7]:5060;received=192.0.2.66;branch=z9hG4bKx\r\n\
                  To: <sip:h>;tag=theirs\r\n\r\n",
             ),
             &Limits::default(),
@@ -213,7 +214,8 @@ mod tests {
 
     fn request() -> Message {
         let text = "INVITE sip:+14155550100@bridge.example SIP/2.0\r\n\
-            v: SIP/2.0/UDP 10.0.0.1:5060;rport;received=192.0.2.66\r\n ;branch=z9hG4bKone;x=\"a;b\" ,SIP/2.0/TCP\r\n\
+            v: SIP/2.0/UDP 10.0.0.1:5060;rport;received=192.0.2.66\r\n ;branch=z9hG4bKone;x=\"a;b\" \
+            ,SIP/2.0/TCP\r\n\
             \t192.0.2.2;branch=z9hG4bKtwo;received=192.0.2.3\r\n\
             v: SIP/2.0/UDP [2001:db8::1]\r\n\
             Record-Route: <sip:p1.example;lr>,<sip:p2.example;lr>\r\n\

@@ -1,7 +1,7 @@
 //! The one place where bytes of a message are put together.
 //!
-//! Values pass through [`Writer::value`] or its `fmt::Write`, which let no line end through; [`Writer::raw`] is for
-//! what this room spells out itself.
+//! Values pass through [`Writer::value`] or its `fmt::Write`, which let no line end through; [`Writer::raw`]
+//! is for what this room spells out itself.
 
 use std::fmt::{self, Write as _};
 
@@ -69,8 +69,8 @@ impl Writer {
     }
 
     /// A header by its spelling; dropped when its name is no token or its line would be longer than
-    /// [`LINE_BYTES`], which other elements may refuse, and when it may stand once and already does. Tells whether it was
-    /// written.
+    /// [`LINE_BYTES`], which other elements may refuse, and when it may stand once and already does.
+    /// Tells whether it was written.
     pub(in crate::sip) fn header_raw(&mut self, name: &[u8], value: &[u8]) -> bool {
         let value = lex::trim(value);
         let known = Name::parse(name);

@@ -1,7 +1,8 @@
-//! The lexical pieces of header values: white space, folding, quoted strings, lists and parameters (RFC 3261 §25.1).
+//! The lexical pieces of header values: white space, folding, quoted strings, lists and
+//! parameters (RFC 3261 §25.1).
 //!
-//! A separator counts only outside quoted strings and angle brackets. A value may still hold its folds when it comes here,
-//! so CR and LF count as white space.
+//! A separator counts only outside quoted strings and angle brackets. A value may still hold its folds when
+//! it comes here, so CR and LF count as white space.
 
 use std::borrow::Cow;
 
@@ -113,7 +114,8 @@ pub(crate) fn param<'a>(text: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> 
     params(text).find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
 }
 
-/// The length of the quoted string that `text` begins with, both quotes included; all of `text` when it never ends.
+/// The length of the quoted string that `text` begins with, both quotes included; all of
+/// `text` when it never ends.
 pub(crate) fn quoted_length(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(&byte) = text.get(at) {
@@ -126,8 +128,8 @@ pub(crate) fn quoted_length(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Whether there is something, and every quoted string and bracket in it ends: what is written behind one that does not
-/// would be swallowed by it.
+/// Whether there is something, and every quoted string and bracket in it ends: what is written behind one
+/// that does not would be swallowed by it.
 pub(crate) fn is_closed(text: &[u8]) -> bool {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -149,8 +151,8 @@ pub(crate) fn is_closed(text: &[u8]) -> bool {
     !text.is_empty()
 }
 
-/// The inside of a quoted string with its escapes resolved, or the text itself. `None` for a quoted string that does
-/// not end where the text does.
+/// The inside of a quoted string with its escapes resolved, or the text itself. `None` for a quoted string
+/// that does not end where the text does.
 pub(crate) fn unquote(text: &[u8]) -> Option<Cow<'_, [u8]>> {
     let [b'"', ..] = text else { return Some(Cow::Borrowed(text)) };
     let ends = text.len() >= 2 && quoted_length(text) == text.len() && text.ends_with(b"\"");

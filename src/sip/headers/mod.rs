@@ -1,6 +1,7 @@
 //! Header names and the typed values of the headers that SIP itself needs (RFC 3261 §20, §25.1).
 //!
-//! Values are read when asked for, not when the message arrives: a header that nobody asks for can't be wrong.
+//! Values are read when asked for, not when the message arrives: a header that nobody
+//! asks for can't be wrong.
 
 mod cseq;
 pub(crate) mod lex;
@@ -16,7 +17,8 @@ pub use via::Via;
 
 use super::uri::UriError;
 
-/// Why a header, or the request line, could not be used; names it, and reads well as the reason phrase of a response.
+/// Why a header, or the request line, could not be used; names it, and reads well as the
+/// reason phrase of a response.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum HeaderError {
     /// A mandatory header is not there.
@@ -53,7 +55,8 @@ pub enum HeaderError {
 }
 
 impl HeaderError {
-    /// The status code to answer with: 505 for the version, 416 for an unknown scheme of the Request-URI, else 400.
+    /// The status code to answer with: 505 for the version, 416 for an unknown scheme of
+    /// the Request-URI, else 400.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {

@@ -1,6 +1,7 @@
 //! Header names: any case in, compact forms included, canonical spelling out (RFC 3261 §7.3.1, §7.3.3).
 //!
-//! Only names that some room asks for are known; all others are [`Name::Other`] and keep their bytes in the message.
+//! Only names that some room asks for are known; all others are [`Name::Other`] and keep
+//! their bytes in the message.
 
 /// A header name we know; `Other` is anything else (its bytes are with the header).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

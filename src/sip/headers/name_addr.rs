@@ -1,4 +1,5 @@
-//! `"display" <uri>;params`: From, To, Contact, Route, Refer-To and their like (RFC 3261 §20.10, §25.1 `name-addr`).
+//! `"display" <uri>;params`: From, To, Contact, Route, Refer-To and their like (RFC 3261
+//! §20.10, §25.1 `name-addr`).
 //!
 //! Without angle brackets everything behind the first `;` belongs to the header, not to the URI.
 
@@ -19,7 +20,8 @@ pub struct NameAddr {
 }
 
 impl NameAddr {
-    /// Reads a value; errors call the header `address`, since they can't know its name. See [`Self::parse_in`].
+    /// Reads a value; errors call the header `address`, since they can't know its
+    /// name. See [`Self::parse_in`].
     ///
     /// # Errors
     /// [`HeaderError::Bad`] or [`HeaderError::Uri`].
@@ -157,8 +159,8 @@ fn read_param((name, value): (&[u8], Option<&[u8]>)) -> Result<(String, Option<S
     Ok((String::from_utf8_lossy(name).to_ascii_lowercase(), value))
 }
 
-/// Whether a parameter value may stand without quotes: a token or an IPv6 reference. A tag is repeated as it came, even where
-/// its peer's idea of a token is wider: in quotes it would be another tag.
+/// Whether a parameter value may stand without quotes: a token or an IPv6 reference. A tag is repeated as it
+/// came, even where its peer's idea of a token is wider: in quotes it would be another tag.
 fn is_bare(name: &str, value: &str) -> bool {
     lex::is_token(value.as_bytes())
         || (name == "tag" && is_tag(value.as_bytes()))

@@ -31,8 +31,8 @@ pub struct Via {
 impl Via {
     /// Reads one element of a Via header.
     ///
-    /// White space is allowed around `/`, `:`, `;` and `=`. An IPv6 address in `received` may stand with brackets
-    /// or without (RFC 5118 §4.5).
+    /// White space is allowed around `/`, `:`, `;` and `=`. An IPv6 address in `received` may stand with
+    /// brackets or without (RFC 5118 §4.5).
     ///
     /// # Errors
     /// [`HeaderError::Bad`] or [`HeaderError::Uri`].
@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn all_parts_are_read_with_white_space_around_separators() {
         let via = Via::parse(
-            b"sip / 2.0 / udp\t[2001:DB8::1] : 5070 ;branch = z9hG4bKx; RPORT=5071;received=192.0.2.1;maddr=h.example;x=\"a;b\"",
+            b"sip / 2.0 / udp\t[2001:DB8::1] : 5070 ;branch = z9hG4bKx; \
+              RPORT=5071;received=192.0.2.1;maddr=h.example;x=\"a;b\"",
         )
         .unwrap();
 

@@ -9,8 +9,9 @@ use super::{LengthError, Message};
 pub struct ParseFailure {
     /// The first thing that is wrong.
     pub error: ParseError,
-    /// What could be read of a request, lines that are wrong left out and without a body: enough to answer it with
-    /// [`ParseError::status`]. `None` when Via, From, To, Call-ID or CSeq can't be read, for an ACK, and for a response.
+    /// What could be read of a request, lines that are wrong left out and without a body: enough to answer
+    /// it with [`ParseError::status`]. `None` when Via, From, To, Call-ID or CSeq can't be read, for an
+    /// ACK, and for a response.
     pub salvage: Option<Message>,
 }
 

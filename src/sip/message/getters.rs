@@ -1,7 +1,7 @@
 //! The headers that SIP itself needs, read when asked for (RFC 3261 §20).
 //!
-//! Each reads its header anew: what is needed more than once is kept by whoever needs it. Those marked as hot path cut out
-//! one parameter and allocate nothing.
+//! Each reads its header anew: what is needed more than once is kept by whoever needs it. Those marked as hot
+//! path cut out one parameter and allocate nothing.
 
 use super::Message;
 use crate::sip::headers::{CSeq, HeaderError, Name, NameAddr, Via, lex};

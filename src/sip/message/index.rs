@@ -1,8 +1,8 @@
 //! The indexer: one pass over the head of a message that notes where everything stands (RFC 3261 §7).
 //!
-//! Lines end with CRLF and with nothing else. A CR or LF alone is an error, because a neighbour that takes it for a line
-//! end would see headers, or a whole request, that we don't: the framer of streams uses the same scanner, so the two
-//! can't disagree about where a message ends.
+//! Lines end with CRLF and with nothing else. A CR or LF alone is an error, because a neighbour that takes it
+//! for a line end would see headers, or a whole request, that we don't: the framer of streams uses the same
+//! scanner, so the two can't disagree about where a message ends.
 
 use smallvec::SmallVec;
 

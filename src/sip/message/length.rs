@@ -1,6 +1,7 @@
 //! Content-Length (RFC 3261 §20.14), read in one way by the parser and by the framer of streams.
 //!
-//! Two that differ are an error and never a choice: whoever picks the other one sees another message behind this one.
+//! Two that differ are an error and never a choice: whoever picks the other one sees another
+//! message behind this one.
 
 use super::index::{Scan, Scanner, split_header};
 use crate::sip::headers::{Name, lex};

@@ -1,7 +1,8 @@
 //! A SIP message as it arrived, indexed in place over [`Bytes`] (RFC 3261 §7).
 //!
-//! Parsing notes where the lines are and looks into none: every getter reads its header when asked, and says what is
-//! wrong with it. [`Message::validate`] asks for all that RFC 3261 §8.2 wants checked before a request is used.
+//! Parsing notes where the lines are and looks into none: every getter reads its header when asked, and
+//! says what is wrong with it. [`Message::validate`] asks for all that RFC 3261 §8.2 wants checked
+//! before a request is used.
 
 mod error;
 mod getters;
@@ -77,10 +78,11 @@ impl<'a> Header<'a> {
 }
 
 impl Message {
-    /// Indexes a datagram or one frame of a stream; the contents of headers are not looked into, but for Content-Length.
+    /// Indexes a datagram or one frame of a stream; the contents of headers are not looked
+    /// into, but for Content-Length.
     ///
-    /// Empty lines in front and bytes behind Content-Length are dropped; without Content-Length the body is the rest.
-    /// Hot path: one allocation, for the index.
+    /// Empty lines in front and bytes behind Content-Length are dropped; without Content-Length the body is
+    /// the rest. Hot path: one allocation, for the index.
     ///
     /// # Errors
     /// [`ParseFailure`], with what a 400 needs where that could be read.
@@ -119,8 +121,8 @@ impl Message {
         }
     }
 
-    /// The same message without its body, in memory of its own: for headers that are read long after the buffer that the
-    /// message came in.
+    /// The same message without its body, in memory of its own: for headers that are read long after the
+    /// buffer that the message came in.
     #[must_use]
     pub fn head(&self) -> Self {
         let end = range((self.body_at, self.body_at)).start.min(self.raw.len());

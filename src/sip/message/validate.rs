@@ -1,21 +1,24 @@
-//! What every request and response must have before anything is done with it (RFC 3261 §8.1.1, §8.2.2, §16.3).
+//! What every request and response must have before anything is done with it (RFC
+//! 3261 §8.1.1, §8.2.2, §16.3).
 //!
-//! Only what SIP itself needs is looked at: a bad Date or an unknown scheme in Contact must not refuse a request that
-//! nobody reads them for (RFC 4475 §3.1.2.12, §3.3.4).
+//! Only what SIP itself needs is looked at: a bad Date or an unknown scheme in Contact must not refuse a
+//! request that nobody reads them for (RFC 4475 §3.1.2.12, §3.3.4).
 
 use super::{Message, Method, Start, range};
 use crate::sip::headers::{HeaderError, Name, lex};
 use crate::sip::uri::{Uri, UriError};
 
 impl Message {
-    /// Checks a request or response; the error's text is the reason of the answer, [`HeaderError::status`] its code.
+    /// Checks a request or response; the error's text is the reason of the answer,
+    /// [`HeaderError::status`] its code.
     ///
-    /// Version 2.0; a Request-URI that can be read; Via, From, To, Call-ID, CSeq there and well formed, all but Via
-    /// once; CSeq with the request's method; Max-Forwards a number; Content-Type once. From and To may have a URI scheme
-    /// that we do not know.
+    /// Version 2.0; a Request-URI that can be read; Via, From, To, Call-ID, CSeq there and well formed, all
+    /// but Via once; CSeq with the request's method; Max-Forwards a number; Content-Type once. From and To
+    /// may have a URI scheme that we do not know.
     ///
     /// # Errors
-    /// [`HeaderError`]: the first thing that is wrong. A response with an error is dropped (RFC 3261 §16.7, §18.1.2).
+    /// [`HeaderError`]: the first thing that is wrong. A response with an error is dropped
+    /// (RFC 3261 §16.7, §18.1.2).
     pub fn validate(&self) -> Result<(), HeaderError> {
         if let Start::Request { is_version_2: false, .. } = self.start {
             return Err(HeaderError::Version);

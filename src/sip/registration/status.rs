@@ -1,6 +1,7 @@
 //! What is told of a registration: where it stands, and why the last round through its registrars failed.
 //!
-//! A registration whose refresh fails is still registered, until its binding expires; the trouble is told beside it.
+//! A registration whose refresh fails is still registered, until its binding expires; the
+//! trouble is told beside it.
 
 /// Where a registration stands, in one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

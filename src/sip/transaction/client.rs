@@ -7,8 +7,8 @@
 //!   └──────────────┴──timer F─────────────────────────────────┘
 //! ```
 //!
-//! Timer E doubles to T2 and, unlike timer A, goes on after a 1xx (at T2): the final response of a non-INVITE server is
-//! sent again only when the request is. Timers E and K do not run on reliable transports.
+//! Timer E doubles to T2 and, unlike timer A, goes on after a 1xx (at T2): the final response of a non-INVITE
+//! server is sent again only when the request is. Timers E and K do not run on reliable transports.
 
 use std::time::{Duration, Instant};
 

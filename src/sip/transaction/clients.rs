@@ -1,7 +1,8 @@
 //! The client half of the table: our requests and the responses to them (RFC 3261 §17.1, §9.1).
 //!
-//! A CANCEL of ours shares the branch of its INVITE and is told apart by the method in CSeq (§17.1.3). The request's
-//! bytes go as soon as they cannot be needed: an answered INVITE waits for further 2xx with a timer and nothing else.
+//! A CANCEL of ours shares the branch of its INVITE and is told apart by the method in CSeq (§17.1.3).
+//! The request's bytes go as soon as they cannot be needed: an answered INVITE waits for further 2xx with
+//! a timer and nothing else.
 
 use std::time::Instant;
 
@@ -164,7 +165,8 @@ impl Clients {
         self.transactions.insert(key, Transaction { machine, method: method.label(), wire });
     }
 
-    /// Lets the machine of `key` take `step` and carries out what it asks for. `response` is what has just come.
+    /// Lets the machine of `key` take `step` and carries out what it asks for.
+    /// `response` is what has just come.
     fn step(
         &mut self,
         key: Key,

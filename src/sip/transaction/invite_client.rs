@@ -9,9 +9,10 @@
 //!                     Proceeding, 64·T1 after a CANCEL ───────────┘
 //! ```
 //!
-//! Does no I/O and reads no clock: the table passes codes and `now` in and carries out the [`ClientOutput`]s pushed to the
-//! outbox. A CANCEL asked for in Calling waits for the first 1xx, because one that overtakes its INVITE finds nothing
-//! to cancel. Timer A runs only on unreliable transports, and timer D is 0 on reliable ones.
+//! Does no I/O and reads no clock: the table passes codes and `now` in and carries out the
+//! [`ClientOutput`]s pushed to the outbox. A CANCEL asked for in Calling waits for the first 1xx, because
+//! one that overtakes its INVITE finds nothing to cancel. Timer A runs only on unreliable transports, and
+//! timer D is 0 on reliable ones.
 
 use std::time::{Duration, Instant};
 
@@ -101,7 +102,8 @@ impl InviteClient {
         }
     }
 
-    /// Cancels the INVITE, once: at once after a 1xx, with the first 1xx before it, not at all after a final response.
+    /// Cancels the INVITE, once: at once after a 1xx, with the first 1xx before it, not at
+    /// all after a final response.
     pub fn on_cancel(&mut self, now: Instant, timers: &Timers, out: &mut Vec<ClientOutput>) {
         match &mut self.state {
             State::Calling { cancelled, .. } => *cancelled = true,

@@ -8,9 +8,10 @@
 //!                                      └──timer H───────────────────────┘
 //! ```
 //!
-//! It never sends a 100 by itself: its user does, at once. In Accepted a repeated INVITE is absorbed in silence, because
-//! repeating the 2xx until the ACK is the user's (RFC 3261 §13.3.1.4), and the ACK to it is none of this transaction's.
-//! A failed send does not end it (RFC 6026 §7.1): a repeated INVITE would look like a new call.
+//! It never sends a 100 by itself: its user does, at once. In Accepted a repeated INVITE is absorbed in
+//! silence, because repeating the 2xx until the ACK is the user's (RFC 3261 §13.3.1.4), and the ACK to
+//! it is none of this transaction's. A failed send does not end it (RFC 6026 §7.1): a repeated INVITE
+//! would look like a new call.
 
 use std::time::{Duration, Instant};
 
@@ -77,7 +78,8 @@ impl InviteServer {
         }
     }
 
-    /// The user responds with `code`. After a final response only a repeated 2xx is sent, and only after a 2xx.
+    /// The user responds with `code`. After a final response only a repeated 2xx is
+    /// sent, and only after a 2xx.
     pub fn on_respond(&mut self, code: u16, now: Instant, timers: &Timers, out: &mut Vec<ServerOutput>) {
         match (&mut self.state, code) {
             (State::Proceeding { responded }, 100..=199) => {

@@ -1,9 +1,10 @@
 //! What identifies a server transaction (RFC 3261 §17.2.3) and a merged request (§8.2.2.2), as keyed hashes.
 //!
-//! A key is 128 bits of two independently seeded SipHashes: a peer that does not know the seeds cannot make two
-//! requests collide, and a standing transaction need not keep the strings. A request without the magic cookie is matched
-//! as RFC 2543 says, by Request-URI, From-tag, Call-ID, CSeq number and the whole top Via. The To-tag is left out there:
-//! with all of these equal it would only tell the answers of forks apart, and an ACK's differs from its INVITE's.
+//! A key is 128 bits of two independently seeded SipHashes: a peer that does not know the seeds cannot make
+//! two requests collide, and a standing transaction need not keep the strings. A request without the magic
+//! cookie is matched as RFC 2543 says, by Request-URI, From-tag, Call-ID, CSeq number and the whole top Via.
+//! The To-tag is left out there: with all of these equal it would only tell the answers of forks apart, and
+//! an ACK's differs from its INVITE's.
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
@@ -22,8 +23,9 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The transaction of `request` as if its method were `method`: an ACK belongs to its INVITE, and a CANCEL names the
-    /// INVITE it is for. Both repeat the INVITE's Via (§17.1.1.3, §9.1), so its text need not be understood.
+    /// The transaction of `request` as if its method were `method`: an ACK belongs to its INVITE, and
+    /// a CANCEL names the INVITE it is for. Both repeat the INVITE's Via (§17.1.1.3, §9.1), so its
+    /// text need not be understood.
     ///
     /// Hot path: no allocation.
     pub(super) fn transaction(&self, request: &Message, method: Method<'_>) -> Key {

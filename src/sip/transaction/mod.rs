@@ -1,8 +1,10 @@
-//! Transactions (RFC 3261 §17, RFC 6026): the four machines, one file each, and the [`Table`] that drives them.
+//! Transactions (RFC 3261 §17, RFC 6026): the four machines, one file each, and the
+//! [`Table`] that drives them.
 //!
-//! A machine knows status codes and time; the table knows bytes, keys and flows. What surprises newcomers: an INVITE's
-//! 2xx ends neither transaction at once. Both linger 64·T1 as Accepted, the client's to deliver every 2xx of a fork, the
-//! server's to swallow a repeated INVITE, and the repeating of the 2xx and its ACK belong to the dialog's user.
+//! A machine knows status codes and time; the table knows bytes, keys and flows. What surprises newcomers: an
+//! INVITE's 2xx ends neither transaction at once. Both linger 64·T1 as Accepted, the client's to deliver
+//! every 2xx of a fork, the server's to swallow a repeated INVITE, and the repeating of the 2xx and its ACK
+//! belong to the dialog's user.
 
 mod clients;
 mod keys;
@@ -61,12 +63,13 @@ pub enum Action {
         flow: Flow,
         /// The whole message.
         bytes: Bytes,
-        /// Whose request it is, so that a failed send finds its transaction (see [`Table::on_transport_failed`]). `None` for
-        /// what nobody misses: a response, a CANCEL, the ACK to a failure.
+        /// Whose request it is, so that a failed send finds its transaction (see
+        /// [`Table::on_transport_failed`]). `None` for what nobody misses: a response, a
+        /// CANCEL, the ACK to a failure.
         of: Option<ClientTx>,
     },
-    /// Deliver to the user of a client transaction: every 1xx, every 2xx to INVITE (repeats and forks too), and the
-    /// first other final.
+    /// Deliver to the user of a client transaction: every 1xx, every 2xx to INVITE (repeats and forks too),
+    /// and the first other final.
     Response {
         /// The transaction.
         tx: ClientTx,

@@ -6,8 +6,8 @@
 //!   └────────────── 200–699 ────────────┘
 //! ```
 //!
-//! It never retransmits by itself: a response goes out again only when the request comes again. Timer J is 0 on
-//! reliable transports.
+//! It never retransmits by itself: a response goes out again only when the request comes again. Timer J is
+//! 0 on reliable transports.
 
 use std::time::{Duration, Instant};
 

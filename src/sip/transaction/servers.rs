@@ -1,7 +1,7 @@
 //! The server half of the table: requests of peers and our responses (RFC 3261 §17.2, §9.2, §8.2.2.2).
 //!
-//! What lingers is small: a hash instead of the request, and the response's bytes only while the transaction itself may
-//! have to repeat them.
+//! What lingers is small: a hash instead of the request, and the response's bytes only while the transaction
+//! itself may have to repeat them.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -150,8 +150,8 @@ impl Servers {
         tx
     }
 
-    /// Lets the machine of `tx` take `step` and carries out what it asks for. `response` is what the user sends with
-    /// it. Returns whether the request is to be delivered to the user.
+    /// Lets the machine of `tx` take `step` and carries out what it asks for. `response` is what the user
+    /// sends with it. Returns whether the request is to be delivered to the user.
     fn step(
         &mut self,
         tx: ServerTx,
@@ -191,7 +191,8 @@ impl Servers {
 }
 
 impl Transaction {
-    /// Sends `response`, or the last one again. What is kept is a copy, because the original may be part of a larger buffer.
+    /// Sends `response`, or the last one again. What is kept is a copy, because the original may be
+    /// part of a larger buffer.
     fn send(&mut self, response: Option<&Bytes>) -> Action {
         let bytes = match response {
             Some(response) if self.machine.repeats_response() => {

@@ -1,10 +1,12 @@
 //! The transaction table: every standing transaction, found by what a message carries, and their timers.
 //!
-//! Driven by whoever owns the sockets: messages, `now` and failed sends go in, [`Action`]s come out. A response is
-//! matched by branch and CSeq method alone, so it may arrive by any connection. Creating a server transaction is the
-//! driver's decision (it calls [`Table::on_request`] only for requests it wants to answer), so it also bounds [`Table::len`].
+//! Driven by whoever owns the sockets: messages, `now` and failed sends go in, [`Action`]s come out. A
+//! response is matched by branch and CSeq method alone, so it may arrive by any connection. Creating a server
+//! transaction is the driver's decision (it calls [`Table::on_request`] only for requests it wants to
+//! answer), so it also bounds [`Table::len`].
 //!
-//! Hot path: a handful of hash look-ups and one heap operation per call, whatever the number of standing transactions.
+//! Hot path: a handful of hash look-ups and one heap operation per call, whatever the number
+//! of standing transactions.
 
 use std::time::Instant;
 
@@ -44,14 +46,16 @@ impl Table {
         self.len() == 0
     }
 
-    /// Whether `request` belongs to a standing server transaction: repeated, an ACK to its INVITE, or a CANCEL of it.
-    /// Creates nothing, so that retransmissions can be answered before their sender is recognised.
+    /// Whether `request` belongs to a standing server transaction: repeated, an ACK to its
+    /// INVITE, or a CANCEL of it. Creates nothing, so that retransmissions can be answered before
+    /// their sender is recognised.
     #[must_use]
     pub fn matches(&self, request: &Message) -> bool {
         self.flow_of(request).is_some()
     }
 
-    /// The flow of the server transaction that `request` belongs to (see [`Self::matches`]), as its first request gave it.
+    /// The flow of the server transaction that `request` belongs to (see [`Self::matches`]), as
+    /// its first request gave it.
     #[must_use]
     pub fn flow_of(&self, request: &Message) -> Option<Flow> {
         self.servers.flow_of(request)
@@ -70,8 +74,8 @@ impl Table {
 
     /// Sends `bytes`, whose status is `code`, as a response of `tx`.
     ///
-    /// A 1xx may be followed by others. After a final response further calls do nothing, except that a 2xx to an INVITE may
-    /// be sent as often as its user repeats it.
+    /// A 1xx may be followed by others. After a final response further calls do nothing, except that a 2xx to
+    /// an INVITE may be sent as often as its user repeats it.
     pub fn respond(&mut self, tx: ServerTx, code: u16, bytes: Bytes, now: Instant, out: &mut Vec<Action>) {
         self.servers.respond(tx, code, bytes, now, out);
     }
@@ -89,23 +93,24 @@ impl Table {
         self.clients.request(tx, method, bytes, flow, now, out);
     }
 
-    /// Sends the request of `tx` again by another transport, with its timers from the beginning. Does nothing if a response
-    /// has come. To be called in place of [`Self::on_transport_failed`], which would end the transaction.
+    /// Sends the request of `tx` again by another transport, with its timers from the beginning. Does
+    /// nothing if a response has come. To be called in place of [`Self::on_transport_failed`], which
+    /// would end the transaction.
     pub fn resend(&mut self, tx: ClientTx, bytes: Bytes, flow: Flow, now: Instant, out: &mut Vec<Action>) {
         self.clients.resend(tx, bytes, flow, now, out);
     }
 
-    /// Cancels our INVITE (RFC 3261 §9.1): at once if a 1xx came, when the first 1xx comes otherwise, not at all after a
-    /// final response. `reason` is the value of its Reason header.
+    /// Cancels our INVITE (RFC 3261 §9.1): at once if a 1xx came, when the first 1xx comes otherwise, not at
+    /// all after a final response. `reason` is the value of its Reason header.
     ///
-    /// The CANCEL is a transaction of the table's own, whose answer is not delivered. If no final response to the INVITE
-    /// follows within 64·T1, [`Action::TimedOut`] is pushed.
+    /// The CANCEL is a transaction of the table's own, whose answer is not delivered. If no final response to
+    /// the INVITE follows within 64·T1, [`Action::TimedOut`] is pushed.
     pub fn cancel(&mut self, tx: ClientTx, reason: Option<&str>, now: Instant, out: &mut Vec<Action>) {
         self.clients.cancel(tx, reason, now, out);
     }
 
-    /// Takes a response that has arrived; `tx` is from the branch of its Via (`Ids::parse_branch`). False if it matches no
-    /// transaction, by branch and the method in CSeq.
+    /// Takes a response that has arrived; `tx` is from the branch of its Via (`Ids::parse_branch`). False if
+    /// it matches no transaction, by branch and the method in CSeq.
     pub fn on_response(
         &mut self,
         tx: ClientTx,
@@ -116,8 +121,8 @@ impl Table {
         self.clients.on_response(tx, response, now, out)
     }
 
-    /// The request of `tx` could not be sent: the transaction ends at once. The driver itself tells the user; no action
-    /// does.
+    /// The request of `tx` could not be sent: the transaction ends at once. The driver itself tells
+    /// the user; no action does.
     pub fn on_transport_failed(&mut self, tx: ClientTx, now: Instant, out: &mut Vec<Action>) {
         self.clients.on_transport_failed(tx, now, out);
     }

@@ -1,9 +1,9 @@
 //! A map whose values have deadlines, and the queue of those deadlines.
 //!
-//! Hundreds of thousands of transactions linger for 32 s each, so nothing here looks at all of them: changing a value
-//! costs one look-up and at most one push to a binary heap. A deadline that moved back or was dropped leaves its old
-//! heap entry behind, to be dealt with when it reaches the top; only the top is kept exact. The heap is swept when
-//! more than half of it is such litter.
+//! Hundreds of thousands of transactions linger for 32 s each, so nothing here looks at all of them: changing
+//! a value costs one look-up and at most one push to a binary heap. A deadline that moved back or was dropped
+//! leaves its old heap entry behind, to be dealt with when it reaches the top; only the top is kept exact.
+//! The heap is swept when more than half of it is such litter.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -1,7 +1,8 @@
-//! Percent escapes of URIs (RFC 3261 §25.1 `escaped`, RFC 2396 §2.4): reading them, and which characters need them where.
+//! Percent escapes of URIs (RFC 3261 §25.1 `escaped`, RFC 2396 §2.4): reading them, and which
+//! characters need them where.
 //!
-//! An escaped reserved character is not the same as the bare one: only escapes of unreserved characters may be resolved
-//! and written back bare.
+//! An escaped reserved character is not the same as the bare one: only escapes of unreserved characters may
+//! be resolved and written back bare.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

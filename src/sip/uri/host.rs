@@ -1,6 +1,7 @@
 //! Hosts and ports of URIs and of the Via header (RFC 3261 §25.1 `hostport`, RFC 5954).
 //!
-//! An IPv6 address stands in brackets wherever a port may follow: without them `2001:db8::1:5060` has two meanings.
+//! An IPv6 address stands in brackets wherever a port may follow: without them
+//! `2001:db8::1:5060` has two meanings.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -89,7 +90,8 @@ fn port(digits: &[u8]) -> Result<u16, UriError> {
     number.filter(|&port| port != 0).ok_or(UriError::Port)
 }
 
-/// Letters, digits, `-` and the `_` that some networks use; the last label is no number, or it would be an address.
+/// Letters, digits, `-` and the `_` that some networks use; the last label is no number,
+/// or it would be an address.
 fn is_name(text: &str) -> bool {
     let labels = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {

@@ -1,7 +1,8 @@
 //! SIP, SIPS and tel URIs as we hold them: owned, parsed and unescaped (RFC 3261 §19.1, RFC 3966).
 //!
-//! `==` compares what is held; whether two URIs name the same resource is [`Uri::equivalent`] (RFC 3261 §19.1.4),
-//! and the two differ: `sip:a@h` and `sip:a@h;x=1` are equivalent, `sip:a@h` and `sip:a@h:5060` are not.
+//! `==` compares what is held; whether two URIs name the same resource is [`Uri::equivalent`]
+//! (RFC 3261 §19.1.4), and the two differ: `sip:a@h` and `sip:a@h;x=1` are equivalent, `sip:a@h`
+//! and `sip:a@h:5060` are not.
 
 mod equivalence;
 mod escape;
@@ -42,8 +43,8 @@ impl Scheme {
 pub struct Uri {
     /// What the other fields mean depends on it.
     pub scheme: Scheme,
-    /// The user part with `%HH` resolved, its parameters included (`+14155550100;npdi`); `None` when absent or empty.
-    /// Of a tel URI the number without visual separators, with its `+`.
+    /// The user part with `%HH` resolved, its parameters included (`+14155550100;npdi`); `None` when absent
+    /// or empty. Of a tel URI the number without visual separators, with its `+`.
     pub user: Option<String>,
     /// The part between `:` and `@`, escaped as it was.
     pub password: Option<String>,
@@ -51,12 +52,13 @@ pub struct Uri {
     pub host: Host,
     /// `None` when not written, which is not the same as 5060.
     pub port: Option<u16>,
-    /// In order, names lower-cased: `[("transport", Some("tcp"))]`. Escapes of characters that need none are resolved.
+    /// In order, names lower-cased: `[("transport", Some("tcp"))]`. Escapes of characters
+    /// that need none are resolved.
     pub params: Vec<(String, Option<String>)>,
     /// The part after `?`, as written.
     pub headers: Option<String>,
-    /// The escaped user, kept only when escaping `user` would not give the same text back; it counts for nothing once
-    /// `user` is changed.
+    /// The escaped user, kept only when escaping `user` would not give the same text back; it counts for
+    /// nothing once `user` is changed.
     pub user_as_written: Option<Box<str>>,
 }
 
@@ -89,8 +91,8 @@ pub enum UriError {
 impl Uri {
     /// Reads a whole URI, without the angle brackets around it.
     ///
-    /// More than the grammar is taken where it can mean one thing only: raw UTF-8 and `#` in the user part, an
-    /// empty user, empty parameters, `_` in host names.
+    /// More than the grammar is taken where it can mean one thing only: raw UTF-8 and `#` in the user part,
+    /// an empty user, empty parameters, `_` in host names.
     ///
     /// # Errors
     /// [`UriError`] names the part that is wrong.

@@ -96,7 +96,8 @@ impl Asking {
                 Ok(answer)
             }
             Err(reason) => {
-                tracing::debug!(name = question.name, kind = ?question.kind, reason, "name servers did not answer");
+                tracing::debug!(name = question.name, kind = ?question.kind, reason, "name servers did not \
+                    answer");
                 state.memory.fail(question, reason.clone(), now);
                 Err(reason)
             }

@@ -106,7 +106,8 @@ impl Kind {
 /// What `/etc/resolv.conf` says; without it, as in the C library, a server on this machine.
 fn system() -> (ResolverConfig, ResolverOpts) {
     read_system_conf().unwrap_or_else(|error| {
-        tracing::warn!(%error, "no name server in /etc/resolv.conf; set [dns].servers or name hosts by address");
+        tracing::warn!(%error, "no name server in /etc/resolv.conf; set [dns].servers or name hosts by \
+                                address");
         named(&[SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT))])
     })
 }

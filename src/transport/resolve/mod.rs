@@ -5,7 +5,7 @@
 //! name and port, or name in /etc/hosts ─────────────────► A, AAAA
 //! name and transport= ────────► SRV of that transport ──► A, AAAA of its targets; without SRV: of the name
 //! name alone ──► NAPTR ───────► SRV of what it names ───► A, AAAA of its targets
-//!                 └─ without ─► SRV of our transports ──► A, AAAA of its targets; without SRV: of the name, UDP
+//!                 └─ without ─► SRV of our transports ──► A, AAAA of its targets; no SRV: of the name, UDP
 //! ```
 //!
 //! What the next step might need is asked along with the step before, because a caller waits: the arrows say

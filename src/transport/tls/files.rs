@@ -42,7 +42,8 @@ pub enum FileError {
     #[error("the key in {} is encrypted", .0.display())]
     EncryptedKey(PathBuf),
     /// Its key is of a kind that TLS here has no use for.
-    #[error("the key in {} is neither RSA (2048 bits or more), ECDSA on P-256 or P-384, nor Ed25519", .0.display())]
+    #[error("the key in {} is neither RSA (2048 bits or more), ECDSA on P-256 or P-384, nor \
+             Ed25519", .0.display())]
     UnusableKey(PathBuf),
     /// The two belong to different pairs.
     #[error("the key in {} does not belong to the certificate", .0.display())]

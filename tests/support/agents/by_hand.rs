@@ -1,4 +1,5 @@
-//! A user agent that only listens; what it says, the test writes. BYE alone it answers itself, so that calls can end.
+//! A user agent that only listens; what it says, the test writes. BYE alone it answers
+//! itself, so that calls can end.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

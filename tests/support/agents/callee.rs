@@ -1,4 +1,5 @@
-//! A user agent that answers calls, response by response as its script says, under as many To-tags as it has forks.
+//! A user agent that answers calls, response by response as its script says, under as many
+//! To-tags as it has forks.
 //!
 //! A 2xx is repeated until its own ACK comes; one that never comes ends in BYE (RFC 3261 §13.3.1.4).
 

@@ -65,7 +65,8 @@ impl DialogSide {
         let name = call_id.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
         format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bKh{name}-{written}\r\n\
-             Max-Forwards: 70\r\nFrom: {local}\r\nTo: {remote}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n\
+             Max-Forwards: 70\r\nFrom: {local}\r\nTo: {remote}\r\nCall-ID: {call_id}\r\n\
+             CSeq: {cseq} {method}\r\n\
              Contact: <sip:hand@{here}>\r\n{rest}"
         )
     }

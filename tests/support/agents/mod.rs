@@ -1,5 +1,5 @@
-//! Scripted user agents for virtual-time tests: they speak SIP as text, with the retransmissions of RFC 3261 §17 and
-//! nothing else.
+//! Scripted user agents for virtual-time tests: they speak SIP as text, with the retransmissions of RFC
+//! 3261 §17 and nothing else.
 //!
 //! They share no code with the product on purpose: they read lines and split at spaces.
 

@@ -73,7 +73,8 @@ impl fmt::Display for Request {
         let rest = if sdp.is_empty() { format!("{headers}{NO_BODY}") } else { with_body(headers, sdp) };
         write!(
             f,
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK{branch}\r\nMax-Forwards: {max_forwards}\r\n\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK{branch}\r\n\
+             Max-Forwards: {max_forwards}\r\n\
              From: <sip:+14155550123@{here}>;tag={from_tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
              CSeq: {cseq} {method}\r\nContact: <sip:hand@{here}>\r\n{rest}"
         )

@@ -34,8 +34,8 @@ pub(crate) fn tag<'a>(text: &'a str, name: &str) -> &'a str {
     param(header(text, name).unwrap_or_default(), "tag")
 }
 
-/// A response to the request `text`, with `to_tag` when its To has none; `rest` are further lines, the empty one and
-/// the body.
+/// A response to the request `text`, with `to_tag` when its To has none; `rest` are further lines,
+/// the empty one and the body.
 pub(crate) fn answer(text: &str, code: u16, phrase: &str, to_tag: &str, rest: &str) -> String {
     let copied: String = headers(text)
         .filter(|(name, _)| COPIED.iter().any(|kept| name.eq_ignore_ascii_case(kept)))

@@ -1,5 +1,5 @@
-//! A user agent that does what a seed tells it to: it rings, answers, cancels, holds, moves and hangs up at random, by the
-//! rules of a user agent, and knows in the end what it agreed on.
+//! A user agent that does what a seed tells it to: it rings, answers, cancels, holds, moves and hangs up at
+//! random, by the rules of a user agent, and knows in the end what it agreed on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
