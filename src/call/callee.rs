@@ -164,6 +164,7 @@ impl Call {
     pub(super) fn tell_answer(&mut self, headers: Passed, cx: &mut Cx<'_>) {
         let sdp = self.described_in_answer();
         self.answered_ms = Some(cx.unix_ms);
+        (self.targets, self.hops, self.resting, self.target) = Default::default();
         let timer = self.grant_to_caller(cx);
         self.caller.answer(&headers, &sdp, &timer, cx);
         self.caller.work.prack.stop();

@@ -18,10 +18,10 @@ use super::{Call, State, reason};
 impl Call {
     /// The callee in force cannot take the call: the next one gets it, or it ends.
     pub(super) fn callee_failed(&mut self, failure: Failure, cx: &mut Cx<'_>) {
-        let Some(next) = self.fallbacks.pop_front() else { return self.fail(failure, cx) };
+        let Some(mut next) = self.fallbacks.pop_front() else { return self.fail(failure, cx) };
         let name = cx.routes.peer(next.callee).name.clone();
         self.note_hints([format!("{}, so the call went on to {} ({name})", failure.reason, next.to)]);
-        self.targets = next.targets.iter().cloned().collect();
+        self.targets = std::mem::take(&mut next.targets).into();
         self.hops.clear();
         self.resting.clear();
         self.target = None;

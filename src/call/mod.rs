@@ -336,7 +336,7 @@ impl Call {
             attempts: Vec::new(),
             lost_agent: None,
             fallbacks: std::mem::take(&mut plan.fallbacks).into(),
-            targets: plan.targets.iter().cloned().collect(),
+            targets: std::mem::take(&mut plan.targets).into(),
             target: None,
             hops: VecDeque::new(),
             resting: VecDeque::new(),

@@ -194,6 +194,7 @@ impl Routes {
     ///
     /// [`CompileError::Secret`] when `reveal` fails for a peer's password.
     pub fn compile(config: &config::Config, reveal: Reveal<'_>) -> Result<Self, CompileError> {
+        tolls::load_tables();
         let retell = config.retell.iter().map(Source::Retell);
         let sources = retell.chain(config.trunks.iter().map(Source::Trunk));
         let mut peers: Vec<_> = sources

@@ -81,6 +81,13 @@ impl Tolls {
     }
 }
 
+/// Has the phone-number library load its tables, some megabytes, which it would else do in the middle of the
+/// first call.
+pub(super) fn load_tables() {
+    let parsed = PHONE_NUMBER_UTIL.parse("+14155550100", None).ok();
+    is_premium("+14155550100", parsed.as_ref());
+}
+
 impl Entry {
     /// How much it says.
     fn weight(&self) -> usize {
