@@ -75,6 +75,7 @@ fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
     callee.send(site.retell.response(&offered, "486 Busy Here"));
 
     line.expect("SIP/2.0 480 ");
+    site.eventually_logs("call ended");
     let log = site.bridge.log();
     let told =
         |line: &&String| line.contains("invalid peer certificate") && line.contains(&impostor.to_string());
