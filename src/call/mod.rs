@@ -9,7 +9,7 @@
 //!     └── fallback ── dead agent ──────┘
 //! ```
 //!
-//! These are the callee's states. The caller's own are in [`caller`]: once answered it stays so while
+//! These are the callee's states. The caller's own are in `caller`: once answered it stays so while
 //! another callee is tried.
 //!
 //! Pure: inputs come by [`Call::on`], what must happen is pushed to [`Cx::out`] in order, and what the call

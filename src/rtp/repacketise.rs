@@ -77,7 +77,7 @@ pub enum NotCut {
     },
 }
 
-/// The frames of one packet: ask for the [`next`](Self::next) until there is none.
+/// The frames of one packet: ask for the `next` until there is none.
 ///
 /// What is not asked for is lost.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ impl Default for Limits {
 
 /// A request or response; cheap to clone (a reference count on the raw bytes and one on the index).
 ///
-/// It keeps the buffer alive that it was parsed from; see [`Self::detached`] for what is kept long.
+/// It keeps the buffer alive that it was parsed from; see [`Self::head`] for what is kept long.
 #[derive(Clone, Debug)]
 pub struct Message {
     raw: Bytes,
