@@ -8,11 +8,12 @@ mod calls;
 use std::time::Duration;
 
 use calls::{
-    CALLEE, CALLER, CalleeScript, CallerScript, End, Network, Way, Weather, finish, header, in_weather,
-    routes,
+    CALLEE, CALLER, CalleeScript, CallerScript, End, Network, Request, TRUNK, Way, Weather, finish, header,
+    in_weather, routes,
 };
 use trunkline::routing::config::PeerConfig;
 use trunkline::routing::limits::Limit;
+use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 
 #[test]
 fn calls_above_a_trunks_rate_wait_behind_a_182_and_leave_evenly_spread() {
@@ -86,6 +87,30 @@ fn all_peers_together_have_no_more_than_the_process_may_have() {
         finish(&mut network);
 
         assert_eq!(ends(&network), [(End::Released, 5 - refused), (End::Refused(503), refused)], "{total:?}");
+    }
+}
+
+#[test]
+fn behind_its_load_few_calls_begin_and_whoever_came_by_a_stream_is_always_told() {
+    for (transport, told) in [(Transport::Udp, 100), (Transport::Tcp, 297)] {
+        let mut network = Network::new(Way::ToRetell.routes(), 1, Weather::FAIR);
+        for ms in 0..10_000 {
+            network.bridge.set_time(network.now + Duration::from_millis(ms), 0);
+            network.bridge.on_read(false);
+        }
+
+        for number in 0..300 {
+            let (branch, call_id) = (format!("z9hG4bK{number}"), number.to_string());
+            let invite = Request { branch, call_id, ..Request::invite(TRUNK) };
+            let remote = TRUNK.parse().unwrap();
+            let connection = transport.is_reliable().then_some(ConnectionId(7));
+            let flow = Flow { transport, listener: ListenerId(0), remote, connection, domain: None };
+            network.bridge.on_message(invite.to_string().into(), flow);
+        }
+
+        network.run(Duration::ZERO);
+        let count = |start| network.sent_at(start).len();
+        assert_eq!([count("SIP/2.0 503 "), count("SIP/2.0 100 ")], [told, 3], "{transport:?}");
     }
 }
 

@@ -86,7 +86,8 @@ impl<W: World> Bridge<W> {
         }
         self.metrics.counters.rejected(Rejection::Capacity);
         self.complain_of_peer(flow.remote, 503, "call refused: more arrive than one core can set up");
-        if course == Course::Refuse {
+        // A stream loses nothing, so nothing comes again by it: whoever is ignored there waits for Timer B.
+        if course == Course::Refuse || flow.transport.is_reliable() {
             let headers = [(Name::RetryAfter, RETRY_AFTER_OVERLOAD.into())];
             self.answer_statelessly_with(invite, flow, 503, "", &headers);
         }
