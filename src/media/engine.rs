@@ -87,7 +87,7 @@ impl Engine {
             threads => threads as usize,
         };
         let cpu = |n: usize| cpus.get(n % cpus.len().max(1)).copied().filter(|_| config.pin_threads);
-        let setup = Setup { silence_timeout, events };
+        let setup = Setup { silence_timeout, realtime: config.realtime, events };
         let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
         let (addresses, anchor) = (Addresses::new(config), clock::anchor());
         let ports = Ports::new(addresses.listen(), config.ports, threads);

@@ -330,7 +330,7 @@ mod tests {
     }
 
     fn pool(address: &str, range: [u16; 2]) -> (Ports, Handle) {
-        let setup = Setup { silence_timeout: None, events: Arc::new(|_| ()) };
+        let setup = Setup { silence_timeout: None, realtime: false, events: Arc::new(|_| ()) };
         let handle = Handle::start("media-test".to_owned(), setup, None).unwrap();
         (Ports::new(&[address.parse().unwrap()], range, 1), handle)
     }
