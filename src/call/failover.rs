@@ -5,6 +5,7 @@
 //! INVITE is cancelled and watched until its transaction ends.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
@@ -50,7 +51,7 @@ impl Call {
         match self.targets.pop_front() {
             Some(target) => {
                 cx.out.push(Action::Resolve(target.next_hop.clone()));
-                self.target = Some(target);
+                self.target = Some(Arc::new(target));
                 self.state = State::Resolving;
             }
             None => self.next_resting(cx),

@@ -44,6 +44,7 @@ pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
@@ -80,10 +81,10 @@ pub struct Call {
     lost_agent: Option<String>,
     targets: VecDeque<Target>,
     /// The target whose addresses were asked for, or are being tried.
-    target: Option<Target>,
+    target: Option<Arc<Target>>,
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
-    resting: VecDeque<(Target, Hop)>,
+    resting: VecDeque<(Arc<Target>, Hop)>,
     reserved: Option<(IpAddr, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
