@@ -38,7 +38,12 @@ def check(condition, what):
         raise Failure(what)
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core"}
+def over_tls(port):
+    """The port beside `port` that is for TLS (RFC 3261 §19.1.2), which is how baresip has it too."""
+    return port + 1
+
+
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "openssl": "openssl"}
 
 
 def require_tools(*tools):
