@@ -118,7 +118,7 @@ allow = {callers if to_retell else callees}
         agent = Sipp(self.folder, role, scenario, address, port, self.transport, remote, options)
         self.agents.append(agent)
         if remote is None:
-            time.sleep(0.3)
+            agent.wait_until_it_listens(address, port)
         return agent
 
     def call(self, caller="uac", callee="uas", caller_options=(), callee_options=()):
