@@ -379,13 +379,15 @@ async fn a_message_that_never_completes_closes_its_connection() {
 #[tokio::test(start_paused = true)]
 async fn whoever_is_not_recognised_in_a_minute_is_turned_away() {
     let mut bridge = bind(&["tcp:127.0.0.1:0"]).await;
-    let (known, _stranger) = (connect(&bridge, 0).await, connect(&bridge, 0).await);
+    let (known, stranger) = (connect(&bridge, 0).await, connect(&bridge, 0).await);
     known.try_write(&message("OPTIONS", 1)).unwrap();
     let (_, flow) = received(bridge.next_event().await);
     bridge.recognise(flow.connection.unwrap());
 
+    let idle = bridge.next_event().await;
     let event = bridge.next_event().await;
 
+    assert!(matches!(idle, Event::Idle { remote } if remote == stranger.local_addr().unwrap()), "{idle:?}");
     assert!(
         matches!(event, Event::Closed { connection, .. } if Some(connection) != flow.connection),
         "{event:?}"
@@ -458,7 +460,7 @@ fn config(listen: &[&str], limits: Limits) -> Config {
         let transport = if transport == "udp" { Transport::Udp } else { Transport::Tcp };
         Listen { transport, address: address.parse().unwrap() }
     });
-    Config { listen: listen.collect(), advertise: Vec::new(), limits }
+    Config { listen: listen.collect(), limits, ..Config::default() }
 }
 
 async fn next(bridge: &mut Bridge) -> Event {

@@ -238,6 +238,16 @@ impl Call {
         flows.into_iter().flatten().any(|flow| flow.connection == Some(connection))
     }
 
+    /// Whether it is in progress with a party at an address that `is_it`.
+    #[must_use]
+    pub fn is_with(&self, is_it: impl Fn(IpAddr) -> bool) -> bool {
+        let of_caller = [self.caller.source, self.caller.flow.remote];
+        let of_callees = self.attempts.iter().flat_map(|attempt| {
+            [Some(attempt.hop.remote), attempt.flow.map(|flow| flow.remote)].into_iter().flatten()
+        });
+        self.state != State::Over && of_caller.into_iter().chain(of_callees).any(|at| is_it(at.ip()))
+    }
+
     /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).
     #[must_use]
     pub fn matches(&self, leg: LegId, request: &Message) -> bool {

@@ -13,7 +13,14 @@ use crate::{api, media, server, store, transport};
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut changed = Vec::new();
     let Config { sip, tls, dns, media, http, records, server, log, routing: _ } = old;
-    compare!(changed, "sip.", transport::config::Config, sip => new.sip, [listen advertise], [limits]);
+    compare!(
+        changed,
+        "sip.",
+        transport::config::Config,
+        sip => new.sip,
+        [listen advertise],
+        [ban_after ban_s limits]
+    );
     compare!(
         changed,
         "sip.max_",

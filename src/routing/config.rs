@@ -27,7 +27,7 @@ pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, OwnHeaders, RuleConfig, Toward};
 pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
-pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
+pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username, retell_ranges};
 pub use pool::{PoolConfig, PoolNumber, parse_pool_number};
 pub use profile::{DigitsBy, Preset, Profile, Treatment};
 pub use providers::{PROVIDERS, Provider, provider};

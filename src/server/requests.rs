@@ -258,6 +258,7 @@ impl<W: World> Bridge<W> {
         let mut hops = Vec::with_capacity(targets.targets.len());
         for &Target { transport, address: remote } in &targets.targets {
             let Some(local) = self.world.local(transport, remote) else { continue };
+            self.bans.spare(remote.ip(), self.now);
             if is_out_of_reach(local.ip, remote.ip()) {
                 self.complain_of_peer(remote, local.ip, UNREACHABLE);
             }

@@ -78,8 +78,13 @@ pub enum Event {
         /// What was wrong.
         error: String,
     },
-    /// Somebody connected by TLS from where no peer can be: closed before the handshake.
+    /// Somebody connected who is not admitted: closed before a byte was read or written.
     TurnedAway {
+        /// Its other end.
+        remote: SocketAddr,
+    },
+    /// Somebody connected to us and sent nothing to be recognised by, until that took too long.
+    Idle {
         /// Its other end.
         remote: SocketAddr,
     },
@@ -93,8 +98,8 @@ pub enum Event {
     },
 }
 
-/// Whether anybody at an address may connect.
-pub type Admits = Box<dyn Fn(IpAddr) -> bool + Send>;
+/// Whether anybody at an address may connect by a transport.
+pub type Admits = Box<dyn Fn(IpAddr, Transport) -> bool + Send>;
 
 /// The token of messages whose failure nobody wants to hear of: no event comes back.
 pub const UNTRACKED: u64 = 0;
@@ -109,7 +114,7 @@ pub struct Transports {
     tls: Option<Tls>,
     /// There if any listener is for TLS.
     handshakes: Option<Handshakes>,
-    /// Whose TLS connections are taken.
+    /// Whose connections are taken.
     admits: Admits,
     domains: Domains,
     reports: mpsc::Receiver<Report>,
@@ -157,7 +162,7 @@ impl Transports {
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
             handshakes: config.listens(Transport::Tls).then(Handshakes::start).transpose()?,
-            admits: Box::new(|_| true),
+            admits: Box::new(|_, _| true),
             domains: Domains::default(),
             reports,
             pending: Vec::new(),
@@ -170,8 +175,8 @@ impl Transports {
         self.tls = Some(tls);
     }
 
-    /// Shakes hands with sources that `admits` says yes to, and those that a TLS connection was opened to:
-    /// nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
+    /// Takes connections from sources that `admits` says yes to, and by TLS from those that one was opened
+    /// to: nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
     pub fn admit(&mut self, admits: Admits) {
         self.admits = admits;
     }
@@ -317,7 +322,8 @@ impl Transports {
             (Transport::Tls, Some(handshakes), Some(tls)) => Some((handshakes.clone(), tls.server())),
             (Transport::Tls, ..) => return,
         };
-        if tls.is_some() && !(self.admits)(remote.ip()) && !self.pool.has_dialled(remote) {
+        let has_dialled = tls.is_some() && self.pool.has_dialled(remote);
+        if !has_dialled && !(self.admits)(remote.ip(), transport) {
             return events.push(Event::TurnedAway { remote });
         }
         let flow = Flow { transport, listener, remote, connection: None, domain: None };
@@ -372,6 +378,9 @@ impl Transports {
 
     fn end(&mut self, connection: ConnectionId, ended: &Ended, events: &mut Vec<Event>) {
         let Some(link) = self.pool.remove(connection, ended, events) else { return };
+        if matches!(ended, Ended::Stranger) {
+            events.push(Event::Idle { remote: link.remote });
+        }
         if ended.is_framing() {
             events.push(Event::BadFraming { remote: link.remote, error: ended.to_string() });
         }

@@ -134,10 +134,9 @@ struct Defaults {
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
         let defaults = Defaults {
             uri: ANY_URI,
-            allow,
+            allow: retell_ranges().collect(),
             answer_timeout_s: 90,
             force_rport: true,
             rtcp: Reports::Never,
@@ -350,9 +349,13 @@ fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
     })
 }
 
+/// Where Retell's SIP requests come from, as its documentation lists them.
+pub fn retell_ranges() -> impl Iterator<Item = IpNet> {
+    RETELL_RANGES.iter().filter_map(|range| range.parse().ok())
+}
+
 const ANY_URI: &str = "sip:…";
 const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";
 
-/// Where Retell's SIP requests come from, as its documentation lists them.
 const RETELL_RANGES: [&str; 5] =
     ["18.98.16.120/30", "3.42.144.0/23", "153.57.128.0/18", "143.223.88.0/21", "161.115.160.0/19"];
