@@ -38,7 +38,7 @@ def check(condition, what):
         raise Failure(what)
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core"}
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
 
 
 def require_tools(*tools):
