@@ -44,7 +44,8 @@ def over_tls(port):
     return port + 1
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "openssl": "openssl"}
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "openssl": "openssl", "ip": "iproute2", "nft": "nftables",
+            "unshare": "util-linux"}
 
 
 def require_tools(*tools):

@@ -121,8 +121,12 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// A message could not be sent: a large request falls back to UDP, any other is lost.
-    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
+    /// A message could not be sent: one that was left to a stream that had been good (`stale`) goes by a new
+    /// one, a large request falls back to UDP, any other is lost.
+    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str, stale: bool) {
+        if stale && self.table.send_again(tx, self.now, &mut self.table_out) {
+            return self.carry_out_table(None);
+        }
         self.complain_of_peer(flow.remote, error, "message could not be sent");
         let Some(client) = self.clients.get_mut(&tx) else {
             self.table.on_transport_failed(tx, self.now, &mut self.table_out);

@@ -61,6 +61,8 @@ pub enum Event {
         flow: Flow,
         /// In words.
         error: String,
+        /// It was left to a stream that had been good before and is gone: a new one may well carry it.
+        stale: bool,
     },
     /// The stream is gone, and not because of [`Transports::close`].
     Closed {
@@ -70,6 +72,10 @@ pub enum Event {
         remote: SocketAddr,
         /// It was reset or lost, not closed in order: what was on its way did not arrive.
         broken: bool,
+        /// A peer was recognised on it, or we opened it: nothing of ours went by any other.
+        of_peer: bool,
+        /// Something had come by it: it was good once, whatever became of it.
+        heard: bool,
     },
     /// The stream broke the framing rules and was closed; [`Event::Closed`] follows.
     BadFraming {
@@ -293,7 +299,7 @@ impl Transports {
             }
             Report::Unsent { message: Outgoing { flow, token, .. }, error } => {
                 if token != UNTRACKED {
-                    events.push(Event::SendFailed { token, flow, error });
+                    events.push(Event::SendFailed { token, flow, error, stale: false });
                 }
             }
             Report::Accepted { listener, stream, remote } => {
@@ -388,13 +394,15 @@ impl Transports {
             events.push(Event::HandshakeFailed { remote: link.remote, error: ended.to_string() });
         }
         if link.is_standing() {
-            events.push(Event::Closed { connection, remote: link.remote, broken: ended.is_broken() });
+            let (of_peer, heard) = (link.is_recognised(), link.was_heard());
+            let (remote, broken) = (link.remote, ended.is_broken());
+            events.push(Event::Closed { connection, remote, broken, of_peer, heard });
         }
     }
 
     fn fail(&mut self, flow: Flow, token: u64, error: &str) {
         if token != UNTRACKED {
-            self.pending.push(Event::SendFailed { token, flow, error: error.to_owned() });
+            self.pending.push(Event::SendFailed { token, flow, error: error.to_owned(), stale: false });
         }
     }
 }
