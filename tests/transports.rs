@@ -16,6 +16,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
+use trunkline::id::InterfaceId;
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use trunkline::sip::message::Limits;
 use trunkline::transport::config::Listen;
@@ -124,7 +125,7 @@ async fn a_message_that_no_listener_can_carry_fails_at_once() {
         assert_eq!(failed(next(&mut bridge).await).0, token);
     }
     assert!(nothing_happens(&mut bridge).await);
-    assert_eq!(bridge.local(Transport::Udp, v6), None);
+    assert_eq!(bridge.local(Transport::Udp, v6, InterfaceId::default()), None);
 }
 
 #[tokio::test]
@@ -368,7 +369,7 @@ async fn ipv6_carries_both_transports_both_ways_beside_ipv4_on_the_same_port() {
     assert!(v4.is_ok(), "{:?}", v4.err());
     assert_eq!(datagram(&datagrams).await, (message("SIP/2.0 200 OK", 1), ours));
     assert_eq!(read_exactly(&mut stream, &message("SIP/2.0 200 OK", 2)).await, message("SIP/2.0 200 OK", 2));
-    assert_eq!(bridge.local_of(&by_udp).unwrap().sent_by, format!("[::1]:{port}"));
+    assert_eq!(bridge.local_of(&by_udp, InterfaceId::default()).unwrap().sent_by, format!("[::1]:{port}"));
 }
 
 #[tokio::test]

@@ -261,7 +261,10 @@ impl Attempt {
     /// Where a request inside `dialog` goes.
     pub(super) fn destination(&self, dialog: &Dialog) -> Destination {
         match self.flow {
-            Some(flow) => Destination::Dialog { uri: dialog.next_hop().clone(), flow },
+            Some(flow) => {
+                let interface = self.hop.interface;
+                Destination::Dialog { uri: dialog.next_hop().clone(), flow, interface }
+            }
             None => Destination::Hop(self.hop.clone()),
         }
     }

@@ -50,7 +50,7 @@ use std::time::Instant;
 use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::config::DigitsBy;
 use crate::routing::{Plan, Target};
-use crate::rtp::leg::Reserved;
+use crate::rtp::leg::{Reserved, Way};
 use crate::sdp::build::Local;
 use crate::sdp::crypto::Protection;
 use crate::sdp::exchange::Exchange;
@@ -85,7 +85,7 @@ pub struct Call {
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
     resting: VecDeque<(Arc<Target>, Hop)>,
-    reserved: Option<(IpAddr, Reserved)>,
+    reserved: Option<(Way, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
     hints: Vec<String>,
@@ -301,7 +301,7 @@ impl Call {
         offer: Option<Session>,
         cx: &mut Cx<'_>,
     ) -> Result<Self, HeaderError> {
-        let Offered { invite, tx, flow, peer, sent_by, mut plan } = offered;
+        let Offered { invite, tx, flow, peer, interface, sent_by, mut plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
         let dialog = Dialog::uas(&invite, &tag)?;
         let direction = if plan.callee == plan.retell { Direction::ToRetell } else { Direction::ToTrunk };
@@ -329,6 +329,7 @@ impl Call {
             flow,
             source: flow.remote,
             dialog,
+            interface,
             sent_by,
             exchange,
             work,

@@ -38,6 +38,7 @@ use self::link::Outgoing;
 use self::pool::Pool;
 use self::tcp::{Dial, Ended};
 use self::tls::{Domains, Handshakes, Named, Tls};
+use crate::id::InterfaceId;
 use crate::sip::flow::{ConnectionId, Domain, Flow, ListenerId, Transport};
 use crate::sip::uri::Host;
 
@@ -138,13 +139,13 @@ impl Transports {
     pub async fn bind(config: &Config) -> io::Result<Self> {
         let (sender, reports) = mpsc::channel(REPORTS);
         let (mut bound, mut udp, mut accepting) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, listen) in (0..).zip(&config.listen) {
+        for (index, socket) in (0..).zip(config.sockets()) {
             let id = ListenerId(index);
+            let config::Bound { mut listen, interfaces } = socket;
             let named = |error: io::Error| {
-                let via = listen.transport.param();
-                io::Error::new(error.kind(), format!("listening on {via}:{}: {error}", listen.address))
+                let (via, address) = (listen.transport.param(), listen.address);
+                io::Error::new(error.kind(), format!("listening on {via}:{address}: {error}"))
             };
-            let mut listen = *listen;
             match listen.transport {
                 Transport::Udp => {
                     let limit = config.limits.message_bytes;
@@ -160,10 +161,10 @@ impl Transports {
                     udp.push(None);
                 }
             }
-            bound.push(listen);
+            bound.push(config::Bound { listen, interfaces });
         }
         Ok(Self {
-            addresses: Addresses::new(bound, &config.advertise),
+            addresses: Addresses::new(&bound, config),
             udp,
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
@@ -199,17 +200,21 @@ impl Transports {
         self.addresses.bound()
     }
 
-    /// The listener to use toward `remote` by `transport`, and what it shows there. Same family; loopback by
-    /// a loopback listener if there is one; else the first in file order that reaches it. `None`: no such
-    /// listener, or no route.
-    pub fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local> {
-        let listener = self.addresses.listener(transport, remote.ip())?;
-        self.addresses.local(listener, remote)
+    /// The listener of `interface` to use toward `remote` by `transport`, and what it shows there. Same
+    /// family; loopback by a loopback listener if there is one; else the first in file order that reaches it.
+    /// `None`: no such listener, or no route.
+    pub fn local(
+        &mut self,
+        transport: Transport,
+        remote: SocketAddr,
+        interface: InterfaceId,
+    ) -> Option<Local> {
+        self.addresses.local(transport, remote, interface)
     }
 
-    /// Address that this flow's listener shows to its remote.
-    pub fn local_of(&mut self, flow: &Flow) -> Option<Local> {
-        self.addresses.local(flow.listener, flow.remote)
+    /// What this flow's listener shows to its remote: as `interface`, if it is one of those that share it.
+    pub fn local_of(&mut self, flow: &Flow, interface: InterfaceId) -> Option<Local> {
+        self.addresses.local_of(flow.listener, flow.remote, interface)
     }
 
     /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote
