@@ -191,8 +191,8 @@ impl Engine {
         }
     }
 
-    /// The peer of `side` hears ringing in place of silence, answered or not, until there is real audio for it
-    /// or this is called with none.
+    /// The peer of `side` hears ringing in place of silence, answered or not, until there is real audio for
+    /// it or this is called with none.
     pub fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
         if let Some(known) = self.calls.get(&call) {
             self.workers[known.worker].push(Command::Ring { id: known.stream, side, tone });

@@ -29,7 +29,7 @@ pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
 pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
 pub use pool::{PoolConfig, PoolNumber, parse_pool_number};
-pub use profile::{DigitsBy, Preset, Profile, Treatment};
+pub use profile::{DigitsBy, Preset, Profile, Ringing, Treatment};
 pub use providers::{PROVIDERS, Provider, provider};
 pub use registration::RegisterConfig;
 pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};
