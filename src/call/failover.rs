@@ -189,7 +189,7 @@ impl Call {
     }
 
     /// The codecs that a callee is offered: what the caller has; both if it did not say yet.
-    fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
+    pub(super) fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
         let caller = &self.caller.exchange;
         let offered = caller.offered().and_then(|offer| negotiate::offered(offer).ok());
         let known = offered.or(caller.agreed().map(|agreed| &agreed.audio));

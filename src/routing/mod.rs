@@ -261,6 +261,13 @@ impl Routes {
         }
     }
 
+    /// The ISO 3166 code of where `number` rings: of the country that its calling code belongs to, else of
+    /// that of `trunk`; `None` where neither says.
+    #[must_use]
+    pub fn country_of(&self, number: &str, trunk: PeerId) -> Option<String> {
+        normalise::Country::of_number(number).iso().or_else(|| self.peer(trunk).country.iso())
+    }
+
     /// The default peer of `kind`.
     fn first(&self, kind: Kind) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.kind == kind)

@@ -120,6 +120,7 @@ impl<W: World> Bridge<W> {
             Action::Answered => self.world.answered(id),
             Action::SetHeld(side, held) => self.world.set_held(id, side, held),
             Action::Press { side, digit, duration } => self.world.press(id, side, digit, duration),
+            Action::Ring(side, tone) => self.world.ring(id, side, tone),
             Action::CountMedia => {
                 let packets = self.world.stats(id).map_or(0, |[caller, _]| caller.packets_received);
                 self.inbox.push_back((id, Input::MediaCount(packets)));
