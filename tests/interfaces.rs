@@ -95,6 +95,31 @@ fn a_trunk_over_ipv4_talks_to_retell_over_ipv6() {
 }
 
 #[test]
+fn a_desk_on_the_lan_takes_over_from_a_dead_agent_on_the_internet_at_an_address_of_the_lan() {
+    let net = Net::new();
+    let (outside, desk) = (net.ip(11), net.ip(4));
+    let interfaces = interface("internet", outside, "advertise = \"203.0.113.10\"")
+        + &interface("lan", net.bridge(), &format!("networks = [\"{}\", \"{desk}\"]", net.trunk()));
+    let dies = format!("trust_address = true\nagent_silence_s = 1\nfallback = \"sip:desk@{desk}:5060\"\n");
+    let config = config(net, &interfaces).replace("trust_address = true\n", &dies);
+    let _bridge = Process::start(net, &config);
+    let [pbx, desk] = [net.trunk(), desk].map(|ip| Phone::new(ip, net.sip()));
+    let agent = Phone::new(net.retell(), (outside, 5060).into());
+    let call = Call::place(&pbx, &agent, "+14155550100");
+    hear_each_other(&call, [net.bridge(), outside]);
+
+    agent.answer(&agent.expect("BYE "), "200 OK");
+    let offered = desk.expect("INVITE ");
+    desk.answer(&offered, "200 OK");
+    desk.expect("ACK ");
+
+    shows(&offered, net.bridge(), &[PUBLIC, outside, net.retell()]);
+    let taken_over = Call { callee: &desk, offered, ..call };
+    hear_each_other(&taken_over, [net.bridge(), net.bridge()]);
+    taken_over.hang_up();
+}
+
+#[test]
 fn an_offer_of_ipv6_alone_to_an_ipv4_interface_is_told_488_with_a_warning() {
     let net = Net::new();
     let bridge = Process::start(net, &net.config());

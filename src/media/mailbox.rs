@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Press { id: StreamId, side: Side, press: Press },
     /// The RTCP port of one side was opened.
     OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
+    /// One side goes on with other sockets, at another of our addresses.
+    Rebind { id: StreamId, side: Side, sockets: SideSockets },
     /// The call is over and its sockets go back to the pool.
     Release { id: StreamId },
     /// The call goes to another thread, under the ids it has there.
@@ -119,6 +121,26 @@ impl Mailbox {
 }
 
 impl Command {
+    /// The stream that a command of a running call is for.
+    pub(crate) fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Describe { id, .. }
+            | Self::Clear { id, .. }
+            | Self::Answered { id, .. }
+            | Self::Hold { id, .. }
+            | Self::Press { id, .. }
+            | Self::OpenRtcp { id, .. }
+            | Self::Rebind { id, .. }
+            | Self::Release { id }
+            | Self::Leave { id, .. } => Some(*id),
+            Self::Adopt { .. }
+            | Self::Open { .. }
+            | Self::Expect { .. }
+            | Self::Arrive { .. }
+            | Self::Stop => None,
+        }
+    }
+
     /// From which rest on the thread is woken for it.
     fn urgency(&self) -> u8 {
         match self {
@@ -133,6 +155,7 @@ impl Command {
             | Self::Clear { .. }
             | Self::Hold { .. }
             | Self::OpenRtcp { .. }
+            | Self::Rebind { .. }
             | Self::Release { .. }
             | Self::Expect { .. } => ASLEEP,
         }
