@@ -1,5 +1,5 @@
-//! `[[interfaces]]` on real sockets: a PBX on the LAN beside Retell on the Internet, IPv4 on one leg and IPv6 on
-//! the other, and what a reload may change.
+//! `[[interfaces]]` on real sockets: a PBX on the LAN beside Retell on the Internet, IPv4 on one leg and IPv6
+//! on the other, and what a reload may change.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/phone.rs"]

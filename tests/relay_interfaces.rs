@@ -1,5 +1,5 @@
-//! The relay with several interfaces: each leg's ports are at the interface that its peer is reached by, and a
-//! callee that is reached by another one gets others while the caller keeps its own.
+//! The relay with several interfaces: each leg's ports are at the interface that its peer is reached by, and
+//! a callee that is reached by another one gets others while the caller keeps its own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

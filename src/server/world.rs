@@ -44,7 +44,8 @@ pub trait World {
     fn close(&mut self, connection: ConnectionId);
     /// Looks up a name; the result comes back later.
     fn look_up(&mut self, uri: Uri, waiting: Waiting);
-    /// Two port pairs for a call, in place of those it has, if any; without `caller`, one for the callee alone.
+    /// Two port pairs for a call, in place of those it has, if any; without `caller`, one for the callee
+    /// alone.
     ///
     /// # Errors
     ///
