@@ -48,13 +48,17 @@ fn interfaces_on_one_address_show_each_peer_the_one_that_is_for_it() {
     let net = Net::new();
     let interfaces = interface("internet", net.bridge(), "advertise = \"203.0.113.10\"")
         + &interface("lan", net.bridge(), "");
-    let lan = format!("{}interface = \"lan\"\n", config(net, &interfaces));
+    let by_info = "interface = \"lan\"\n[trunks.profile]\ndtmf = \"info\"\n";
+    let lan = format!("{}{by_info}", config(net, &interfaces));
     let _bridge = Process::start(net, &lan);
     let (pbx, retell) = (Phone::new(net.trunk(), net.sip()), Phone::new(net.retell(), net.sip()));
 
     let to_retell = Call::place(&pbx, &retell, "+14155550100");
     shows(&to_retell.ok, net.bridge(), &[PUBLIC, net.retell()]);
     shows(&to_retell.offered, PUBLIC, &[net.bridge(), net.trunk()]);
+    press_five(&retell, (net.bridge(), port_in(&to_retell.offered)).into());
+    let info = pbx.expect("INFO ");
+    pbx.answer(&info, "200 OK");
     retell.send(to_retell.bye_of_callee());
     let bye = pbx.expect("BYE ");
     pbx.answer(&bye, "200 OK");
@@ -64,7 +68,9 @@ fn interfaces_on_one_address_show_each_peer_the_one_that_is_for_it() {
     pbx.send(to_the_pbx.bye_of_callee());
     let told = retell.expect("BYE ");
 
-    assert!(header(&bye, "Via").contains(&format!("{}:5060", net.bridge())), "{bye}");
+    for own in [&info, &bye] {
+        assert!(header(own, "Via").contains(&format!("{}:5060", net.bridge())), "{own}");
+    }
     assert!(header(&told, "Via").contains("203.0.113.10:5060"), "{told}");
 }
 
@@ -189,6 +195,20 @@ fn hear_each_other(call: &Call<'_>, bridge: [Ipv4Addr; 2]) {
     assert_eq!(call.callee.hear_audio_from().ip(), IpAddr::from(toward_callee));
     call.callee.send_audio(&reached(&call.offered, toward_callee), 1);
     assert_eq!(call.caller.hear_audio_from().ip(), IpAddr::from(toward_caller));
+}
+
+/// Presses a key as a telephone event (RFC 4733): its end, three times over.
+fn press_five(phone: &Phone, relay: SocketAddr) {
+    for sequence in 1..=3 {
+        let event = [5, 0x80 | 10, 3, 0x20];
+        let head = [0x80, 101, 0, sequence, 0, 0, 0, 1, 9, 9, 9, 9];
+        phone.media.send_to(&[&head[..], &event[..]].concat(), relay).unwrap();
+    }
+}
+
+fn port_in(description: &str) -> u16 {
+    let line = description.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+    line.split(' ').next().unwrap().parse().unwrap()
 }
 
 /// The listener of `bridge` at an address that begins with `start`, as the log tells it.
