@@ -1,5 +1,5 @@
-//! Races are searched, not imagined: seeds interleave CANCEL, 200, forks, late offers, BYE, re-INVITE, UPDATE,
-//! PRACK, refreshes, fallback and loss on both legs of a call over the real bridge in virtual time.
+//! Races are searched, not imagined: seeds interleave CANCEL, 200, forks, late offers, BYE, re-INVITE,
+//! UPDATE, PRACK, refreshes, fallback and loss on both legs of a call over the real bridge in virtual time.
 //!
 //! After each run both legs have ended or stand agreed, versions of session descriptions never went back,
 //! everything that left was well formed, and nothing is left. A failure prints its seed and the ladder of the
