@@ -177,7 +177,8 @@ impl Transports {
     }
 
     /// Shakes hands with sources that `admits` says yes to, and those that a TLS connection was opened to:
-    /// nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
+    /// nobody else gets a byte or costs a signature. Connections that say nothing cannot keep such a source
+    /// out either. Everybody is admitted until this is called.
     pub fn admit(&mut self, admits: Admits) {
         self.admits = admits;
     }
@@ -243,7 +244,7 @@ impl Transports {
 
     /// The other side is a peer of ours: call it before anything is sent to a connection that came in. From
     /// here on its pings are answered (RFC 5626 §3.5.1), and it is neither counted against its source nor
-    /// closed after a minute.
+    /// closed after 10 s.
     pub fn recognise(&mut self, connection: ConnectionId) {
         self.pool.recognise(connection);
     }
@@ -323,11 +324,12 @@ impl Transports {
             (Transport::Tls, Some(handshakes), Some(tls)) => Some((handshakes.clone(), tls.server())),
             (Transport::Tls, ..) => return,
         };
-        if tls.is_some() && !(self.admits)(remote.ip()) && !self.pool.has_dialled(remote) {
+        let is_peer = (self.admits)(remote.ip());
+        if tls.is_some() && !is_peer && !self.pool.has_dialled(remote) {
             return events.push(Event::TurnedAway { remote });
         }
         let flow = Flow { transport, listener, remote, connection: None, domain: None };
-        self.pool.accept(flow, stream, tls, events);
+        self.pool.accept(flow, stream, tls, is_peer, events);
     }
 
     fn send_by_stream(&mut self, message: Outgoing) {
