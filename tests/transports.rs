@@ -16,6 +16,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
+use trunkline::id::InterfaceId;
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use trunkline::sip::message::Limits;
 use trunkline::transport::config::Listen;
@@ -124,7 +125,7 @@ async fn a_message_that_no_listener_can_carry_fails_at_once() {
         assert_eq!(failed(next(&mut bridge).await).0, token);
     }
     assert!(nothing_happens(&mut bridge).await);
-    assert_eq!(bridge.local(Transport::Udp, v6), None);
+    assert_eq!(bridge.local(Transport::Udp, v6, InterfaceId::default()), None);
 }
 
 #[tokio::test]
@@ -343,8 +344,7 @@ async fn a_reset_is_told_and_whether_the_connection_was_ever_good() {
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         drop(stream);
 
-        let closed = next(&mut bridge).await;
-        let Event::Closed { broken, of_peer, heard, .. } = closed else { panic!("{closed:?}") };
+        let Event::Closed { broken, of_peer, heard, .. } = next(&mut bridge).await else { panic!() };
         assert_eq!((broken, of_peer, heard), (true, true, answers));
     }
 }
@@ -368,7 +368,7 @@ async fn ipv6_carries_both_transports_both_ways_beside_ipv4_on_the_same_port() {
     assert!(v4.is_ok(), "{:?}", v4.err());
     assert_eq!(datagram(&datagrams).await, (message("SIP/2.0 200 OK", 1), ours));
     assert_eq!(read_exactly(&mut stream, &message("SIP/2.0 200 OK", 2)).await, message("SIP/2.0 200 OK", 2));
-    assert_eq!(bridge.local_of(&by_udp).unwrap().sent_by, format!("[::1]:{port}"));
+    assert_eq!(bridge.local_of(&by_udp, InterfaceId::default()).unwrap().sent_by, format!("[::1]:{port}"));
 }
 
 #[tokio::test]
@@ -401,15 +401,16 @@ async fn a_message_that_never_completes_closes_its_connection() {
 #[tokio::test(start_paused = true)]
 async fn whoever_is_not_recognised_in_10_s_is_turned_away() {
     let mut bridge = bind(&["tcp:127.0.0.1:0"]).await;
-    let (known, _stranger) = (connect(&bridge, 0).await, connect(&bridge, 0).await);
+    let (known, stranger) = (connect(&bridge, 0).await, connect(&bridge, 0).await);
     known.try_write(&message("OPTIONS", 1)).unwrap();
     let (_, flow) = received(bridge.next_event().await);
     bridge.recognise(flow.connection.unwrap());
     let begun = tokio::time::Instant::now();
 
-    let event = bridge.next_event().await;
+    let (idle, event) = (bridge.next_event().await, bridge.next_event().await);
 
     assert_eq!(begun.elapsed().as_secs(), 10);
+    assert!(matches!(idle, Event::Idle { remote } if remote == stranger.local_addr().unwrap()), "{idle:?}");
     assert!(
         matches!(event, Event::Closed { connection, .. } if Some(connection) != flow.connection),
         "{event:?}"
@@ -418,23 +419,23 @@ async fn whoever_is_not_recognised_in_10_s_is_turned_away() {
 }
 
 #[tokio::test]
-async fn one_source_has_few_connections_until_it_is_recognised() {
+async fn of_one_source_the_oldest_connection_makes_room_on_which_nobody_was_recognised() {
     let mut bridge = bind(&["tcp:127.0.0.1:0"]).await;
-    bridge.admit(Box::new(|_| false));
-    let mut peers = Vec::new();
+    let mut peers = vec![connect(&bridge, 0).await];
+    peers[0].write_all(&message("OPTIONS", 1)).await.unwrap();
+    let (_, flow) = received(next(&mut bridge).await);
+    bridge.recognise(flow.connection.unwrap());
     for _ in 0..65 {
         peers.push(connect(&bridge, 0).await);
     }
 
-    let turned_away = bytes_until_end(peers.last_mut().unwrap(), &mut bridge).await;
-    peers[0].write_all(&message("OPTIONS", 1)).await.unwrap();
-    let (_, flow) = received(next(&mut bridge).await);
-    bridge.recognise(flow.connection.unwrap());
-    let mut another = connect(&bridge, 0).await;
-    another.write_all(&message("OPTIONS", 2)).await.unwrap();
+    let made_room = bytes_until_end(&mut peers[1], &mut bridge).await;
+    for index in [0, 2, 65] {
+        peers[index].write_all(&message("OPTIONS", index as u64)).await.unwrap();
+        assert_eq!(received(next(&mut bridge).await).0, message("OPTIONS", index as u64));
+    }
 
-    assert_eq!(turned_away, 0);
-    assert_eq!(received(next(&mut bridge).await).0, message("OPTIONS", 2));
+    assert_eq!(made_room, 0);
 }
 
 /// Transports whose events come one at a time.
@@ -483,7 +484,7 @@ fn config(listen: &[&str], limits: Limits) -> Config {
         let transport = if transport == "udp" { Transport::Udp } else { Transport::Tcp };
         Listen { transport, address: address.parse().unwrap() }
     });
-    Config { listen: listen.collect(), advertise: Vec::new(), limits }
+    Config { listen: listen.collect(), limits, ..Config::default() }
 }
 
 async fn next(bridge: &mut Bridge) -> Event {

@@ -136,6 +136,7 @@ impl Server {
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
             Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
+            Event::Idle { remote } => self.bridge.on_idle(remote),
             Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
@@ -147,6 +148,9 @@ impl Server {
             }
             Command::Media { call, reply } => {
                 let _ = reply.send(self.bridge.media_of(call));
+            }
+            Command::Bans { reply } => {
+                let _ = reply.send(self.bridge.bans());
             }
             Command::Trunks { reply } => {
                 let _ = reply.send(self.bridge.trunks());

@@ -5,7 +5,7 @@
 //! or was closed is forgotten at once: reports that it left in the queue lead nowhere.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -17,6 +17,7 @@ use super::tls::Named;
 use super::{Event, Report, Task};
 use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::message::Limits;
+use crate::sip::nat::subscriber;
 
 /// The connections.
 pub(super) struct Pool {
@@ -58,22 +59,20 @@ impl Pool {
     }
 
     /// Takes a connection that came in by `flow`, if there is room for it; the oldest one of a stranger has
-    /// to make some, and if `is_peer`, the oldest from there on which nobody was recognised: connections that
-    /// say nothing must not keep a peer out that shares their address. With `tls` there, it has to agree on
-    /// TLS first.
+    /// to make some, from the same source if that has many: connections that say nothing must not keep a peer
+    /// out that shares their address. With `tls` there, it has to agree on TLS first.
     pub(super) fn accept(
         &mut self,
         flow: Flow,
         stream: TcpStream,
         tls: Option<Welcome>,
-        is_peer: bool,
         events: &mut Vec<Event>,
     ) {
-        let from = source(flow.remote);
+        let from = subscriber(flow.remote.ip());
         let Count { all, strangers } = self.sources.get(&from).copied().unwrap_or_default();
         let is_full = self.connections.len() >= MAX_CONNECTIONS
             || all >= MAX_OF_SOURCE
-            || (strangers >= MAX_STRANGERS && !(is_peer && self.make_room_of(from, events)));
+            || (strangers >= MAX_STRANGERS && !self.make_room_of(from, events));
         if is_full || (tls.is_some() && self.shaking_with(from) >= MAX_HANDSHAKES) {
             metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections").increment(1);
             tracing::debug!(remote = %flow.remote, all, strangers, "turned a connection away");
@@ -97,7 +96,7 @@ impl Pool {
     fn make_room_of(&mut self, from: IpAddr, events: &mut Vec<Event>) -> bool {
         let is_of_it = |id: &ConnectionId| {
             let link = self.connections.get(id).map(|connection| &connection.link);
-            link.is_some_and(|link| !link.is_recognised() && source(link.remote) == from)
+            link.is_some_and(|link| !link.is_recognised() && subscriber(link.remote.ip()) == from)
         };
         let oldest = self.arrived.iter().position(is_of_it).and_then(|place| self.arrived.remove(place));
         oldest.is_some_and(|oldest| self.remove(oldest, &Ended::Closed, events).is_some())
@@ -108,7 +107,10 @@ impl Pool {
         let connections = &self.connections;
         let link = |id: &ConnectionId| connections.get(id).map(|connection| &connection.link);
         self.shaking.retain(|id| link(id).is_some_and(|link| !link.is_standing()));
-        self.shaking.iter().filter(|id| link(id).is_some_and(|link| source(link.remote) == from)).count()
+        self.shaking
+            .iter()
+            .filter(|id| link(id).is_some_and(|link| subscriber(link.remote.ip()) == from))
+            .count()
     }
 
     /// Many sources together must not take what peers need: closes the longest standing strangers, and the
@@ -150,7 +152,7 @@ impl Pool {
             if self.dialled.len() >= MAX_DIALLED {
                 self.dialled.clear();
             }
-            self.dialled.insert(source(first.flow.remote));
+            self.dialled.insert(subscriber(first.flow.remote.ip()));
         }
         let link = Arc::new(Link::dialled(self.next_id(), first.flow, named));
         link.send(first)?;
@@ -161,7 +163,7 @@ impl Pool {
 
     /// Whether a TLS connection was opened to that source.
     pub(super) fn has_dialled(&self, remote: SocketAddr) -> bool {
-        self.dialled.contains(&source(remote))
+        self.dialled.contains(&subscriber(remote.ip()))
     }
 
     /// The link with that number, else one of the same transport that stands to the same remote address, else
@@ -243,23 +245,12 @@ impl Pool {
     }
 
     fn uncount(&mut self, remote: SocketAddr, is_gone: bool, was_stranger: bool) {
-        let from = source(remote);
+        let from = subscriber(remote.ip());
         let Some(count) = self.sources.get_mut(&from) else { return };
         count.all -= usize::from(is_gone);
         count.strangers -= usize::from(was_stranger);
         if count.all == 0 {
             self.sources.remove(&from);
-        }
-    }
-}
-
-/// What counts as one source: an address, of IPv6 the network that one subscriber commonly has.
-fn source(remote: SocketAddr) -> IpAddr {
-    match remote.ip() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }

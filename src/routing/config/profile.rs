@@ -51,11 +51,11 @@ pub struct Profile {
 /// How digits travel on the leg of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigitsBy {
-    /// `"events"`: telephone events in RTP (RFC 4733); INFO from a peer that has none.
+    /// `"events"`: telephone events in RTP (RFC 4733); INFO from a peer that has none, and tones toward it.
     Events,
     /// `"info"`: INFO, both ways.
     Info,
-    /// `"inband"`: tones in its audio, which are heard; it is sent none.
+    /// `"inband"`: tones in its audio, both ways.
     Inband,
 }
 
