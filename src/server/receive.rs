@@ -150,8 +150,9 @@ impl<W: World> Bridge<W> {
         if !self.routes.knows(flow.remote.ip()) {
             return self.on_stranger(flow);
         }
-        self.metrics.counters.rejected(Rejection::NoDialog);
+        // The ACK to a refusal that nothing was kept of comes here too, and nothing is wrong with it.
         if message.method() != Some(Method::Ack) {
+            self.metrics.counters.rejected(Rejection::NoDialog);
             self.answer_statelessly(message, flow, 481, "");
         }
     }
