@@ -1,5 +1,5 @@
-//! `calls_per_hour` and `minutes_per_hour`: what the calls of one peer may come to before the next is 403,
-//! and what they never touch: calls in progress, other peers, and calls for help.
+//! `calls_per_hour` and `minutes_per_hour`: what the calls of one peer may come to before the next one is
+//! 403, and what they never touch: calls in progress, other peers, and calls for help.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/calls.rs"]

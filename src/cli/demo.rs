@@ -159,6 +159,7 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         minutes_per_hour: 0,
         queue_s: 5,
         options_s: 0,
+        interface: None,
         name: name.to_owned(),
         uris: vec![uri],
         allow: vec![allow.into()],

@@ -218,7 +218,8 @@ impl<W: World> Bridge<W> {
     }
 
     fn on_invite(&mut self, invite: &Message, tx: ServerTx, flow: Flow, peer: PeerId) {
-        let Some(local) = self.world.local_of(&flow) else {
+        let interface = self.routes.interface(Some(self.routes.peer(peer)), flow.remote.ip());
+        let Some(local) = self.world.local_of(&flow, interface) else {
             return self.answer(invite, tx, flow, 503, "", &[]);
         };
         if came_through(invite, &self.ids).any(|tx| self.clients.contains_key(&tx)) {
@@ -227,8 +228,8 @@ impl<W: World> Bridge<W> {
         }
         let admitted = admit(invite, peer, flow.transport, &self.routes, &mut self.rotation);
         let begun = admitted.and_then(|(plan, offer)| {
-            let sent_by = local.sent_by;
-            self.begin(Offered { invite: invite.head(), tx, flow, peer, sent_by, plan }, offer)
+            let (interface, sent_by) = (local.interface, local.sent_by);
+            self.begin(Offered { invite: invite.head(), tx, flow, peer, interface, sent_by, plan }, offer)
         });
         if let Err(refused) = begun {
             let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();

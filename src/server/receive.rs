@@ -211,9 +211,25 @@ impl<W: World> Bridge<W> {
         self.blame(remote, Fault::Handshake);
     }
 
-    /// A stream to `remote` broke: an INVITE that went by it and was not answered yet is lost.
-    pub fn on_stream_broken(&mut self, remote: SocketAddr) {
-        let waiting = |entry: &Entry| entry.call.waits_by_stream(remote);
+    /// A stream to `remote` is gone; `broken` if it was lost, `heard` if it had been good before.
+    ///
+    /// In the second case it may have been dead for long, the host behind it restarted or its NAT forgetful,
+    /// and our request was the first to find out: what was not answered goes once more, by a new one. An
+    /// INVITE that cannot, and that nobody rang for yet, is lost with a broken stream.
+    pub fn on_stream_gone(
+        &mut self,
+        connection: ConnectionId,
+        remote: SocketAddr,
+        broken: bool,
+        heard: bool,
+    ) {
+        let mut again = if heard { self.table.unanswered_by(connection, remote) } else { Vec::new() };
+        again.retain(|&tx| self.table.send_again(tx, self.now, &mut self.table_out));
+        self.carry_out_table(None);
+        if !broken {
+            return;
+        }
+        let waiting = |entry: &Entry| entry.call.waits_by_stream(remote).filter(|tx| !again.contains(tx));
         let lost: Vec<_> = self.calls.iter().filter_map(|(&id, entry)| Some((id, waiting(entry)?))).collect();
         for (call, tx) in lost {
             self.inbox.push_back((call, Input::TransportFailed(tx)));

@@ -18,6 +18,7 @@ use crate::id::Ids;
 use crate::media::Engine;
 use crate::net;
 use crate::routing::Routes;
+use crate::routing::config::InterfaceConfig;
 use crate::sip::flow::Transport;
 use crate::store::Records;
 use crate::transport::Transports;
@@ -58,7 +59,7 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
-    for &address in &config.media.listen {
+    for address in config.media.interfaces().into_iter().flat_map(|interface| interface.listen) {
         net::may_bind((address, 0).into()).map_err(|error| RunError::MediaAddress { address, error })?;
     }
     let media = Arc::new(MediaEvents::default());
@@ -72,6 +73,11 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         tracing::info!("{capacity}");
     }
     let folder = source.as_ref().and_then(|source| source.file.parent()).unwrap_or(Path::new("."));
+    for interface in &config.routing.interfaces {
+        let InterfaceConfig { name, address, advertise, ports: [first, last], networks } = interface;
+        let ports = format_args!("{first}-{last}");
+        tracing::info!(%name, ?address, ?advertise, %ports, ?networks, "interface");
+    }
     let records = Records::open(&config.records, folder)?;
     let views = Arc::new(DashMap::new());
     let ready = Arc::new(AtomicBool::new(false));

@@ -209,8 +209,9 @@ impl Pool {
         self.uncount(link.remote, came_in, !link.is_recognised());
         let transport = link.flow.transport.via();
         tracing::debug!(remote = %link.remote, transport, reason = %ended, "connection ended");
+        let stale = link.was_heard() && ended.is_of_the_other_side();
         for Outgoing { flow, token, .. } in link.take_unsent() {
-            events.push(Event::SendFailed { token, flow, error: ended.to_string() });
+            events.push(Event::SendFailed { token, flow, error: ended.to_string(), stale });
         }
         Some(link)
     }
