@@ -4,7 +4,7 @@
 //! attempt differs in its target alone. Extensions are looked up as dialled, in both directions, before the
 //! number is read.
 
-use super::caller::{Caller, Given, original_clid};
+use super::caller::{Caller, Given, Instead, original_clid};
 use super::config::CalledNumber;
 use super::emergency::is_emergency;
 use super::fallback::Falling;
@@ -152,7 +152,9 @@ impl Routes {
     ) -> Result<Plan, Refusal> {
         let uri = parties::dialled(invite, trunk.called_number, trunk.registration.as_ref())?;
         let dialled = self.read_dialled(&uri, trunk, trunk, trace)?;
-        let given = Given::read(invite, parties::calling(invite)?, None, trunk.country, trace);
+        let from = parties::calling(invite)?;
+        let asserted = trunk.spelling.trust_identity.then(|| parties::asserted(invite)).flatten();
+        let given = Given::read(invite, from, asserted.map(Instead::Asserted), trunk.country, trace);
         let retell = self.retell_for(&dialled, trace)?;
         let shown = given.clone().toward_retell(trace);
         let plan = course(trunk, retell, retell, dialled.clone(), shown, trace)?;
@@ -176,7 +178,7 @@ impl Routes {
         if !is_emergency {
             check_tolls(retell, &dialled, trace)?;
         }
-        let given = Given::read(invite, from, clid, trunk.country, trace);
+        let given = Given::read(invite, from, clid.map(Instead::Clid), trunk.country, trace);
         if !is_emergency {
             given.check_owned(trunk, &self.numbers)?;
         }
