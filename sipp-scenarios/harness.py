@@ -39,7 +39,13 @@ def check(condition, what):
         raise Failure(what)
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core"}
+def over_tls(port):
+    """The port beside `port` that is for TLS (RFC 3261 §19.1.2), which is how baresip has it too."""
+    return port + 1
+
+
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "openssl": "openssl", "ip": "iproute2", "nft": "nftables",
+            "unshare": "util-linux"}
 
 
 def require_tools(*tools):

@@ -1,5 +1,5 @@
-//! Races are searched, not imagined: seeds interleave CANCEL, 200, forks, late offers, BYE, re-INVITE, UPDATE,
-//! PRACK, refreshes, fallback and loss on both legs of a call over the real bridge in virtual time.
+//! Races are searched, not imagined: seeds interleave CANCEL, 200, forks, late offers, BYE, re-INVITE,
+//! UPDATE, PRACK, refreshes, fallback and loss on both legs of a call over the real bridge in virtual time.
 //!
 //! After each run both legs have ended or stand agreed, versions of session descriptions never went back,
 //! everything that left was well formed, and nothing is left. A failure prints its seed and the ladder of the
@@ -17,7 +17,7 @@ use std::time::Duration;
 use calls::{
     BRIDGE, CALLEE, CALLER, End, LAST, Network, Wanderer, Way, Weather, body, emitted, header, leg, routes,
 };
-use trunkline::routing::config::FallbackConfig;
+use trunkline::routing::config::{FallbackConfig, Ringing};
 
 #[test]
 fn however_the_two_legs_race_they_end_agreed_and_nothing_is_left() {
@@ -36,7 +36,8 @@ fn however_the_two_legs_race_they_end_agreed_and_nothing_is_left() {
     }
 }
 
-/// A call between two wanderers, every third seed in a storm; in every fourth the agent has a desk behind it.
+/// A call between two wanderers: every third seed in a storm; in every fourth the agent has a desk behind
+/// it; every fifth with ringing of ours.
 fn wandering(seed: u64) -> Network {
     let way = if seed.is_multiple_of(2) { Way::ToRetell } else { Way::ToTrunk };
     let weather = match seed % 3 {
@@ -45,6 +46,10 @@ fn wandering(seed: u64) -> Network {
         _ => Weather::STORM,
     };
     let mut config = way.config();
+    if seed.is_multiple_of(5) {
+        config.retell[0].peer.profile.ringback = Ringing::Generate;
+        config.trunks[0].peer.profile.ringback = Ringing::Generate;
+    }
     let has_desk = seed.is_multiple_of(4);
     if has_desk {
         config.trunks[0].peer.uris = vec![routes::address("198.51.100.20")];
@@ -75,6 +80,9 @@ fn stands_agreed(network: &Network) -> Result<(), String> {
     let callee = callees.iter().find_map(|agent| agent.agreed());
     match (caller.agreed(), callee) {
         (None, None) => Ok(()),
+        (Some(_), Some(_)) if !network.bridge.world.ringing.is_empty() => {
+            Err("it still rings in an answered call".to_owned())
+        }
         (Some(caller), Some(callee)) => {
             for (who, port) in [(CALLER, caller), (CALLEE, callee)] {
                 let known = leg(network, who).remote.port();

@@ -177,6 +177,7 @@ impl Stream {
             half.tones = tones;
             half.leg.listen_for_tones(tones);
         }
+        half.leg.play_digits(media.plays_digits);
         if !sends {
             half.leg.reception.on_hold();
         }

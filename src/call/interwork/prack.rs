@@ -143,6 +143,12 @@ impl Call {
         last.unwrap_or_default()
     }
 
+    /// Whether an 18x may hold our session description: an answer always may, an offer only where the 18x
+    /// cannot be lost (RFC 3261 §13.2.1).
+    pub(in crate::call) fn may_describe_early(&self, cx: &Cx<'_>) -> bool {
+        self.caller.exchange.offered().is_some() || self.reliable(cx) != Reliable::None
+    }
+
     fn reliable(&self, cx: &Cx<'_>) -> Reliable {
         let prack = self.profile(LegId::CALLER, cx).prack;
         let says = |name| self.caller.invite.has_token(name, OPTION_TAG);

@@ -1,6 +1,6 @@
 //! A user agent that does what a seed tells it to: it rings, answers, cancels, holds, moves and hangs up at
-//! random, by the rules of a user agent, and knows in the end what it agreed on. Behind some a second telephone
-//! answers too.
+//! random, by the rules of a user agent, and knows in the end what it agreed on. Behind some a second
+//! telephone answers too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
