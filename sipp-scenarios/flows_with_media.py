@@ -149,6 +149,33 @@ def audio_echo(case):
     case.finish()
 
 
+@flow("info-digits", [TO_RETELL], seconds=2)
+def info_digits(case):
+    """A trunk without telephone events sends its keys by INFO; Retell hears them as events, each once."""
+    case.start()
+    net = case.network
+    with Caller(net, case.transport) as caller, Callee(net, case.transport) as callee, \
+            Voice(net.caller, 6000, LOW) as near, Voice(net.callee, 7000, HIGH) as far:
+        caller.invite(body=sdp(net.caller, formats="0 8"))
+        invite = callee.wait_for("INVITE")
+        callee.accept(invite)
+        near.speak_to(net.bridge, port(caller.answered()))
+        far.speak_to(net.bridge, port(invite))
+        listen(far, LOW, 1)
+        for cseq, content, body, key in ((2, "application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", 5),
+                                         (3, "application/dtmf", "#", 11)):
+            caller.request("INFO", cseq, content=content, body=body).expect(200, "INFO")
+            digit(far, key)
+            time.sleep(0.3)
+            digit(far, key)
+            far.digits.clear()
+        callee.nothing_comes("INFO", 0.1)
+        caller.request("BYE", 4)
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+        caller.expect(200, "BYE")
+    case.finish()
+
+
 @flow("resumed-media", transports=["udp"], seconds=4)
 def resumed_media(case):
     """A holder whose clock stood still meanwhile is heard from its first packet on, however it held."""
