@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::address::{Addresses, Local};
+use super::address::{Addresses, Local, PoolConfig};
 use super::counters::LegCounters;
 use super::handle::{Handle, Setup};
 use super::latch::Signalled;
@@ -25,7 +25,7 @@ use super::reason::Reason;
 use super::reports::Reports;
 use super::socket::cpus;
 use super::stream::{Half, Stream};
-use super::{Config, Event, LegMedia, LegStats, Press, ReserveError, Reserved, Rtcp, Side, StartError};
+use super::{Config, Event, LegMedia, LegStats, Press, ReserveError, Reserved, Rtcp, Side, StartError, Way};
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
@@ -76,7 +76,8 @@ impl Engine {
     ///
     /// An address that can't be listened on, no room for a single call, or the operating system's.
     pub fn start(config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> Result<Self, StartError> {
-        for &address in &config.listen {
+        let addresses = Addresses::new(config);
+        for &PoolConfig { address, .. } in addresses.pools() {
             UdpSocket::bind((address, 0)).map_err(|error| StartError::Listen { address, error })?;
         }
         let silence_timeout = Some(config.silence_timeout_s)
@@ -90,8 +91,8 @@ impl Engine {
         let cpu = |n: usize| cpus.get(n % cpus.len().max(1)).copied().filter(|_| config.pin_threads);
         let setup = Setup { silence_timeout, realtime: config.realtime, events };
         let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
-        let (addresses, anchor) = (Addresses::new(config), clock::anchor());
-        let ports = Ports::new(addresses.listen(), config.ports, threads);
+        let anchor = clock::anchor();
+        let ports = Ports::new(addresses.pools(), threads);
         let capacity = Capacity::of(ports.pairs());
         if capacity.calls() == 0 {
             return Err(StartError::NoRoom(capacity));
@@ -108,8 +109,7 @@ impl Engine {
         })
     }
 
-    /// Two port pairs on one media thread. `caller` and `callee` are where the peers' signalling comes from:
-    /// they choose the address family, and for wildcards our address.
+    /// Two port pairs on one media thread, where `caller` and `callee` can reach them.
     ///
     /// # Errors
     ///
@@ -117,18 +117,18 @@ impl Engine {
     pub fn reserve(
         &mut self,
         call: CallId,
-        caller: IpAddr,
-        callee: IpAddr,
+        caller: impl Into<Way>,
+        callee: impl Into<Way>,
     ) -> Result<Reserved, ReserveError> {
         if let Some(known) = self.calls.get(&call) {
             return Ok(known.reserved);
         }
         let now = clock::now();
-        let locals = [self.addresses.toward(caller, now)?, self.addresses.toward(callee, now)?];
-        let pairs = self.take_pairs(locals, now).ok_or_else(|| {
-            let Occupation { in_use, resting, refused } = self.ports.occupation();
-            ReserveError::NoPorts { in_use, resting, refused }
-        })?;
+        let locals = [
+            self.addresses.toward(Side::Caller, caller.into(), now)?,
+            self.addresses.toward(Side::Callee, callee.into(), now)?,
+        ];
+        let pairs = self.take_pairs(locals, now).ok_or_else(|| self.no_ports())?;
         let [caller_end, callee_end] =
             [0, 1].map(|side| SocketAddr::new(locals[side].advertised, pairs[side].port));
         let reserved = Reserved { caller: caller_end, callee: callee_end };
@@ -142,6 +142,42 @@ impl Engine {
         let (described, used) = ([false; 2], [false; 2]);
         self.calls.insert(call, Call { worker, stream, pairs, described, used, counters, reserved });
         Ok(reserved)
+    }
+
+    /// Another pair for the callee of `call`, where `callee` can reach it; the caller's stays. Whoever was
+    /// there before has to be cleared first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::reserve`]; the pair that it has stays.
+    pub fn reserve_callee(&mut self, call: CallId, callee: impl Into<Way>) -> Result<Reserved, ReserveError> {
+        let now = clock::now();
+        let local = self.addresses.toward(Side::Callee, callee.into(), now)?;
+        let pair = self.calls.get(&call).and_then(|known| {
+            let (ports, handle) = (&mut self.ports, &mut self.workers[known.worker]);
+            let mut take = |rest| ports.take(local.pool, known.worker, handle, rest, now);
+            take(Rest::Enough).or_else(|| take(Rest::Any))
+        });
+        let (Some(pair), Some(known)) = (pair, self.calls.get_mut(&call)) else {
+            return Err(self.no_ports());
+        };
+        let (place, side) = (Side::Callee as usize, Side::Callee);
+        let before = std::mem::replace(&mut known.pairs[place], pair);
+        let was_used = std::mem::take(&mut known.used[place]) || known.counters[place].was_used();
+        known.reserved.callee = SocketAddr::new(local.advertised, pair.port);
+        let (id, reserved, sockets) = (known.stream, known.reserved, pair.sockets);
+        self.workers[known.worker].push(Command::Rebind { id, side, sockets });
+        if was_used {
+            self.ports.give_back(before, now);
+        } else {
+            self.ports.give_back_unused(before);
+        }
+        Ok(reserved)
+    }
+
+    fn no_ports(&self) -> ReserveError {
+        let Occupation { in_use, resting, refused } = self.ports.occupation();
+        ReserveError::NoPorts { in_use, resting, refused }
     }
 
     /// Sets or changes one side; one whose address changed is learned again. Relays from
@@ -297,10 +333,10 @@ impl Engine {
         now: Instant,
     ) -> Option<[Pair; 2]> {
         let handle = &mut self.workers[worker];
-        let first = self.ports.take(caller.listen, worker, handle, Rest::Enough, now);
-        let first = first.or_else(|| self.ports.take(caller.listen, worker, handle, rest, now))?;
-        let second = self.ports.take(callee.listen, worker, handle, Rest::Enough, now);
-        let second = second.or_else(|| self.ports.take(callee.listen, worker, handle, rest, now));
+        let first = self.ports.take(caller.pool, worker, handle, Rest::Enough, now);
+        let first = first.or_else(|| self.ports.take(caller.pool, worker, handle, rest, now))?;
+        let second = self.ports.take(callee.pool, worker, handle, Rest::Enough, now);
+        let second = second.or_else(|| self.ports.take(callee.pool, worker, handle, rest, now));
         if second.is_none() {
             self.ports.give_back_unused(first);
         }

@@ -11,7 +11,7 @@ use crate::call::record::Record;
 use crate::call::{Action, Cx, Input};
 use crate::id::{CallId, ClientTx};
 use crate::routing::limits::Verdict;
-use crate::rtp::leg::Side;
+use crate::rtp::leg::{ReserveError, Side};
 use crate::sip::flow::Flow;
 use crate::sip::message::Method;
 use crate::sip::transaction::Action as TableAction;
@@ -97,8 +97,11 @@ impl<W: World> Bridge<W> {
             Action::Rest { hop, retry_after_s } => self.rest(&hop, retry_after_s),
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
-                if reserved.is_err() {
-                    self.metrics.counters.rejected(Rejection::Capacity);
+                if let Err(error) = &reserved {
+                    self.metrics.counters.rejected(match error {
+                        ReserveError::NoFamily { .. } => Rejection::Media,
+                        ReserveError::NoPorts { .. } | ReserveError::NoRoute { .. } => Rejection::Capacity,
+                    });
                 }
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
@@ -114,7 +117,10 @@ impl<W: World> Bridge<W> {
                 self.keep_figures(id, leg);
                 self.world.clear_leg(id, Side::Callee);
             }
-            Action::Answered => self.world.answered(id),
+            Action::Answered => {
+                self.hourly.answered(id, self.now);
+                self.world.answered(id);
+            }
             Action::SetHeld(side, held) => self.world.set_held(id, side, held),
             Action::Press { side, digit, duration } => self.world.press(id, side, digit, duration),
             Action::Ring(side, tone) => self.world.ring(id, side, tone),
@@ -156,6 +162,7 @@ impl<W: World> Bridge<W> {
             self.routes.note_answer(&record.trunk, &record.from, leg.sip_code, &mut self.rotation);
         }
         self.call_limits.leave(id);
+        self.hourly.leave(id, self.now);
         self.world.release(id);
         self.world.hide(id);
         self.set_active(self.active.saturating_sub(1));

@@ -2,15 +2,15 @@
 //! and gives out media ports.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline::call::record::{Record, View};
-use trunkline::id::{CallId, ClientTx};
+use trunkline::id::{CallId, ClientTx, InterfaceId};
 use trunkline::media::LegStats;
 use trunkline::rtp::dtmf::Digit;
-use trunkline::rtp::leg::{LegMedia, Reserved, Side};
+use trunkline::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
 use trunkline::rtp::ringback::Ringback;
 use trunkline::server::{Waiting, World};
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
@@ -40,17 +40,17 @@ pub(crate) struct FakeWorld {
     /// What sides hear in place of silence.
     pub(crate) ringing: HashMap<(CallId, Side), Ringback>,
     next_port: u16,
-    /// No media ports are left.
-    pub(crate) exhausted: bool,
+    /// Why no call gets media ports.
+    pub(crate) refuses: Option<ReserveError>,
 }
 
 impl World for FakeWorld {
-    fn local(&mut self, transport: Transport, _remote: SocketAddr) -> Option<Local> {
-        (transport == Transport::Udp).then(local)
+    fn local(&mut self, transport: Transport, _remote: SocketAddr, interface: InterfaceId) -> Option<Local> {
+        (transport == Transport::Udp).then(|| local(interface))
     }
 
-    fn local_of(&mut self, _flow: &Flow) -> Option<Local> {
-        Some(local())
+    fn local_of(&mut self, _flow: &Flow, interface: InterfaceId) -> Option<Local> {
+        Some(local(interface))
     }
 
     fn send(&mut self, flow: &Flow, bytes: Bytes, _client: Option<ClientTx>, _timeout: Option<Duration>) {
@@ -71,15 +71,17 @@ impl World for FakeWorld {
         panic!("a name was to be looked up: {uri}");
     }
 
-    fn reserve(&mut self, call: CallId, _caller: IpAddr, _callee: IpAddr) -> Result<Reserved, String> {
-        if self.exhausted {
-            return Err("media port range exhausted".into());
+    fn reserve(&mut self, call: CallId, caller: Option<Way>, _callee: Way) -> Result<Reserved, ReserveError> {
+        if let Some(error) = &self.refuses {
+            return Err(error.clone());
         }
         let port = 20_000 + self.next_port % 10_000;
         self.next_port = self.next_port.wrapping_add(4);
-        self.ports.insert(call, port);
+        let kept = self.ports.get(&call).filter(|_| caller.is_none()).copied();
         let at = |port| SocketAddr::from(([203, 0, 113, 10], port));
-        Ok(Reserved { caller: at(port), callee: at(port + 2) })
+        let reserved = Reserved { caller: at(kept.unwrap_or(port)), callee: at(port + 2) };
+        self.ports.insert(call, reserved.caller.port());
+        Ok(reserved)
     }
 
     fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {
@@ -134,6 +136,6 @@ impl World for FakeWorld {
     }
 }
 
-fn local() -> Local {
-    Local { listener: ListenerId(0), sent_by: BRIDGE.to_string(), ip: BRIDGE.ip() }
+fn local(interface: InterfaceId) -> Local {
+    Local { listener: ListenerId(0), interface, sent_by: BRIDGE.to_string(), ip: BRIDGE.ip() }
 }
