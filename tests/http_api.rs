@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use trunkline::api::bans::BanView;
 use trunkline::api::trunks::{RegistrationView, TargetView, TrunkView};
 use trunkline::api::{self, Api, Command, Shared, StartError};
 use trunkline::call::record::{Direction, View};
@@ -94,7 +95,7 @@ fn trunks_are_shown_with_every_key() {
     assert_eq!(
         shown,
         json!([{
-            "name": "carrier", "kind": "trunk", "calls": 2,
+            "name": "carrier", "kind": "trunk", "calls": 2, "calls_last_hour": 3, "minutes_last_hour": 4,
             "registration": {
                 "state": "registered", "registrar": "udp:198.51.100.7:5060",
                 "expires": "2026-11-21T10:30:00.000Z",
@@ -108,6 +109,17 @@ fn trunks_are_shown_with_every_key() {
     );
     assert_eq!(bridge.send("DELETE", "/v1/trunks", &[]).status, 405);
     assert_eq!(Bridge::without_signalling().get("/v1/trunks", &[]).status, 503);
+}
+
+#[test]
+fn bans_are_shown_with_what_they_are_for_and_when_they_end() {
+    let bridge = Bridge::start(None);
+
+    let shown: Value = serde_json::from_str(&bridge.get("/v1/bans", &[]).body).unwrap();
+
+    let (source, until) = ("2001:db8::/64", "2026-11-21T10:30:00.000Z");
+    assert_eq!(shown, json!([{ "source": source, "reason": "wrong credentials", "until": until }]));
+    assert_eq!(Bridge::without_signalling().get("/v1/bans", &[]).status, 503);
 }
 
 #[test]
@@ -142,7 +154,7 @@ fn with_a_token_everything_else_requires_it_and_says_how_to_send_it() {
         &["Authorization: Basic czNjcmV0"],
         &["Authorization: Bearer "],
     ] {
-        for path in ["/v1/calls", "/v1/calls/0000000000000007", "/v1/trunks", "/nowhere"] {
+        for path in ["/v1/calls", "/v1/calls/0000000000000007", "/v1/trunks", "/v1/bans", "/nowhere"] {
             let refused = bridge.get(path, wrong);
             assert_eq!(refused.status, 401, "{path} {wrong:?}");
             assert!(refused.error().contains("Authorization: Bearer <token>"));
@@ -303,7 +315,9 @@ fn trunk() -> TrunkView {
         last_change: None,
     };
     let name = "carrier".into();
-    TrunkView { name, kind: "trunk", calls: 2, registration: Some(registration), targets: vec![target] }
+    let (registration, targets) = (Some(registration), vec![target]);
+    let (calls_last_hour, minutes_last_hour) = (3, 4);
+    TrunkView { name, kind: "trunk", calls: 2, calls_last_hour, minutes_last_hour, registration, targets }
 }
 
 /// A served API; where there is signalling, it is a thread that ends the calls in the views.
@@ -325,6 +339,11 @@ impl Bridge {
                     Command::Media { reply, .. } => {
                         let heard = LegStats { packets_received: 150, ..LegStats::default() };
                         let _ = reply.send(Some([heard, LegStats::default()]));
+                    }
+                    Command::Bans { reply } => {
+                        let source = "2001:db8::/64".into();
+                        let until = "2026-11-21T10:30:00.000Z".into();
+                        let _ = reply.send(vec![BanView { source, reason: "wrong credentials", until }]);
                     }
                     Command::Trunks { reply } => {
                         let _ = reply.send(vec![trunk()]);

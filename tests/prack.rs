@@ -127,6 +127,18 @@ fn the_200_does_not_wait_for_the_prack_of_ringing() {
 }
 
 #[test]
+fn a_prack_that_the_200_overtook_is_answered() {
+    let mut early = Early::with("Require: 100rel\r\n");
+    early.callee_says(180, "", "");
+    early.callee_says(200, "", SDP);
+    let ringing = early.told("SIP/2.0 180 ");
+
+    assert_eq!(status(&early.prack(&ringing, "")), Some(200));
+    assert_eq!(status(&early.prack(&ringing, "")), Some(481), "a second one");
+    early.hang_up();
+}
+
+#[test]
 fn a_caller_that_gives_up_while_its_200_waits_releases_the_callee() {
     let mut early = Early::with("Supported: 100rel\r\n");
     early.callee_says(183, "", SDP);
@@ -165,6 +177,24 @@ fn an_offer_in_a_prack_is_answered_in_its_200_and_moves_the_media() {
     assert!(body(&ok).contains("m=audio 20000 RTP/AVP 0 101"), "{ok}");
     assert_eq!(leg(&early.network, CALLER).remote.port(), 7_000);
     early.callee_says(200, "", SDP);
+    early.hang_up();
+}
+
+#[test]
+fn what_the_caller_acknowledged_is_not_described_again_while_it_rings() {
+    let mut early = Early::with("Require: 100rel\r\n");
+    for _ in 0..2 {
+        early.callee_says(183, "", SDP);
+    }
+    let first = early.told("SIP/2.0 183 ");
+    let got = early.prack_all(&first, &format!("{SDP}a=sendonly\r\n"));
+
+    let [accepted, second] = &got[..] else { panic!("{got:#?}") };
+    assert!(body(accepted).contains(" 2 IN IP4 "), "{accepted}");
+    assert_eq!((status(second), body(second)), (Some(183), ""));
+    early.prack(second, "");
+    early.callee_says(200, "", SDP);
+    assert_eq!(body(&early.told("SIP/2.0 200 ")), body(accepted));
     early.hang_up();
 }
 

@@ -12,6 +12,7 @@ use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use crate::rtp::ringback::Ringback;
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::Message;
@@ -219,6 +220,8 @@ pub enum Action {
         /// For how long.
         duration: Duration,
     },
+    /// Have this side hear ringing in place of silence, or no longer; real audio ends it, too.
+    Ring(Side, Option<Ringback>),
     /// Tell how many packets came from the caller; answered at once by [`Input::MediaCount`].
     CountMedia,
     /// The call shows itself anew.

@@ -4,6 +4,8 @@
 //! nothing else, because a callee that declined must not be rung through a second gateway. The abandoned
 //! INVITE is cancelled and watched until its transaction ends.
 
+use std::sync::Arc;
+
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
 use crate::routing::config::DigitsBy;
@@ -49,7 +51,7 @@ impl Call {
         match self.targets.pop_front() {
             Some(target) => {
                 cx.out.push(Action::Resolve(target.next_hop.clone()));
-                self.target = Some(target);
+                self.target = Some(Arc::new(target));
                 self.state = State::Resolving;
             }
             None => self.next_resting(cx),
@@ -178,7 +180,7 @@ impl Call {
     }
 
     /// The codecs that a callee is offered: what the caller has; both if it did not say yet.
-    fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
+    pub(super) fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
         let caller = &self.caller.exchange;
         let offered = caller.offered().and_then(|offer| negotiate::offered(offer).ok());
         let known = offered.or(caller.agreed().map(|agreed| &agreed.audio));

@@ -137,6 +137,7 @@ impl Attempt {
         let peer = Peer { leg: self.leg, id: self.peer, known, path };
         goodbye.send(&peer, to, vouched, &mut self.answers, cx);
         self.open.push(goodbye.tx);
+        self.goodbyes.reserve_exact(1);
         self.goodbyes.push(goodbye);
     }
 }

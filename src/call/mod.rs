@@ -44,6 +44,7 @@ pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
@@ -80,10 +81,10 @@ pub struct Call {
     lost_agent: Option<String>,
     targets: VecDeque<Target>,
     /// The target whose addresses were asked for, or are being tried.
-    target: Option<Target>,
+    target: Option<Arc<Target>>,
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
-    resting: VecDeque<(Target, Hop)>,
+    resting: VecDeque<(Arc<Target>, Hop)>,
     reserved: Option<(Way, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
@@ -235,6 +236,16 @@ impl Call {
         let State::Answered { attempt } = self.state else { return false };
         let flows = [Some(self.caller.flow), self.attempts[attempt].flow];
         flows.into_iter().flatten().any(|flow| flow.connection == Some(connection))
+    }
+
+    /// Whether it is in progress with a party at an address that `is_it`.
+    #[must_use]
+    pub fn is_with(&self, is_it: impl Fn(IpAddr) -> bool) -> bool {
+        let of_caller = [self.caller.source, self.caller.flow.remote];
+        let of_callees = self.attempts.iter().flat_map(|attempt| {
+            [Some(attempt.hop.remote), attempt.flow.map(|flow| flow.remote)].into_iter().flatten()
+        });
+        self.state != State::Over && of_caller.into_iter().chain(of_callees).any(|at| is_it(at.ip()))
     }
 
     /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).

@@ -20,7 +20,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         transport::config::Config,
         sip => new.sip,
         [listen advertise],
-        [limits interfaces]
+        [ban_after ban_s limits interfaces]
     );
     compare!(
         changed,
@@ -44,7 +44,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         "media.",
         media::Config,
         media => new.media,
-        [listen advertise ports silence_timeout_s threads pin_threads],
+        [listen advertise ports silence_timeout_s threads pin_threads realtime],
         [interfaces]
     );
     compare!(changed, "http.", api::config::Config, http => new.http, [listen token], []);
@@ -120,6 +120,7 @@ mod tests {
         new.media.silence_timeout_s += 1;
         new.media.threads += 1;
         new.media.pin_threads = true;
+        new.media.realtime = false;
         new.http.listen.set_port(8081);
         new.http.token = Some(Secret::literal("s3cret"));
         new.records.file = Some("calls.jsonl".into());
@@ -142,6 +143,7 @@ mod tests {
                 "media.silence_timeout_s",
                 "media.threads",
                 "media.pin_threads",
+                "media.realtime",
                 "http.listen",
                 "http.token",
                 "records.file",

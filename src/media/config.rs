@@ -29,6 +29,9 @@ pub struct Config {
     pub threads: u32,
     /// Keep each relay thread on a CPU of its own, among those the process was started on. Default `false`.
     pub pin_threads: bool,
+    /// Let the relay threads run ahead of all ordinary ones (SCHED_FIFO), where the process may. Default
+    /// `true`.
+    pub realtime: bool,
 }
 
 /// Where the RTP of one interface is received.
@@ -52,6 +55,7 @@ impl Default for Config {
             silence_timeout_s: 60,
             threads: 0,
             pin_threads: false,
+            realtime: true,
         }
     }
 }
@@ -67,6 +71,7 @@ impl Section for Config {
             silence_timeout_s: table.seconds("silence_timeout_s", defaults.silence_timeout_s),
             threads: table.whole("threads", defaults.threads, 0..=MOST_THREADS),
             pin_threads: table.flag("pin_threads", defaults.pin_threads),
+            realtime: table.flag("realtime", defaults.realtime),
         }
     }
 }

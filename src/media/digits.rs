@@ -2,8 +2,8 @@
 //! it (RFC 4733, ITU-T Q.24).
 //!
 //! What the peer presses goes on to the other leg by itself; here it is told when a digit is over, for who
-//! has to say it in another way (an INFO). Tones are heard only where a leg is said to play them, and go on
-//! as events once they are over, since only then their duration is known.
+//! has to say it in another way (an INFO, or tones of ours). Tones are heard only where a leg is said to play
+//! them, and go on as events once they are over, since only then their duration is known.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -28,7 +28,15 @@ pub(super) struct Pressed {
     event: Option<Lasting>,
     ear: Option<Box<Ear>>,
     /// Over, and not yet told.
-    over: VecDeque<Press>,
+    over: VecDeque<Over>,
+}
+
+/// A digit that is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Over {
+    pub(super) press: Press,
+    /// It came as an event, and not as tones.
+    pub(super) was_event: bool,
 }
 
 /// An event of the peer.
@@ -78,7 +86,7 @@ impl Pressed {
             former => {
                 let lasting = Lasting { began, press: Press { digit, duration }, heard: now, told: false };
                 let former = former.replace(lasting);
-                self.over.extend(former.filter(|former| !former.told).map(|former| former.press));
+                self.over.extend(former.filter(|former| !former.told).map(Lasting::over));
             }
         }
         if event.end {
@@ -107,7 +115,7 @@ impl Pressed {
             }
         });
         ear.began = began;
-        self.over.extend(over);
+        self.over.extend(over.map(|press| Over { press, was_event: false }));
         (was_in || began.is_some()).then_some(Tone { over })
     }
 
@@ -119,15 +127,21 @@ impl Pressed {
     }
 
     /// A digit that is over; each is told once.
-    pub(super) fn next(&mut self) -> Option<Press> {
+    pub(super) fn next(&mut self) -> Option<Over> {
         self.over.pop_front()
     }
 
     fn tell(&mut self) {
         if let Some(event) = self.event.as_mut().filter(|event| !event.told) {
             event.told = true;
-            self.over.push_back(event.press);
+            self.over.push_back(event.over());
         }
+    }
+}
+
+impl Lasting {
+    fn over(self) -> Over {
+        Over { press: self.press, was_event: true }
     }
 }
 
@@ -204,8 +218,9 @@ mod tests {
     #[test]
     fn an_event_is_told_once_at_its_first_end_or_when_the_next_begins_or_when_nothing_more_comes() {
         let (mut pressed, start) = (Pressed::default(), Instant::now());
-        let told =
-            |pressed: &mut Pressed| std::iter::from_fn(|| pressed.next()).map(shown).collect::<Vec<_>>();
+        let told = |pressed: &mut Pressed| {
+            std::iter::from_fn(|| pressed.next()).map(|over| shown(over.press)).collect::<Vec<_>>()
+        };
 
         for (timestamp, code, duration, end) in
             [(100, 5, 160, false), (100, 5, 800, true), (100, 5, 800, true), (100, 5, 800, true)]

@@ -29,6 +29,7 @@ use super::{Config, Event, LegMedia, LegStats, Press, ReserveError, Reserved, Rt
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
+use crate::rtp::ringback::Ringback;
 use crate::rtp::rtcp::{Cname, NtpClock, Session};
 
 /// Held by the signalling thread. No method blocks or fails for a full queue: commands are never lost.
@@ -88,7 +89,7 @@ impl Engine {
             threads => threads as usize,
         };
         let cpu = |n: usize| cpus.get(n % cpus.len().max(1)).copied().filter(|_| config.pin_threads);
-        let setup = Setup { silence_timeout, events };
+        let setup = Setup { silence_timeout, realtime: config.realtime, events };
         let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
         let anchor = clock::anchor();
         let ports = Ports::new(addresses.pools(), threads);
@@ -218,11 +219,19 @@ impl Engine {
         }
     }
 
-    /// Sends the peer of `side` a digit as a telephone event, behind those that wait; its audio pauses
-    /// meanwhile. One that takes no events is sent none.
+    /// Sends the peer of `side` a digit behind those that wait: as a telephone event, for which its audio
+    /// pauses, or as tones, as its description says. One that takes neither is sent none.
     pub fn press(&mut self, call: CallId, side: Side, press: Press) {
         if let Some(known) = self.calls.get(&call) {
             self.workers[known.worker].push(Command::Press { id: known.stream, side, press });
+        }
+    }
+
+    /// The peer of `side` hears ringing in place of silence, answered or not, until there is real audio for
+    /// it or this is called with none.
+    pub fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
+        if let Some(known) = self.calls.get(&call) {
+            self.workers[known.worker].push(Command::Ring { id: known.stream, side, tone });
         }
     }
 

@@ -17,6 +17,7 @@ use super::reports::Reports;
 use super::socket::Waker;
 use super::stream::Stream;
 use super::{LegMedia, Press, Side};
+use crate::rtp::ringback::Ringback;
 
 /// The place of a call's stream in its media thread's table.
 pub(crate) type StreamId = u32;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Hold { id: StreamId, side: Side, held: bool, at: Instant },
     /// A digit is to be sent to the peer of one side.
     Press { id: StreamId, side: Side, press: Press },
+    /// The peer of one side is to hear ringing, or none any more.
+    Ring { id: StreamId, side: Side, tone: Option<Ringback> },
     /// The RTCP port of one side was opened.
     OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
     /// One side goes on with other sockets, at another of our addresses.
@@ -129,6 +132,7 @@ impl Command {
             | Self::Answered { id, .. }
             | Self::Hold { id, .. }
             | Self::Press { id, .. }
+            | Self::Ring { id, .. }
             | Self::OpenRtcp { id, .. }
             | Self::Rebind { id, .. }
             | Self::Release { id }
@@ -147,6 +151,7 @@ impl Command {
             Self::Stop
             | Self::Answered { .. }
             | Self::Press { .. }
+            | Self::Ring { .. }
             | Self::Leave { .. }
             | Self::Arrive { .. } => DOZING,
             Self::Adopt { .. }

@@ -23,6 +23,7 @@ mod reports;
 mod socket;
 mod strangers;
 mod stream;
+mod tones;
 mod wheel;
 mod worker;
 

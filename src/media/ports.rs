@@ -331,7 +331,7 @@ mod tests {
     }
 
     fn pool(address: &str, range: [u16; 2]) -> (Ports, Handle) {
-        let setup = Setup { silence_timeout: None, events: Arc::new(|_| ()) };
+        let setup = Setup { silence_timeout: None, realtime: false, events: Arc::new(|_| ()) };
         let handle = Handle::start("media-test".to_owned(), setup, None).unwrap();
         let pool = PoolConfig { address: address.parse().unwrap(), ports: range };
         (Ports::new(&[pool], 1), handle)

@@ -62,6 +62,8 @@ pub struct LegMedia {
     pub srtp: Option<Box<LegKeys>>,
     /// Digits that it plays as tones are taken for telephone events.
     pub inband_dtmf: bool,
+    /// Digits for it are played to it as tones: it takes no events.
+    pub plays_digits: bool,
 }
 
 /// How RTCP reaches a peer.
@@ -96,6 +98,7 @@ impl LegMedia {
             dead_after_s: 0,
             srtp: None,
             inband_dtmf: false,
+            plays_digits: false,
         }
     }
 }

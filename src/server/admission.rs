@@ -11,6 +11,7 @@ use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
 use crate::routing::config::{Preset, Profile};
+use crate::routing::hourly::Cap;
 use crate::routing::{self, Kind, Plan, Recognition};
 use crate::sdp::session::Session;
 use crate::sip::auth::{Credentials, Verdict};
@@ -20,6 +21,7 @@ use crate::sip::message::{Message, Method};
 use crate::sip::transaction::Incoming;
 use crate::sip::uri::{Host, Uri};
 
+use super::bans::Fault;
 use super::bridge::{Bridge, Entry};
 use super::counters::Rejection;
 use super::dispatch::came_through;
@@ -174,8 +176,12 @@ impl<W: World> Bridge<W> {
             Some((_, credentials)) => credentials.clone(),
             None => Credentials { username, password: format!("{:016x}", self.ids.random()) },
         };
-        match (self.verifier.verify(request, &credentials, tx.0, since_start), known) {
-            (Verdict::Good, Some((peer, _))) => Some(peer),
+        let source = flow.remote.ip();
+        match (self.verifier.verify(request, source, &credentials, tx.0, since_start), known) {
+            (Verdict::Good, Some((peer, _))) => {
+                self.bans.spare(source, self.now);
+                Some(peer)
+            }
             (Verdict::Stale, _) => {
                 self.metrics.counters.rejected(Rejection::Replay);
                 self.challenge(request, tx, flow, since_start, true);
@@ -185,10 +191,13 @@ impl<W: World> Bridge<W> {
                 self.challenge(request, tx, flow, since_start, false);
                 None
             }
-            (Verdict::Wrong | Verdict::Good, _) => {
+            (verdict @ (Verdict::Wrong { .. } | Verdict::Good), _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
                 self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
                 self.answer(request, tx, flow, 403, "", &[]);
+                if verdict == (Verdict::Wrong { is_answer: true }) || flow.transport.is_reliable() {
+                    self.blame(flow.remote, Fault::Credentials);
+                }
                 None
             }
         }
@@ -198,13 +207,13 @@ impl<W: World> Bridge<W> {
     /// (RFC 3261 §26.3.2.4).
     fn challenge_statelessly(&mut self, request: &Message, flow: Flow) {
         let since_start = self.now.saturating_duration_since(self.started);
-        let challenge = self.verifier.challenge(self.ids.random(), since_start, false);
+        let challenge = self.verifier.challenge(self.ids.random(), flow.remote.ip(), since_start, false);
         let headers = [(Name::WwwAuthenticate, challenge)];
         self.answer_statelessly_with(request, flow, 401, "", &headers);
     }
 
     fn challenge(&mut self, request: &Message, tx: ServerTx, flow: Flow, since_start: Duration, stale: bool) {
-        let challenge = self.verifier.challenge(self.ids.random(), since_start, stale);
+        let challenge = self.verifier.challenge(self.ids.random(), flow.remote.ip(), since_start, stale);
         self.answer(request, tx, flow, 401, "", &[(Name::WwwAuthenticate, challenge)]);
     }
 
@@ -225,6 +234,9 @@ impl<W: World> Bridge<W> {
         if let Err(refused) = begun {
             let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();
             self.metrics.counters.rejected(rejection(&refused));
+            if let Refused::Spent(spent) = &refused {
+                self.complain_of_peer(flow.remote, spent, "call refused: its caller has had enough");
+            }
             self.answer(invite, tx, flow, refused.status(), &refused.reason_phrase(), &hints);
             self.record_refusal(invite, flow, peer, &refused);
         }
@@ -245,11 +257,17 @@ impl<W: World> Bridge<W> {
             out: &mut out,
         };
         let caller = routes.peer(offered.peer);
+        let cap = if offered.plan.is_emergency { Cap::default() } else { caller.cap };
         self.call_limits.enter(id, &caller.name, caller.limit, self.total, self.now)?;
+        if let Err(spent) = self.hourly.begin(id, &caller.name, cap, self.now) {
+            self.call_limits.leave(id);
+            return Err(spent.into());
+        }
         let call = match span.in_scope(|| Call::start(id, offered, offer, &mut cx)) {
             Ok(call) => call,
             Err(error) => {
                 self.call_limits.leave(id);
+                self.hourly.leave(id, self.now);
                 return Err(error.into());
             }
         };
@@ -332,6 +350,7 @@ fn rejection(refused: &Refused) -> Rejection {
         | Refused::Unusable(_)
         | Refused::Cleartext => Rejection::Media,
         Refused::Full(_) => Rejection::Capacity,
+        Refused::Spent(_) => Rejection::Cap,
         Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
         Refused::Route(_) => Rejection::Rule,
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
+use crate::routing::hourly::Hourly;
 use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
 use crate::rtp::dtmf::Digit;
@@ -22,6 +23,7 @@ use crate::sip::flow::Transport;
 use crate::sip::message::Limits;
 use crate::sip::transaction::{Action as TableAction, Table};
 
+use super::bans::Bans;
 use super::complaints::Complaints;
 use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
@@ -51,6 +53,7 @@ pub struct Bridge<W> {
     pub(super) routes: Arc<Routes>,
     pub(super) rotation: Rotation,
     pub(super) call_limits: CallLimits,
+    pub(super) hourly: Hourly,
     pub(super) overload: Overload,
     /// The limit of all peers together.
     pub(super) total: Limit,
@@ -59,6 +62,7 @@ pub struct Bridge<W> {
     pub(super) settings: Settings,
     pub(super) limits: Limits,
     pub(super) metrics: &'static Metrics,
+    pub(super) bans: Bans,
     /// Sources that no peer allows.
     pub(super) strangers: Complaints,
     /// Peers that send what cannot be read or used.
@@ -152,6 +156,7 @@ impl<W: World> Bridge<W> {
             routes,
             rotation: Rotation::default(),
             call_limits: CallLimits::default(),
+            hourly: Hourly::default(),
             overload: Overload::new(now),
             total: Limit::default(),
             verifier: Verifier::new(key, REALM, Algorithm::Md5),
@@ -159,6 +164,7 @@ impl<W: World> Bridge<W> {
             settings,
             limits,
             metrics: counters::metrics(),
+            bans: Bans::default(),
             strangers: Complaints::default(),
             faulty: Complaints::default(),
             no_tcp: Lapsing::default(),
@@ -288,8 +294,9 @@ impl<W: World> Bridge<W> {
         self.total = total;
     }
 
-    /// New calls go by `routes`; those in progress keep what they began with.
+    /// New calls go by `routes`; those in progress keep what they began with, and nobody is banned any more.
     pub fn replace_routes(&mut self, routes: Arc<Routes>) {
+        self.bans.lift();
         self.routes = routes;
         self.follow_routes();
     }
@@ -306,6 +313,7 @@ impl<W: World> Bridge<W> {
     pub fn upkeep(&mut self) {
         self.no_tcp.forget(self.now);
         self.resting.forget(self.now);
+        self.bans.forget(self.now);
     }
 
     pub(super) fn set_active(&mut self, active: usize) {
@@ -320,7 +328,11 @@ impl<W: World> Bridge<W> {
             active: self.active,
             calls: self.calls.len(),
             transactions: self.table.len(),
-            links: self.clients.len() + self.errands.len() + self.invites.len() + self.call_limits.len(),
+            links: self.clients.len()
+                + self.errands.len()
+                + self.invites.len()
+                + self.call_limits.len()
+                + self.hourly.len(),
         }
     }
 }

@@ -123,8 +123,12 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    /// A message could not be sent: a large request falls back to UDP, any other is lost.
-    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
+    /// A message could not be sent: one that was left to a stream that had been good (`stale`) goes by a new
+    /// one, a large request falls back to UDP, any other is lost.
+    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str, stale: bool) {
+        if stale && self.table.send_again(tx, self.now, &mut self.table_out) {
+            return self.carry_out_table(None);
+        }
         self.complain_of_peer(flow.remote, error, "message could not be sent");
         let Some(client) = self.clients.get_mut(&tx) else {
             self.table.on_transport_failed(tx, self.now, &mut self.table_out);
@@ -264,6 +268,7 @@ impl<W: World> Bridge<W> {
     fn hops(&mut self, routes: &Routes, peer: Option<&Peer>, targets: &Targets, host: &Host) -> Vec<Hop> {
         let mut hops = Vec::with_capacity(targets.targets.len());
         for &Target { transport, address: remote } in &targets.targets {
+            self.bans.spare(remote.ip(), self.now);
             let interface = routes.interface(peer, remote.ip());
             let Some(local) = self.world.local(transport, remote, interface) else { continue };
             if is_out_of_reach(local.ip, remote.ip()) {

@@ -14,6 +14,7 @@ use crate::id::{CallId, ClientTx, InterfaceId};
 use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
 use crate::rtp::leg_stats::LegStats;
+use crate::rtp::ringback::Ringback;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::uri::{Host, Uri};
 use crate::transport::Local;
@@ -61,6 +62,8 @@ pub trait World {
     fn set_held(&mut self, call: CallId, side: Side, held: bool);
     /// Presses a key for this side.
     fn press(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration);
+    /// Rings to this side, or no longer.
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>);
     /// Counters of the caller's and the callee's side.
     fn stats(&self, call: CallId) -> Option<[LegStats; 2]>;
     /// Frees a call's ports.

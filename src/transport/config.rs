@@ -24,6 +24,10 @@ pub struct Config {
     /// Address written into Via, Contact and SDP when it differs from the bound one; at most one per address
     /// family. Default none: the bound address, a wildcard resolved to the one used toward each peer.
     pub advertise: Vec<IpAddr>,
+    /// Faults that cannot be forged, within ten minutes, after which a source is banned. Default `20`.
+    pub ban_after: u32,
+    /// Seconds that it is banned for; 0 is not at all. Default `600`.
+    pub ban_s: u32,
     /// Our `[[interfaces]]` (put here by the aggregate). Default none: `listen` and `advertise` describe the
     /// only one.
     pub interfaces: Vec<Interface>,
@@ -67,6 +71,8 @@ impl Default for Config {
                 Listen { transport: Transport::Tcp, address: any },
             ],
             advertise: vec![],
+            ban_after: 20,
+            ban_s: 600,
             interfaces: vec![],
             limits: Limits::default(),
         }
@@ -80,6 +86,8 @@ impl Section for Config {
         Self {
             listen: table.list("listen", parse_listen).unwrap_or(defaults.listen),
             advertise: table.list("advertise", parse_advertised).unwrap_or(defaults.advertise),
+            ban_after: table.whole("ban_after", defaults.ban_after, 1..=1_000_000),
+            ban_s: table.seconds("ban_s", defaults.ban_s),
             interfaces: Vec::new(),
             limits: Limits {
                 message_bytes: table.whole("max_message_bytes", limits.message_bytes, 1_500..=1_048_576),

@@ -62,6 +62,8 @@ pub enum Event {
         flow: Flow,
         /// In words.
         error: String,
+        /// It was left to a stream that had been good before and is gone: a new one may well carry it.
+        stale: bool,
     },
     /// The stream is gone, and not because of [`Transports::close`].
     Closed {
@@ -71,6 +73,10 @@ pub enum Event {
         remote: SocketAddr,
         /// It was reset or lost, not closed in order: what was on its way did not arrive.
         broken: bool,
+        /// A peer was recognised on it, or we opened it: nothing of ours went by any other.
+        of_peer: bool,
+        /// Something had come by it: it was good once, whatever became of it.
+        heard: bool,
     },
     /// The stream broke the framing rules and was closed; [`Event::Closed`] follows.
     BadFraming {
@@ -79,8 +85,13 @@ pub enum Event {
         /// What was wrong.
         error: String,
     },
-    /// Somebody connected by TLS from where no peer can be: closed before the handshake.
+    /// Somebody connected who is not admitted: closed before a byte was read or written.
     TurnedAway {
+        /// Its other end.
+        remote: SocketAddr,
+    },
+    /// Somebody connected to us and sent nothing to be recognised by, until that took too long.
+    Idle {
         /// Its other end.
         remote: SocketAddr,
     },
@@ -94,8 +105,8 @@ pub enum Event {
     },
 }
 
-/// Whether anybody at an address may connect.
-pub type Admits = Box<dyn Fn(IpAddr) -> bool + Send>;
+/// Whether anybody at an address may connect by a transport.
+pub type Admits = Box<dyn Fn(IpAddr, Transport) -> bool + Send>;
 
 /// The token of messages whose failure nobody wants to hear of: no event comes back.
 pub const UNTRACKED: u64 = 0;
@@ -111,7 +122,7 @@ pub struct Transports {
     tls: Option<Tls>,
     /// There if any listener is for TLS.
     handshakes: Option<Handshakes>,
-    /// Whose TLS connections are taken.
+    /// Whose connections are taken.
     admits: Admits,
     domains: Domains,
     reports: mpsc::Receiver<Report>,
@@ -160,7 +171,7 @@ impl Transports {
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
             handshakes: config.listens(Transport::Tls).then(Handshakes::start).transpose()?,
-            admits: Box::new(|_| true),
+            admits: Box::new(|_, _| true),
             domains: Domains::default(),
             reports,
             pending: Vec::new(),
@@ -173,8 +184,8 @@ impl Transports {
         self.tls = Some(tls);
     }
 
-    /// Shakes hands with sources that `admits` says yes to, and those that a TLS connection was opened to:
-    /// nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
+    /// Takes connections from sources that `admits` says yes to, and by TLS from those that one was opened
+    /// to: nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
     pub fn admit(&mut self, admits: Admits) {
         self.admits = admits;
     }
@@ -298,7 +309,7 @@ impl Transports {
             }
             Report::Unsent { message: Outgoing { flow, token, .. }, error } => {
                 if token != UNTRACKED {
-                    events.push(Event::SendFailed { token, flow, error });
+                    events.push(Event::SendFailed { token, flow, error, stale: false });
                 }
             }
             Report::Accepted { listener, stream, remote } => {
@@ -327,7 +338,8 @@ impl Transports {
             (Transport::Tls, Some(handshakes), Some(tls)) => Some((handshakes.clone(), tls.server())),
             (Transport::Tls, ..) => return,
         };
-        if tls.is_some() && !(self.admits)(remote.ip()) && !self.pool.has_dialled(remote) {
+        let has_dialled = tls.is_some() && self.pool.has_dialled(remote);
+        if !has_dialled && !(self.admits)(remote.ip(), transport) {
             return events.push(Event::TurnedAway { remote });
         }
         let flow = Flow { transport, listener, remote, connection: None, domain: None };
@@ -382,6 +394,9 @@ impl Transports {
 
     fn end(&mut self, connection: ConnectionId, ended: &Ended, events: &mut Vec<Event>) {
         let Some(link) = self.pool.remove(connection, ended, events) else { return };
+        if matches!(ended, Ended::Stranger) {
+            events.push(Event::Idle { remote: link.remote });
+        }
         if ended.is_framing() {
             events.push(Event::BadFraming { remote: link.remote, error: ended.to_string() });
         }
@@ -389,13 +404,15 @@ impl Transports {
             events.push(Event::HandshakeFailed { remote: link.remote, error: ended.to_string() });
         }
         if link.is_standing() {
-            events.push(Event::Closed { connection, remote: link.remote, broken: ended.is_broken() });
+            let (of_peer, heard) = (link.is_recognised(), link.was_heard());
+            let (remote, broken) = (link.remote, ended.is_broken());
+            events.push(Event::Closed { connection, remote, broken, of_peer, heard });
         }
     }
 
     fn fail(&mut self, flow: Flow, token: u64, error: &str) {
         if token != UNTRACKED {
-            self.pending.push(Event::SendFailed { token, flow, error: error.to_owned() });
+            self.pending.push(Event::SendFailed { token, flow, error: error.to_owned(), stale: false });
         }
     }
 }

@@ -11,6 +11,7 @@ use trunkline::id::{CallId, ClientTx, InterfaceId};
 use trunkline::media::LegStats;
 use trunkline::rtp::dtmf::Digit;
 use trunkline::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use trunkline::rtp::ringback::Ringback;
 use trunkline::server::{Waiting, World};
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use trunkline::sip::uri::Uri;
@@ -36,6 +37,8 @@ pub(crate) struct FakeWorld {
     pub(crate) closed: Vec<ConnectionId>,
     /// Keys pressed for a side, with their milliseconds.
     pub(crate) pressed: Vec<(Side, String, u128)>,
+    /// What sides hear in place of silence.
+    pub(crate) ringing: HashMap<(CallId, Side), Ringback>,
     next_port: u16,
     /// Why no call gets media ports.
     pub(crate) refuses: Option<ReserveError>,
@@ -103,6 +106,13 @@ impl World for FakeWorld {
         self.pressed.push((side, digit.to_string(), duration.as_millis()));
     }
 
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
+        match tone {
+            Some(tone) => self.ringing.insert((call, side), tone),
+            None => self.ringing.remove(&(call, side)),
+        };
+    }
+
     fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
         let received = [self.packets_from_caller, self.packets_from_callee];
         Some(received.map(|packets_received| LegStats { packets_received, ..LegStats::default() }))
@@ -110,6 +120,7 @@ impl World for FakeWorld {
 
     fn release(&mut self, call: CallId) {
         self.ports.remove(&call);
+        self.ringing.retain(|(ringing, _), _| *ringing != call);
     }
 
     fn show(&mut self, view: View) {

@@ -35,9 +35,14 @@ pub(in crate::call) struct State {
     /// The RSeq of the next reliable response; 0 before the first.
     next: u32,
     flying: Option<Box<Flying>>,
+    /// The RSeq of one whose PRACK our final response did not wait for: it may still come (§3).
+    overtaken: Option<u32>,
     waiting: VecDeque<Ringing>,
     /// Headers of the 200 that waits for a PRACK.
     answer: Option<Passed>,
+    /// The caller acknowledged a session description of ours: no 18x has one any more, which may have become
+    /// an older one than the last (RFC 6337 §3.1.1).
+    described: bool,
     /// A PRACK brought the answer to our offer: nothing is left to be described.
     completed: bool,
 }
@@ -76,7 +81,9 @@ impl State {
 
     /// A final response was sent: nothing provisional matters any more.
     pub(in crate::call) fn stop(&mut self) {
-        self.flying = None;
+        if let Some(flying) = self.flying.take() {
+            self.overtaken = Some(flying.rseq);
+        }
         self.waiting.clear();
         self.answer = None;
     }
@@ -97,6 +104,7 @@ impl Call {
         body: Option<Bytes>,
         cx: &mut Cx<'_>,
     ) {
+        let body = body.filter(|_| !self.caller.work.prack.described);
         let reliable = match self.reliable(cx) {
             Reliable::None => false,
             Reliable::Describing => body.is_some(),
@@ -135,6 +143,12 @@ impl Call {
         last.unwrap_or_default()
     }
 
+    /// Whether an 18x may hold our session description: an answer always may, an offer only where the 18x
+    /// cannot be lost (RFC 3261 §13.2.1).
+    pub(in crate::call) fn may_describe_early(&self, cx: &Cx<'_>) -> bool {
+        self.caller.exchange.offered().is_some() || self.reliable(cx) != Reliable::None
+    }
+
     fn reliable(&self, cx: &Cx<'_>) -> Reliable {
         let prack = self.profile(LegId::CALLER, cx).prack;
         let says = |name| self.caller.invite.has_token(name, OPTION_TAG);
@@ -154,7 +168,7 @@ impl Call {
         let nothing_said = exchange.agreed().is_none() && exchange.offered().is_none();
         let body = match body {
             None if nothing_said => self.describe_to_caller(Codec::Pcmu).ok(),
-            body => body,
+            body => body.filter(|_| !self.caller.work.prack.described),
         };
         let state = &mut self.caller.work.prack;
         if state.next == 0 {
@@ -179,11 +193,13 @@ impl Call {
     ) {
         let invite = self.caller.invite.cseq().map(|cseq| cseq.number).ok();
         let named = RAck::of(prack).filter(|rack| leg == LegId::CALLER && Some(rack.cseq) == invite);
-        let flying = &self.caller.work.prack.flying;
-        if named.is_none() || named.map(|rack| rack.rseq) != flying.as_ref().map(|flying| flying.rseq) {
+        let state = &mut self.caller.work.prack;
+        let sent = state.flying.as_ref().map(|flying| flying.rseq).or(state.overtaken);
+        if named.is_none() || named.map(|rack| rack.rseq) != sent {
             return respond(prack, tx, flow, 481, &[], cx);
         }
-        self.caller.work.prack.flying = None;
+        state.described |= state.flying.take().is_some_and(|flying| flying.describes);
+        state.overtaken = None;
         let described = self.described_in(prack, cx);
         match described {
             Ok(sdp) => {
@@ -208,7 +224,8 @@ impl Call {
 
     /// The session description in a PRACK: the answer to our offer, or an offer that its 200 answers.
     fn described_in(&mut self, prack: &Message, cx: &mut Cx<'_>) -> Result<Option<Bytes>, Refused> {
-        if self.caller.exchange.awaits_answer() {
+        let early = matches!(self.caller.progress, Progress::Pending);
+        if early && self.caller.exchange.awaits_answer() {
             self.take_answer(LegId::CALLER, prack, cx)?;
             self.caller.work.prack.completed = true;
             return Ok(None);

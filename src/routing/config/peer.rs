@@ -69,6 +69,10 @@ pub struct PeerConfig {
     pub calls_per_second: u32,
     /// Seconds that a call waits for its turn at most; 0 is not at all. Default `5`.
     pub queue_s: u32,
+    /// Calls from it that begin within an hour; 0 is no limit, which is the default.
+    pub calls_per_hour: u32,
+    /// Minutes that its calls talk within an hour, all together; 0 is no limit, which is the default.
+    pub minutes_per_hour: u32,
     /// Seconds between two OPTIONS to each of its targets; 0 sends none, which is the default: many peers
     /// ignore, count or ban who sends them what was not agreed.
     pub options_s: u32,
@@ -137,10 +141,9 @@ struct Defaults {
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
         let defaults = Defaults {
             uri: ANY_URI,
-            allow,
+            allow: retell_ranges().collect(),
             answer_timeout_s: 90,
             force_rport: true,
             rtcp: Reports::Never,
@@ -205,6 +208,8 @@ impl PeerConfig {
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),
+            calls_per_hour: table.whole("calls_per_hour", 0, 0..=10_000_000),
+            minutes_per_hour: table.whole("minutes_per_hour", 0, 0..=10_000_000),
             options_s: table.seconds("options_s", 0),
         }
     }
@@ -355,9 +360,13 @@ fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
     })
 }
 
+/// Where Retell's SIP requests come from, as its documentation lists them.
+pub fn retell_ranges() -> impl Iterator<Item = IpNet> {
+    RETELL_RANGES.iter().filter_map(|range| range.parse().ok())
+}
+
 const ANY_URI: &str = "sip:…";
 const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";
 
-/// Where Retell's SIP requests come from, as its documentation lists them.
 const RETELL_RANGES: [&str; 5] =
     ["18.98.16.120/30", "3.42.144.0/23", "153.57.128.0/18", "143.223.88.0/21", "161.115.160.0/19"];
