@@ -244,15 +244,15 @@ impl Leg {
         let Some(recut) = &mut self.recut else { return Ok(()) };
         let (position, marker) = (incoming.position, incoming.packet.marker());
         let (outbound, mut late) = (&mut self.outbound, false);
-        let ticks = recut.push(position, marker, incoming.packet.payload(), now, |frame| {
+        let payload = incoming.packet.payload();
+        recut.push(position, marker, payload, now, |frame| {
             late |= !put_frame(frame, outbound, payload_type, now, out);
         })?;
         if late {
             return Err(Reason::Late);
         }
-        if ticks > 0 {
-            self.filler.on_packet(ticks, now);
-        }
+        // Also of a packet that filled no frame yet: silence in between would tear every frame apart.
+        self.filler.on_packet(payload.len() as u32, now);
         Ok(())
     }
 
