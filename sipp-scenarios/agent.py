@@ -148,10 +148,10 @@ class Caller(Agent):
                   f"{extra}{typed}Content-Length: {len(body)}\r\n\r\n{body}")
         return self
 
-    def expect(self, code, method="INVITE", ignored=(100,)):
+    def expect(self, code, method="INVITE", ignored=(100,), timeout=5):
         """The next response but those `ignored`, which must be `code`; its tag and Contact are kept."""
         of_mine = lambda it: it.one("Call-ID") == self.call_id and it.status(method) not in (None, *ignored)
-        response = self.wait(of_mine, f"{code} to {method}")
+        response = self.wait(of_mine, f"{code} to {method}", timeout)
         check(response.status(method) == code, f"{response.start}, not {code}, to {method}")
         if method == "INVITE" and "tag=" in response.one("To"):
             self.to = response.one("To")
@@ -159,10 +159,10 @@ class Caller(Agent):
             self.target = re.search("<(.*?)>", response.one("Contact")).group(1)
         return response
 
-    def refused(self, code, cseq=1):
+    def refused(self, code, cseq=1, timeout=5):
         """The final response to the INVITE sent last, acknowledged in its transaction (RFC 3261 §17.1.1.3)."""
         branch = self.branch.removeprefix(f"z9hG4bK-{self.call_id}-")
-        response = self.expect(code)
+        response = self.expect(code, timeout=timeout)
         self.request("ACK", cseq, branch=branch, uri=self.uri)
         return response
 
@@ -179,8 +179,8 @@ class Caller(Agent):
 
 
 class Callee(Agent):
-    def __init__(self, net, transport="udp"):
-        super().__init__(net, net.callee, CALLEE_PORT, transport)
+    def __init__(self, net, transport="udp", address=None):
+        super().__init__(net, address or net.callee, CALLEE_PORT, transport)
 
     def accept(self, invite, connection=None):
         self.answer(invite, 200, "OK", sdp(self.address, 7000), connection)

@@ -7,7 +7,8 @@ the checks of `Case.finish`.
 import shutil
 import time
 
-from harness import CALLEE_PORT, CALLER_PORT, HERE, SIP_PORT, TARGET, Bridge, Network, Sipp, check
+from certificates import issue
+from harness import CALLEE_PORT, CALLER_PORT, HERE, SIP_PORT, TARGET, Bridge, Network, Sipp, check, over_tls
 
 TO_RETELL, TO_TRUNK = "to_retell", "to_trunk"
 DIRECTIONS, TRANSPORTS = (TO_RETELL, TO_TRUNK), ("udp", "tcp")
@@ -54,24 +55,28 @@ class Case:
                 self.bridge.process.kill()
 
     def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more="",
-              ports=(20000, 20039), phone=None):
+              ports=(20000, 20039), phone=None, tls=False):
         """The bridge; `targets` are the callee's addresses, `retell` and `trunk` further keys of these peers.
 
         `phone` is "caller" or "callee" if that is baresip, which opens connections from whatever address the
-        system picks.
+        system picks; with `tls` it is called, and calls, over TLS.
         """
         net = self.network
-        uris = [f'"sip:{address}:{CALLEE_PORT};transport={self.transport}"'
-                for address in targets or [net.callee]]
+        uris = [self._uri(address, CALLEE_PORT, tls and phone == "callee") for address in targets or [net.callee]]
         callee = f"[{', '.join(uris)}]" if len(uris) > 1 else uris[0]
-        caller = f'"sip:{net.caller}:{CALLER_PORT};transport={self.transport}"'
+        caller = self._uri(net.caller, CALLER_PORT, tls and phone == "caller")
+        encrypted = ", " + f'"tls:{net.bridge}:{over_tls(SIP_PORT)}"' if tls else ""
+        if tls:
+            trusted = [issue(self.folder, name, getattr(net, name)) for name in ("bridge", phone)]
+            (self.folder / "ca.pem").write_text("".join(file.read_text() for file in trusted))
+            more += '[tls]\ncertificate = "bridge.pem"\nkey = "bridge.key"\nca = "ca.pem"\n'
         anywhere = {phone: ', "127.0.0.1/32"'}
         callees = f'["{net.callee}/32", "{net.second}/32"{anywhere.get("callee", "")}]'
         callers = f'["{net.caller}/32"{anywhere.get("caller", "")}]'
         to_retell = self.direction == TO_RETELL
         self.bridge = Bridge(self.folder, f"""
 [sip]
-listen = ["udp:{net.bridge}:{SIP_PORT}", "tcp:{net.bridge}:{SIP_PORT}"]
+listen = ["udp:{net.bridge}:{SIP_PORT}", "tcp:{net.bridge}:{SIP_PORT}"{encrypted}]
 
 [media]
 listen = ["{net.bridge}"]
@@ -98,6 +103,10 @@ allow = {callers if to_retell else callees}
 {more}
 """, net.bridge)
 
+    def _uri(self, address, port, tls):
+        transport, port = ("tls", over_tls(port)) if tls else (self.transport, port)
+        return f'"sip:{address}:{port};transport={transport}"'
+
     def caller(self, role="uac", *options):
         return self._agent(role, self.network.caller, CALLER_PORT, options, self.network.bridge)
 
@@ -109,7 +118,7 @@ allow = {callers if to_retell else callees}
         agent = Sipp(self.folder, role, scenario, address, port, self.transport, remote, options)
         self.agents.append(agent)
         if remote is None:
-            time.sleep(0.3)
+            agent.wait_until_it_listens(address, port)
         return agent
 
     def call(self, caller="uac", callee="uas", caller_options=(), callee_options=()):

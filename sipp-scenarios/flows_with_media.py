@@ -61,12 +61,12 @@ def baresip_answers(case):
 
 
 @flow("srtp", name="srtp-calls", transports=["tcp"], seconds=6)
-def srtp_calls(case):
+def srtp_calls(case, tls=False):
     """Hold and resume are re-INVITEs: keys may change in them."""
-    start_encrypted(case, "caller")
+    certificate = start_encrypted(case, "caller", tls)
     net = case.network
     with Callee(net, case.transport) as callee, Voice(net.callee, 7000, HIGH) as voice, \
-            Baresip(case, net.caller, CALLER_PORT, CALLER, LOW, srtp="srtp-mand") as phone:
+            Baresip(case, net.caller, CALLER_PORT, CALLER, LOW, "srtp-mand", certificate) as phone:
         phone.dial()
         invite = callee.wait_for("INVITE")
         check("RTP/AVP" in invite.body and "crypto" not in invite.body, f"keys are for a leg: {invite.body}")
@@ -86,11 +86,11 @@ def srtp_calls(case):
 
 
 @flow("srtp", name="srtp-answers", transports=["tcp"], seconds=4)
-def srtp_answers(case):
-    start_encrypted(case, "callee")
+def srtp_answers(case, tls=False):
+    certificate = start_encrypted(case, "callee", tls)
     net = case.network
     with Caller(net, case.transport) as caller, Voice(net.caller, 6000, LOW) as voice, \
-            Baresip(case, net.callee, CALLEE_PORT, DIALLED, HIGH, srtp="srtp-mand") as phone:
+            Baresip(case, net.callee, CALLEE_PORT, DIALLED, HIGH, "srtp-mand", certificate) as phone:
         caller.invite()
         answer = caller.answered()
         check("RTP/AVP" in answer.body and "crypto" not in answer.body, f"keys are for a leg: {answer.body}")
@@ -104,14 +104,25 @@ def srtp_answers(case):
     case.finish(ended_by="callee")
 
 
-def start_encrypted(case, phone):
-    """The bridge, which requires SRTP of the peer that baresip plays."""
-    srtp = "srtp = \"require\"\nsrtp_over_cleartext = true"
+@flow("srtp", name="srtp-over-tls-calls", transports=["tcp"], seconds=6)
+def srtp_over_tls_calls(case):
+    srtp_calls(case, tls=True)
+
+
+@flow("srtp", name="srtp-over-tls-answers", transports=["tcp"], seconds=4)
+def srtp_over_tls_answers(case):
+    srtp_answers(case, tls=True)
+
+
+def start_encrypted(case, phone, tls):
+    """The bridge, which requires SRTP of the peer that baresip plays; returns baresip's certificate, if any."""
+    srtp = "srtp = \"require\"" + ("" if tls else "\nsrtp_over_cleartext = true")
     trusted = "trust_address = true\nchallenge = false"
     if (phone == "caller") == (case.direction == TO_RETELL):
-        case.start(phone=phone, trunk=srtp)
+        case.start(phone=phone, trunk=srtp, tls=tls)
     else:
-        case.start(phone=phone, retell=f"{trusted}\n{srtp}")
+        case.start(phone=phone, retell=f"{trusted}\n{srtp}", tls=tls)
+    return case.folder / f"{phone}.both.pem" if tls else None
 
 
 @flow("audio", transports=["udp"], seconds=3)

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -38,7 +39,13 @@ def check(condition, what):
         raise Failure(what)
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core"}
+def over_tls(port):
+    """The port beside `port` that is for TLS (RFC 3261 §19.1.2), which is how baresip has it too."""
+    return port + 1
+
+
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "openssl": "openssl", "ip": "iproute2", "nft": "nftables",
+            "unshare": "util-linux"}
 
 
 def require_tools(*tools):
@@ -148,7 +155,7 @@ class Sipp:
     """One SIPp process that makes or takes calls, one by default."""
 
     def __init__(self, folder, name, scenario, address, port, transport, remote=None, options=(), prefix=(), trace=True):
-        self.folder, self.name = folder, name
+        self.folder, self.name, self.transport = folder, name, transport
         to = [f"{remote}:{SIP_PORT}", "-s", DIALLED] if remote else []
         self.process = spawn(
             [*prefix, "sipp", "-sf", str(scenario), *to, "-i", address, "-p", str(port), "-mi", address,
@@ -156,6 +163,14 @@ class Sipp:
              "-trace_err", "-error_file", f"{name}.err",
              *(["-trace_msg", "-message_file", f"{name}.msg"] if trace else [])],
             cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def wait_until_it_listens(self, address, port):
+        place = f"{socket.inet_aton(address)[::-1].hex().upper()}:{port:04X} 00000000:0000"
+        deadline = time.monotonic() + 10
+        while place not in Path("/proc/net", self.transport).read_text():
+            check(self.process.poll() is None, f"{self.name} ended at once; {self.story()}")
+            check(time.monotonic() < deadline, f"{self.name} does not listen; {self.story()}")
+            time.sleep(0.02)
 
     def finish(self, timeout=60):
         try:

@@ -9,7 +9,7 @@ import subprocess
 import time
 import wave
 
-from harness import DIALLED, SIP_PORT, Failure, check, spawn
+from harness import DIALLED, SIP_PORT, Failure, check, over_tls, spawn
 from voice import recorded
 
 CONTROL_PORT = 4444
@@ -17,17 +17,24 @@ MODULES = os.environ.get("BARESIP_MODULES", "/usr/lib/baresip/modules")
 
 
 class Baresip:
-    """One account, which answers every call at once; `srtp` is "srtp-mand" if it speaks nothing else."""
+    """One account, which answers every call at once; `srtp` is "srtp-mand" if it speaks nothing else.
 
-    def __init__(self, case, address, port, user, hz, srtp=""):
+    `certificate` is a file, of the certificate and its key, if it speaks TLS.
+    """
+
+    def __init__(self, case, address, port, user, hz, srtp="", certificate=None):
         self.folder, self.net, self.address = case.folder / "phone", case.network, address
-        self.transport = transport = case.transport
+        self.transport = transport = "tls" if certificate else case.transport
         self.folder.mkdir()
         play(self.folder / "tone.wav", hz)
         (self.folder / "config").write_text(CONFIGURATION.format(
             address=address, port=port, control=CONTROL_PORT, folder=self.folder, modules=MODULES))
+        if certificate:
+            with open(self.folder / "config", "a") as config:
+                config.write(f"sip_certificate {certificate}\nsip_cafile {case.folder / 'ca.pem'}\n"
+                             "sip_verify_server yes\n")
         (self.folder / "accounts").write_text(
-            f"<sip:{user}@{address}:{port};transport={transport}>;regint=0;answermode=auto;"
+            f"<sip:{user}@{address}:{self._port(port)};transport={transport}>;regint=0;answermode=auto;"
             f"audio_codecs=PCMU/8000/1;mediaenc={srtp}\n")
         (self.folder / "contacts").touch()
         with open(self.folder / "log", "wb") as log:
@@ -46,7 +53,10 @@ class Baresip:
         raise Failure(f"baresip takes no commands; see {self.folder / 'log'}")
 
     def dial(self):
-        self.command("dial", f"sip:{DIALLED}@{self.net.bridge}:{SIP_PORT};transport={self.transport}")
+        self.command("dial", f"sip:{DIALLED}@{self.net.bridge}:{self._port(SIP_PORT)};transport={self.transport}")
+
+    def _port(self, port):
+        return over_tls(port) if self.transport == "tls" else port
 
     def command(self, command, parameters=""):
         text = json.dumps({"command": command, "params": parameters})

@@ -37,6 +37,11 @@ pub struct ServerTx(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct PeerId(pub u16);
 
+/// One of our own `[[interfaces]]`, as its place in the file; 0 also is the only one that `[sip]` and
+/// `[media]` describe.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub struct InterfaceId(pub u16);
+
 /// The seeded generator of calls, tags, branches and Call-IDs.
 #[derive(Debug)]
 pub struct Ids {

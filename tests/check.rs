@@ -175,17 +175,7 @@ fn every_command_has_help_with_an_example() {
     }
 }
 
-const GOOD: &str = r#"[[retell]]
-name = "retell"
-uri = "sip:retell.example"
-username = "u"
-password = "p"
-[[trunks]]
-name = "carrier"
-uri = "sip:carrier.example"
-allow = ["198.51.100.0/24"]
-country = "US"
-"#;
+const GOOD: &str = include_str!("support/peers.toml");
 
 /// How long a process may take that ends at once.
 const SOON: Duration = Duration::from_secs(20);

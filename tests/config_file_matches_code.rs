@@ -36,6 +36,12 @@ fn every_default_stands_in_a_live_line() {
             "headers.rules.set",
             "headers.rules.toward",
             "http.token",
+            "interfaces",
+            "interfaces.address",
+            "interfaces.advertise",
+            "interfaces.name",
+            "interfaces.networks",
+            "interfaces.ports",
             "media.advertise",
             "numbers",
             "numbers.fallback",
@@ -45,6 +51,7 @@ fn every_default_stands_in_a_live_line() {
             "records.file",
             "retell.allow_numbers",
             "retell.fallback",
+            "retell.interface",
             "retell.tls_ca",
             "retell.tls_name",
             "server.state",
@@ -57,6 +64,7 @@ fn every_default_stands_in_a_live_line() {
             "trunks.caller_id",
             "trunks.caller_ids",
             "trunks.from_host",
+            "trunks.interface",
             "trunks.outbound_proxy",
             "trunks.owned",
             "trunks.password",
@@ -89,10 +97,17 @@ fn every_example_is_valid() {
 
     let problems = config::load(&file, &secrets()).unwrap_err();
 
+    let is_of_this_machine = |what: &&str| what.contains("192.168.1.10 can't be listened on");
     let what: Vec<_> = problems.iter().map(|problem| problem.what.as_str()).collect();
+    let what: Vec<_> = what.into_iter().filter(|what| !is_of_this_machine(what)).collect();
     assert_eq!(
         what,
-        ["`caller_id` and `caller_ids` are both there", "`registrar` has no effect without register = true"]
+        [
+            "with [[interfaces]], each has an `advertise` of its own",
+            "with [[interfaces]], each has an `advertise` of its own",
+            "`caller_id` and `caller_ids` are both there",
+            "`registrar` has no effect without register = true"
+        ]
     );
 }
 

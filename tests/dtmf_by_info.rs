@@ -79,12 +79,24 @@ fn a_digit_that_was_relayed_as_an_event_is_not_said_again_by_info() {
 }
 
 #[test]
-fn a_peer_that_plays_its_digits_agrees_on_no_events_and_is_listened_to() {
+fn a_peer_that_plays_its_digits_agrees_on_no_events_and_is_listened_to_and_played_them() {
     for (digits, listens) in [(DigitsBy::Inband, true), (DigitsBy::Events, false)] {
         let call = trunk_with(digits, SDP);
 
-        assert_eq!(leg(&call.network, CALLER).inband_dtmf, listens);
-        assert_eq!(leg(&call.network, CALLER).dtmf_payload_type.is_none(), listens);
+        let leg = leg(&call.network, CALLER);
+        assert_eq!((leg.inband_dtmf, leg.plays_digits), (listens, listens));
+        assert_eq!(leg.dtmf_payload_type.is_none(), listens);
+        call.hang_up();
+    }
+}
+
+#[test]
+fn a_peer_that_has_no_events_is_played_digits_unless_it_gets_them_by_info() {
+    for (digits, plays) in [(DigitsBy::Inband, true), (DigitsBy::Events, true), (DigitsBy::Info, false)] {
+        let call = trunk_with(digits, NO_EVENTS);
+
+        assert_eq!(leg(&call.network, CALLER).plays_digits, plays, "{digits:?}");
+        assert!(!leg(&call.network, CALLEE).plays_digits);
         call.hang_up();
     }
 }

@@ -14,7 +14,10 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use calls::{BRIDGE, CALLEE, CALLER, End, LAST, Network, Wanderer, Way, Weather, body, emitted, header, leg};
+use calls::{
+    BRIDGE, CALLEE, CALLER, End, LAST, Network, Wanderer, Way, Weather, body, emitted, header, leg, routes,
+};
+use trunkline::routing::config::Ringing;
 
 #[test]
 fn however_the_two_legs_race_they_end_agreed_and_nothing_is_left() {
@@ -33,7 +36,7 @@ fn however_the_two_legs_race_they_end_agreed_and_nothing_is_left() {
     }
 }
 
-/// A call between two wanderers; every third seed in a storm.
+/// A call between two wanderers; every third seed in a storm, every fifth with ringing of ours.
 fn wandering(seed: u64) -> Network {
     let way = if seed.is_multiple_of(2) { Way::ToRetell } else { Way::ToTrunk };
     let weather = match seed % 3 {
@@ -41,7 +44,12 @@ fn wandering(seed: u64) -> Network {
         1 => Weather { delay_ms: (1, 300), ..Weather::FAIR },
         _ => Weather::STORM,
     };
-    let mut network = Network::new(way.routes(), seed, weather);
+    let mut config = way.config();
+    if seed.is_multiple_of(5) {
+        config.retell[0].peer.profile.ringback = Ringing::Generate;
+        config.trunks[0].peer.profile.ringback = Ringing::Generate;
+    }
+    let mut network = Network::new(routes::compile(&config), seed, weather);
     let (here, there) = way.ends();
     network.add(Wanderer::new(here, seed.wrapping_mul(2), true));
     network.add(Wanderer::new(there, seed.wrapping_mul(2) + 1, false));
@@ -62,6 +70,9 @@ fn stands_agreed(network: &Network) -> Result<(), String> {
     let ports = [CALLER, CALLEE].map(|who| network.agents[who].agreed());
     match ports {
         [None, None] => Ok(()),
+        [Some(_), Some(_)] if !network.bridge.world.ringing.is_empty() => {
+            Err("it still rings in an answered call".to_owned())
+        }
         [Some(_), Some(_)] => {
             for (who, port) in [CALLER, CALLEE].into_iter().zip(ports.into_iter().flatten()) {
                 let known = leg(network, who).remote.port();

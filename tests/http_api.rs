@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use trunkline::api::bans::BanView;
 use trunkline::api::trunks::{RegistrationView, TargetView, TrunkView};
 use trunkline::api::{self, Api, Command, Shared, StartError};
 use trunkline::call::record::{Direction, View};
@@ -111,6 +112,17 @@ fn trunks_are_shown_with_every_key() {
 }
 
 #[test]
+fn bans_are_shown_with_what_they_are_for_and_when_they_end() {
+    let bridge = Bridge::start(None);
+
+    let shown: Value = serde_json::from_str(&bridge.get("/v1/bans", &[]).body).unwrap();
+
+    let (source, until) = ("2001:db8::/64", "2026-11-21T10:30:00.000Z");
+    assert_eq!(shown, json!([{ "source": source, "reason": "wrong credentials", "until": until }]));
+    assert_eq!(Bridge::without_signalling().get("/v1/bans", &[]).status, 503);
+}
+
+#[test]
 fn hanging_up_asks_the_signalling_thread_and_tells_whether_there_was_a_call() {
     let bridge = Bridge::start(None);
     bridge.shared.views.insert(CallId(7), call(7));
@@ -142,7 +154,7 @@ fn with_a_token_everything_else_requires_it_and_says_how_to_send_it() {
         &["Authorization: Basic czNjcmV0"],
         &["Authorization: Bearer "],
     ] {
-        for path in ["/v1/calls", "/v1/calls/0000000000000007", "/v1/trunks", "/nowhere"] {
+        for path in ["/v1/calls", "/v1/calls/0000000000000007", "/v1/trunks", "/v1/bans", "/nowhere"] {
             let refused = bridge.get(path, wrong);
             assert_eq!(refused.status, 401, "{path} {wrong:?}");
             assert!(refused.error().contains("Authorization: Bearer <token>"));
@@ -325,6 +337,11 @@ impl Bridge {
                     Command::Media { reply, .. } => {
                         let heard = LegStats { packets_received: 150, ..LegStats::default() };
                         let _ = reply.send(Some([heard, LegStats::default()]));
+                    }
+                    Command::Bans { reply } => {
+                        let source = "2001:db8::/64".into();
+                        let until = "2026-11-21T10:30:00.000Z".into();
+                        let _ = reply.send(vec![BanView { source, reason: "wrong credentials", until }]);
                     }
                     Command::Trunks { reply } => {
                         let _ = reply.send(vec![trunk()]);

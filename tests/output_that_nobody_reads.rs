@@ -104,17 +104,7 @@ const PRINTING: [&[&str]; 6] = [
     &["--version"],
 ];
 
-const GOOD: &str = r#"[[retell]]
-name = "retell"
-uri = "sip:retell.example"
-username = "u"
-password = "p"
-[[trunks]]
-name = "carrier"
-uri = "sip:carrier.example"
-allow = ["198.51.100.0/24"]
-country = "US"
-"#;
+const GOOD: &str = include_str!("support/peers.toml");
 
 /// Between two times of asking.
 const PAUSE: Duration = Duration::from_millis(10);

@@ -127,6 +127,18 @@ fn the_200_does_not_wait_for_the_prack_of_ringing() {
 }
 
 #[test]
+fn a_prack_that_the_200_overtook_is_answered() {
+    let mut early = Early::with("Require: 100rel\r\n");
+    early.callee_says(180, "", "");
+    early.callee_says(200, "", SDP);
+    let ringing = early.told("SIP/2.0 180 ");
+
+    assert_eq!(status(&early.prack(&ringing, "")), Some(200));
+    assert_eq!(status(&early.prack(&ringing, "")), Some(481), "a second one");
+    early.hang_up();
+}
+
+#[test]
 fn a_caller_that_gives_up_while_its_200_waits_releases_the_callee() {
     let mut early = Early::with("Supported: 100rel\r\n");
     early.callee_says(183, "", SDP);

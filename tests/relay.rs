@@ -362,7 +362,10 @@ fn a_wildcard_is_resolved_toward_each_peer() {
     let reserved = engine.reserve(CALL, ip("127.0.0.7"), ip("127.0.0.8")).unwrap();
 
     assert_eq!((reserved.caller.ip(), reserved.callee.ip()), (ip("127.0.0.1"), ip("127.0.0.1")));
-    assert_eq!(engine.reserve(CallId(2), ip("127.0.0.1"), ip("::1")), Err(ReserveError::NoFamily));
+    assert_eq!(
+        engine.reserve(CallId(2), ip("127.0.0.1"), ip("::1")),
+        Err(ReserveError::NoFamily { side: Side::Callee })
+    );
 }
 
 /// A call between two peers on loopback.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rtp_rs::RtpReader;
 use trunkline::media::{Event, LegMedia, LegStats, Press, Side};
-use trunkline::rtp::dtmf::Digit;
+use trunkline::rtp::dtmf::{Detector, Digit, Heard};
 use trunkline::rtp::g711::Law;
+use trunkline::rtp::ringback::Ringback;
 
 #[path = "support/far_end.rs"]
 mod far_end;
@@ -126,6 +127,95 @@ fn a_digit_that_is_sent_by_command_arrives_and_is_told_by_the_relay_it_reaches()
     assert!(packets.iter().all(|packet| packet[1] & 0x7F == 101 && packet[12] == 7));
     assert_eq!(told, Event::Digit { call: CALL, side: Side::Callee, press });
     assert_eq!(call.caller.receive(7).len(), 7);
+}
+
+#[test]
+fn ringing_of_ours_has_the_tones_and_the_cadence_of_its_country_and_ends_with_the_first_words() {
+    let mut call = Call::connected("127.0.14.8", |side, media| match side {
+        Side::Caller => LegMedia { law: Law::A, audio_payload_type: 8, ..media },
+        Side::Callee => media,
+    });
+
+    call.engine.ring(CALL, Side::Caller, Some(Ringback::of_country("GB")));
+    let packets = call.caller.receive(60);
+    for text in ["first", "words"] {
+        let relay = call.relay(Side::Callee);
+        call.callee.send(relay, 0, text.as_bytes());
+    }
+    let behind = call.caller.receive_all();
+
+    assert!(packets.windows(2).all(|pair| sequence_of(&pair[1]) == sequence_of(&pair[0]).wrapping_add(1)));
+    let sound = decoded(&packets, Law::A);
+    assert_eq!(sound.len(), 60 * 160);
+    for frame in sound.chunks(160) {
+        let ms = frame[0].0 / 8 % 3_000;
+        let is_loud = frame.iter().any(|(_, sample)| sample.abs() > 3_000);
+        assert_eq!(is_loud, (0..400).contains(&ms) || (600..1_000).contains(&ms), "at {ms} ms");
+    }
+    let first: Vec<_> = sound.into_iter().filter(|(n, _)| *n < 3_200).collect();
+    for hz in [400.0, 450.0] {
+        let level = level_dbm0(&first, hz);
+        assert!((level + 13.0).abs() < 0.5, "{hz} Hz: {level:.1} dBm0");
+    }
+    let lengths: Vec<_> = behind.iter().rev().take(2).map(|packet| packet.len() - 12).collect();
+    assert_eq!(lengths, [5, 5], "nothing rings behind the words");
+}
+
+#[test]
+fn the_events_of_one_peer_are_played_as_tones_to_another_that_takes_none() {
+    let (engine, events) = engine("127.0.14.9", [30_000, 30_199], 0);
+    let mut call = Call::on(engine);
+    let caller = LegMedia { dtmf_payload_type: Some(101), ..call.media(Side::Caller) };
+    let callee =
+        LegMedia { law: Law::A, audio_payload_type: 8, plays_digits: true, ..call.media(Side::Callee) };
+    call.engine.set_leg(CALL, Side::Caller, caller);
+    call.engine.set_leg(CALL, Side::Callee, callee);
+    let relay = call.relay(Side::Caller);
+
+    for (code, at) in [(7, 8_000_u32), (7, 16_000), (11, 24_000)] {
+        call.caller.timestamp = at;
+        for (flags, duration) in [(10, 160_u16), (10, 480), (138, 800), (138, 800), (138, 800)] {
+            let [high, low] = duration.to_be_bytes();
+            let packet = call.caller.packet(101, &[code, flags, high, low]);
+            call.caller.socket.send_to(&packet, relay).unwrap();
+            call.caller.sequence += 1;
+        }
+    }
+    let packets = call.callee.receive(24);
+
+    let (mut ear, mut keys) = (Detector::new(Law::A), String::new());
+    for packet in &packets {
+        assert_eq!(packet[1] & 0x7F, 8, "an event was relayed");
+        ear.listen(&packet[12..], |heard| {
+            if let Heard::Begins { digit, .. } = heard {
+                keys += &digit.to_string();
+            }
+        });
+    }
+    assert_eq!(keys, "77#");
+    let told = std::iter::from_fn(|| events.recv_timeout(Duration::from_millis(100)).ok()).count();
+    assert_eq!(told, 3, "signalling may have an INFO to send for each");
+}
+
+/// The samples of a stream with their numbers, counted from its first by timestamp.
+fn decoded(packets: &[Vec<u8>], law: Law) -> Vec<(u32, i16)> {
+    let samples = |packet: &Vec<u8>| {
+        let numbers = advance(&packets[0], packet)..;
+        numbers.zip(packet[12..].iter().map(|&octet| law.decode(octet))).collect::<Vec<_>>()
+    };
+    packets.iter().flat_map(samples).collect()
+}
+
+/// The level of one frequency; 0 dBm0 is 3.17 dB below a sine of the greatest amplitude.
+fn level_dbm0(heard: &[(u32, i16)], hz: f64) -> f64 {
+    let (mut real, mut imaginary) = (0.0, 0.0);
+    for &(n, sample) in heard {
+        let (sine, cosine) = (std::f64::consts::TAU * hz * f64::from(n) / 8_000.0).sin_cos();
+        real += f64::from(sample) * cosine;
+        imaginary += f64::from(sample) * sine;
+    }
+    let amplitude = 2.0 * real.hypot(imaginary) / heard.len() as f64;
+    20.0 * (amplitude / 32_636.0).log10() + 3.17
 }
 
 fn follows(first: &[u8], second: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use trunkline::rtp::dtmf::{Detector, Heard as Tone};
 use trunkline::rtp::g711::Law;
 
 #[path = "support/virtual_relay.rs"]
@@ -130,6 +131,97 @@ fn a_peer_that_sends_events_is_not_listened_to_for_tones_which_would_say_them_ag
     assert_eq!(relay.told(0), ["2"]);
 }
 
+#[test]
+fn a_far_end_without_events_hears_each_digit_once_as_tones_in_either_law_whatever_else_happens() {
+    for law in [Law::Mu, Law::A] {
+        for (loss, fill_ms) in [(0, 0), (0, 100), (9, 100)] {
+            let mut relay = Relay::new([Law::Mu, law], fill_ms);
+            relay.plays_digits(1);
+            let mut far_end = FarEnd::default();
+            for (n, code) in [1, 1, 1, 11, 10, 0, 0, 9].into_iter().enumerate() {
+                far_end.speaks(&mut relay, 5);
+                far_end.presses(&mut relay, code, 80 + 40 * (n as u64 % 3), loss);
+            }
+            far_end.speaks(&mut relay, 20);
+
+            relay.run_until(far_end.at_ms + 2_000);
+            let heard = relay.heard(1);
+
+            assert_eq!(played(&heard, law), "111#*009", "{law:?}, 1 in {loss} lost, fill {fill_ms}");
+            assert!(heard.iter().all(|packet| packet.payload_type == law.payload_type()));
+            assert!(heard.windows(2).all(|pair| pair[0].timestamp != pair[1].timestamp));
+        }
+    }
+}
+
+#[test]
+fn digits_are_played_over_speech_and_on_when_it_stops_and_also_where_pauses_are_left_alone() {
+    for (packets, fill_ms) in [(60, 100), (60, 0), (4, 100), (4, 0), (0, 0)] {
+        let mut relay = Relay::new([Law::A, Law::Mu], fill_ms);
+        relay.plays_digits(1);
+        let mut far_end = FarEnd { law: Some(Law::A), ..FarEnd::default() };
+        far_end.speaks(&mut relay, packets);
+        relay.run_until(60);
+        for key in ['4', '4', 'D'] {
+            relay.press(1, key, 120);
+        }
+
+        relay.run_until(2_000);
+        let heard = relay.heard(1);
+
+        assert_eq!(played(&heard, Law::Mu), "44D", "{packets} packets, fill {fill_ms}");
+        assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
+        assert!(heard.windows(2).all(|pair| pair[1].timestamp == pair[0].timestamp.wrapping_add(160)));
+    }
+}
+
+#[test]
+fn digits_are_played_in_packets_of_the_length_that_the_far_end_wants() {
+    let mut relay = Relay::new(MU, 100);
+    relay.plays_digits(1);
+    relay.legs[1].peer.as_mut().unwrap().ptime_ms = 30;
+    let mut far_end = FarEnd::default();
+    far_end.speaks(&mut relay, 60);
+    relay.run_until(100);
+    relay.press(1, '8', 100);
+
+    relay.run_until(1_150);
+    let heard = relay.heard(1);
+
+    assert_eq!(played(&heard, Law::Mu), "8");
+    let speech = heard.iter().filter(|packet| packet.at_ms > 100);
+    assert!(speech.clone().count() > 30 && speech.into_iter().all(|packet| packet.payload.len() == 240));
+}
+
+#[test]
+fn a_far_end_on_hold_is_played_nothing_and_no_digit_waits_for_it() {
+    let mut relay = Relay::new(MU, 100);
+    relay.plays_digits(1);
+    relay.legs[1].peer.as_mut().unwrap().receives = false;
+    relay.press(1, '8', 100);
+    relay.run_until(500);
+    relay.legs[1].peer.as_mut().unwrap().receives = true;
+
+    relay.run_until(1_000);
+
+    assert_eq!(played(&relay.heard(1), Law::Mu), "");
+}
+
+#[test]
+fn what_one_far_end_plays_as_tones_another_that_takes_no_events_hears_once() {
+    let mut relay = Relay::new(MU, 100);
+    relay.hears_tones(0, Law::Mu);
+    relay.plays_digits(1);
+    let mut far_end = FarEnd::default();
+    far_end.speaks(&mut relay, 3);
+    far_end.plays(&mut relay, [697.0, 1_336.0], 5);
+    far_end.speaks(&mut relay, 40);
+
+    relay.run_until(1_500);
+
+    assert_eq!(played(&relay.heard(1), Law::Mu), "2");
+}
+
 /// A telephone that numbers and times its packets.
 #[derive(Default)]
 struct FarEnd {
@@ -206,6 +298,19 @@ fn digits(heard: &[Heard]) -> Vec<u8> {
     let mut events: Vec<_> = heard.iter().filter(|packet| packet.payload_type == EVENT).collect();
     events.dedup_by_key(|packet| packet.timestamp);
     events.iter().map(|packet| packet.payload[0]).collect()
+}
+
+/// The digits that are heard in the audio.
+fn played(heard: &[Heard], law: Law) -> String {
+    let (mut ear, mut digits) = (Detector::new(law), String::new());
+    for packet in heard {
+        ear.listen(&packet.payload, |it| {
+            if let Tone::Begins { digit, .. } = it {
+                digits += &digit.to_string();
+            }
+        });
+    }
+    digits
 }
 
 /// Code and duration of each packet that ends a digit.

@@ -161,16 +161,18 @@ fn one_odd_packet_in_a_stream_is_passed_on_as_it_is() {
 
 #[test]
 fn a_peer_that_asked_for_30_ms_gets_them_from_one_that_sends_20() {
-    let mut relay = Relay::new([Law::Mu, Law::A], 0);
-    relay.legs[1].peer.as_mut().unwrap().ptime_ms = 30;
-    (0..60).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));
+    for fill_ms in [0, 100] {
+        let mut relay = Relay::new([Law::Mu, Law::A], fill_ms);
+        relay.legs[1].peer.as_mut().unwrap().ptime_ms = 30;
+        (0..60).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));
 
-    relay.run_until(2_000);
-    let heard = relay.heard(1);
+        relay.run_until(1_250);
+        let heard = relay.heard(1);
 
-    assert_eq!(heard.len(), 40);
-    assert!(heard.iter().all(|packet| packet.payload.len() == 240 && packet.payload_type == 8));
-    assert!(heard.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 240));
+        assert_eq!(heard.len(), 40, "fill {fill_ms}");
+        assert!(heard.iter().all(|packet| packet.payload.len() == 240 && packet.payload_type == 8));
+        assert!(heard.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 240));
+    }
 }
 
 #[test]

@@ -27,7 +27,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use trunkline::sip::flow::{Flow, ListenerId, Transport};
-use trunkline::sip::message::Limits;
 use trunkline::sip::uri::Host;
 use trunkline::transport::config::Listen;
 use trunkline::transport::config::tls::{Config as TlsConfig, Mtls};
@@ -343,7 +342,7 @@ impl Side {
     /// Shows `issued`, and believes `authority`.
     async fn bind(authority: &Authority, issued: Issued) -> Self {
         let listen = Listen { transport: Transport::Tls, address: ([127, 0, 0, 1], 0).into() };
-        let config = Config { listen: vec![listen], advertise: Vec::new(), limits: Limits::default() };
+        let config = Config { listen: vec![listen], ..Config::default() };
         let transports = Transports::bind(&config).await.unwrap();
         let address = transports.listeners()[0].address;
         let folder = tempfile::tempdir().unwrap();

@@ -185,15 +185,5 @@ fn shown(file: &Path, problems: Vec<config::reader::Problem>) -> Vec<String> {
 
 const LISTEN: &str = "[sip]\nlisten = [\"tls:0.0.0.0:5061\"]\n";
 const TLS: &str = "[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\nca = \"ca.pem\"\n";
-const PEERS: &str = r#"[[retell]]
-name = "retell"
-uri = "sip:sip.retellai.com"
-username = "u"
-password = "p"
-[[trunks]]
-name = "carrier"
-uri = "sip:carrier.example"
-allow = ["198.51.100.0/24"]
-country = "US"
-"#;
+const PEERS: &str = include_str!("support/peers.toml");
 const ENCRYPTED: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use trunkline::id::{ClientTx, Ids, ServerTx};
-use trunkline::sip::flow::{Flow, ListenerId, Transport};
+use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use trunkline::sip::message::{Limits, Message, Method};
 use trunkline::sip::timers::Timers;
 use trunkline::sip::transaction::{Action, Incoming, Table};
@@ -367,6 +367,47 @@ fn a_request_that_could_not_go_by_tcp_goes_by_udp_with_fresh_timers() {
     bed.run_to_end();
     assert_eq!(bed.sent(), ["INVITE"; 7], "the first and six retransmissions");
     assert_eq!(bed.gone_after_ms(), [33_000]);
+}
+
+#[test]
+fn a_request_whose_connection_is_gone_goes_once_more_as_it_is_by_a_new_one() {
+    let mut bed = Bed::new(Transport::Tcp);
+    let (tx, remote) = (bed.invite(), flow(Transport::Tcp).remote);
+    let Some(Action::Send { bytes: first, .. }) = bed.actions.pop() else { panic!("nothing sent") };
+    let lost = bed.table.unanswered_by(ConnectionId(1), remote);
+
+    let again = bed.table.send_again(tx, bed.now, &mut bed.actions);
+    let Some(Action::Send { bytes, flow: by, of }) = bed.actions.pop() else { panic!("nothing sent") };
+    let once_more = bed.table.send_again(tx, bed.now, &mut bed.actions);
+
+    assert_eq!((lost, again, once_more), (vec![tx], true, false));
+    assert_eq!((bytes, by.connection, of), (first, None, Some(tx)));
+    assert!(bed.actions.is_empty());
+}
+
+#[test]
+fn nothing_goes_again_that_was_answered_or_cancelled_or_went_another_way() {
+    let (own, other) = (flow(Transport::Tcp).remote, "192.0.2.9:5060".parse().unwrap());
+    for (transport, remote, cancelled, answer) in [
+        (Transport::Udp, own, false, None),
+        (Transport::Tcp, other, false, None),
+        (Transport::Tcp, own, true, None),
+        (Transport::Tcp, own, false, Some(100)),
+        (Transport::Tcp, own, false, Some(200)),
+    ] {
+        let mut bed = Bed::new(transport);
+        let tx = bed.invite();
+        if cancelled {
+            bed.table.cancel(tx, None, bed.now, &mut bed.actions);
+        }
+        if let Some(code) = answer {
+            bed.answer(tx, code, "INVITE", "theirs");
+        }
+
+        let lost = bed.table.unanswered_by(ConnectionId(1), remote);
+
+        assert_eq!(lost, [], "{transport:?} {remote} {cancelled} {answer:?}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
+use trunkline::id::InterfaceId;
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use trunkline::sip::message::Limits;
 use trunkline::transport::config::Listen;
@@ -124,7 +125,7 @@ async fn a_message_that_no_listener_can_carry_fails_at_once() {
         assert_eq!(failed(next(&mut bridge).await).0, token);
     }
     assert!(nothing_happens(&mut bridge).await);
-    assert_eq!(bridge.local(Transport::Udp, v6), None);
+    assert_eq!(bridge.local(Transport::Udp, v6, InterfaceId::default()), None);
 }
 
 #[tokio::test]
@@ -328,6 +329,28 @@ async fn a_connection_that_the_other_side_closed_is_gone_and_a_new_one_is_made()
 }
 
 #[tokio::test]
+async fn a_reset_is_told_and_whether_the_connection_was_ever_good() {
+    for answers in [true, false] {
+        let mut bridge = bind(&["tcp:127.0.0.1:0"]).await;
+        let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        bridge.send(&tcp(0, peer.local_addr().unwrap()), message("INVITE", 1), 1, None);
+        let (mut stream, _) = within(async { peer.accept().await.unwrap() }).await;
+        read_exactly(&mut stream, &message("INVITE", 1)).await;
+        if answers {
+            stream.write_all(&message("SIP/2.0 100 Trying", 1)).await.unwrap();
+            received(next(&mut bridge).await);
+        }
+
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(stream);
+
+        let closed = next(&mut bridge).await;
+        let Event::Closed { broken, of_peer, heard, .. } = closed else { panic!("{closed:?}") };
+        assert_eq!((broken, of_peer, heard), (true, true, answers));
+    }
+}
+
+#[tokio::test]
 async fn ipv6_carries_both_transports_both_ways_beside_ipv4_on_the_same_port() {
     let mut bridge = bind(&["udp:[::]:0", "tcp:[::]:0"]).await;
     let port = bridge.listeners()[0].address.port();
@@ -346,7 +369,7 @@ async fn ipv6_carries_both_transports_both_ways_beside_ipv4_on_the_same_port() {
     assert!(v4.is_ok(), "{:?}", v4.err());
     assert_eq!(datagram(&datagrams).await, (message("SIP/2.0 200 OK", 1), ours));
     assert_eq!(read_exactly(&mut stream, &message("SIP/2.0 200 OK", 2)).await, message("SIP/2.0 200 OK", 2));
-    assert_eq!(bridge.local_of(&by_udp).unwrap().sent_by, format!("[::1]:{port}"));
+    assert_eq!(bridge.local_of(&by_udp, InterfaceId::default()).unwrap().sent_by, format!("[::1]:{port}"));
 }
 
 #[tokio::test]
@@ -379,13 +402,15 @@ async fn a_message_that_never_completes_closes_its_connection() {
 #[tokio::test(start_paused = true)]
 async fn whoever_is_not_recognised_in_a_minute_is_turned_away() {
     let mut bridge = bind(&["tcp:127.0.0.1:0"]).await;
-    let (known, _stranger) = (connect(&bridge, 0).await, connect(&bridge, 0).await);
+    let (known, stranger) = (connect(&bridge, 0).await, connect(&bridge, 0).await);
     known.try_write(&message("OPTIONS", 1)).unwrap();
     let (_, flow) = received(bridge.next_event().await);
     bridge.recognise(flow.connection.unwrap());
 
+    let idle = bridge.next_event().await;
     let event = bridge.next_event().await;
 
+    assert!(matches!(idle, Event::Idle { remote } if remote == stranger.local_addr().unwrap()), "{idle:?}");
     assert!(
         matches!(event, Event::Closed { connection, .. } if Some(connection) != flow.connection),
         "{event:?}"
@@ -458,7 +483,7 @@ fn config(listen: &[&str], limits: Limits) -> Config {
         let transport = if transport == "udp" { Transport::Udp } else { Transport::Tcp };
         Listen { transport, address: address.parse().unwrap() }
     });
-    Config { listen: listen.collect(), advertise: Vec::new(), limits }
+    Config { listen: listen.collect(), limits, ..Config::default() }
 }
 
 async fn next(bridge: &mut Bridge) -> Event {
@@ -483,7 +508,7 @@ fn received(event: Event) -> (Bytes, Flow) {
 
 fn failed(event: Event) -> (u64, Flow, String) {
     match event {
-        Event::SendFailed { token, flow, error } => (token, flow, error),
+        Event::SendFailed { token, flow, error, .. } => (token, flow, error),
         other => panic!("{other:?}"),
     }
 }

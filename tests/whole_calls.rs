@@ -13,6 +13,7 @@ use calls::{
 };
 use trunkline::call::record::EndedBy;
 use trunkline::routing::Routes;
+use trunkline::rtp::leg::{ReserveError, Side};
 
 #[test]
 fn an_answered_call_is_released_on_both_sides_and_leaves_nothing() {
@@ -230,11 +231,38 @@ fn ringing_is_told_once_however_often_the_callee_says_it() {
 #[test]
 fn without_media_ports_the_caller_is_told_503_with_retry_after() {
     let mut network = calls::network(Way::ToRetell, CallerScript::default(), CalleeScript::default());
-    network.bridge.world.exhausted = true;
+    network.bridge.world.refuses = Some(ReserveError::NoPorts { in_use: 4, resting: 0, refused: 0 });
     network.run(Duration::from_secs(200));
 
     assert_eq!(network.agents[0].ends(), [End::Refused(503)]);
     assert!(header(network.agents[0].messages().last().unwrap(), "Retry-After").is_some());
+    assert_clean(&network);
+}
+
+#[test]
+fn an_offer_of_an_address_family_that_we_have_not_is_told_488_with_a_warning() {
+    let mut network = calls::network(Way::ToRetell, CallerScript::default(), CalleeScript::default());
+    network.bridge.world.refuses = Some(ReserveError::NoFamily { side: Side::Caller });
+    network.run(Duration::from_secs(200));
+
+    let refusal = network.agents[0].messages().last().unwrap();
+    assert_eq!(network.agents[0].ends(), [End::Refused(488)]);
+    assert_eq!(
+        header(refusal, "Warning").unwrap(),
+        "301 203.0.113.10 \"Incompatible network address formats\""
+    );
+    assert_eq!(header(refusal, "Retry-After"), None);
+    assert_clean(&network);
+}
+
+#[test]
+fn a_callee_of_an_address_family_that_we_have_not_is_passed_over() {
+    let mut network = calls::network(Way::ToRetell, CallerScript::default(), CalleeScript::default());
+    network.bridge.world.refuses = Some(ReserveError::NoFamily { side: Side::Callee });
+    network.run(Duration::from_secs(200));
+
+    assert_eq!(network.agents[0].ends(), [End::Refused(503)]);
+    assert!(network.bridge.world.records[0].reason.contains("address family of the callee"));
     assert_clean(&network);
 }
 

@@ -41,9 +41,9 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     threads: u32,
     /// Milliseconds without a packet before silence is sent in its place; 0 is never. Generators pause
-    /// between warming up and measuring, with clocks that stand still: what they send next would be late
-    /// behind silence, so this is longer
-    #[arg(long, default_value_t = 300)]
+    /// between their steps, with clocks that stand still: what they send next would be late behind
+    /// silence, so this is longer than such a pause
+    #[arg(long, default_value_t = 1_000)]
     fill_ms: u32,
     /// What `cargo bench` adds
     #[arg(long, hide = true)]

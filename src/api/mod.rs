@@ -5,6 +5,7 @@
 //! sends a [`Command`] and waits for its answer, so nothing an HTTP client does, however
 //! slow, can hold up signalling.
 
+pub mod bans;
 pub mod config;
 mod connections;
 mod guard;
@@ -25,6 +26,7 @@ use crate::id::CallId;
 use crate::net;
 use crate::rtp::leg_stats::LegStats;
 
+use bans::BanView;
 use trunks::TrunkView;
 
 /// What HTTP shares with the server; cheap to clone.
@@ -56,6 +58,11 @@ pub enum Command {
         call: CallId,
         /// Where the answer goes; `None` when it has no media.
         reply: oneshot::Sender<Option<[LegStats; 2]>>,
+    },
+    /// Tell who is banned.
+    Bans {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Vec<BanView>>,
     },
     /// Tell how every peer fares.
     Trunks {

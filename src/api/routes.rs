@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::bans::BanView;
 use super::guard::{self, Access};
 use super::trunks::TrunkView;
 use super::{Command, Shared};
@@ -31,10 +32,11 @@ pub(super) fn router(shared: Shared, access: Access) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/calls", get(list_calls))
         .route("/v1/trunks", get(list_trunks))
+        .route("/v1/bans", get(list_bans))
         .route("/v1/calls/{id}", get(show_call).delete(hang_up))
         .fallback(async || Failure {
             status: StatusCode::NOT_FOUND,
-            error: "no such route; see /v1/calls and /v1/trunks",
+            error: "no such route; see /v1/calls, /v1/trunks and /v1/bans",
         })
         .method_not_allowed_fallback(async || Failure {
             status: StatusCode::METHOD_NOT_ALLOWED,
@@ -88,6 +90,16 @@ async fn list_trunks(State(shared): State<Shared>) -> Result<Json<Vec<TrunkView>
     shared.commands.try_send(Command::Trunks { reply }).map_err(|_| BUSY)?;
     match timeout(COMMAND_TIMEOUT, answer).await {
         Ok(Ok(trunks)) => Ok(Json(trunks)),
+        Ok(Err(_)) | Err(_) => Err(BUSY),
+    }
+}
+
+/// The one that ends first in front.
+async fn list_bans(State(shared): State<Shared>) -> Result<Json<Vec<BanView>>, Failure> {
+    let (reply, answer) = oneshot::channel();
+    shared.commands.try_send(Command::Bans { reply }).map_err(|_| BUSY)?;
+    match timeout(COMMAND_TIMEOUT, answer).await {
+        Ok(Ok(bans)) => Ok(Json(bans)),
         Ok(Err(_)) | Err(_) => Err(BUSY),
     }
 }

@@ -4,6 +4,7 @@
 //! the next target, its INVITE may still be answered with 200 (and by several forks), and each such
 //! callee gets ACK and BYE.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::id::{ClientTx, LegId, PeerId};
@@ -29,7 +30,7 @@ use super::interwork::{self, prack};
 pub(super) struct Attempt {
     pub(super) leg: LegId,
     pub(super) peer: PeerId,
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     pub(super) hop: Hop,
     pub(super) identity: Identity,
     /// The INVITE's transaction; a challenge answered makes a new one.
@@ -260,7 +261,10 @@ impl Attempt {
     /// Where a request inside `dialog` goes.
     pub(super) fn destination(&self, dialog: &Dialog) -> Destination {
         match self.flow {
-            Some(flow) => Destination::Dialog { uri: dialog.next_hop().clone(), flow },
+            Some(flow) => {
+                let interface = self.hop.interface;
+                Destination::Dialog { uri: dialog.next_hop().clone(), flow, interface }
+            }
             None => Destination::Hop(self.hop.clone()),
         }
     }

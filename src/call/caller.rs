@@ -3,11 +3,12 @@
 //! We are the UAS here. A BYE of ours has to wait until the caller's ACK has come (RFC 3261 §15), so an end
 //! that falls between 200 and ACK is kept in [`Closing`].
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::id::{ClientTx, PeerId, ServerTx};
+use crate::id::{ClientTx, InterfaceId, PeerId, ServerTx};
+use crate::rtp::leg::Way;
 use crate::sdp::exchange::Exchange;
 use crate::sdp::session::{Audio, Session};
 use crate::sip::build::ResponseBuilder;
@@ -36,6 +37,8 @@ pub(super) struct Caller {
     /// Where its INVITE came from: what `received` and `rport` of our responses say.
     pub(super) source: SocketAddr,
     pub(super) dialog: Dialog,
+    /// Which of our interfaces it sees.
+    pub(super) interface: InterfaceId,
     /// Our `host:port` as it sees it.
     pub(super) sent_by: String,
     /// Its offer, our answer, and what came after them.
@@ -89,15 +92,13 @@ impl Caller {
         matches!(self.progress, Progress::Closed) && self.open.is_empty()
     }
 
-    /// The address that decides where its media is received: the one its messages come from, unless its
-    /// session description is of the other family.
-    pub(super) fn media_address(&self) -> IpAddr {
+    /// What decides where its media is received: the address its messages come from, unless its session
+    /// description is of the other family.
+    pub(super) fn media_way(&self) -> Way {
         let source = self.source.ip().to_canonical();
         let offered = self.exchange.offered().and_then(audio).map(|audio| audio.rtp.ip());
-        match offered {
-            Some(wanted) if wanted.is_ipv4() != source.is_ipv4() => wanted,
-            _ => source,
-        }
+        let peer = offered.filter(|wanted| wanted.is_ipv4() != source.is_ipv4()).unwrap_or(source);
+        Way { interface: self.interface, peer }
     }
 
     /// Begins a response to the INVITE.

@@ -3,16 +3,16 @@
 //! The actions of one input are carried out in order, before the next input; an action that asks for
 //! something (addresses, media ports, counters) is answered by an input, at once or later.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::id::{ClientTx, Ids, LegId, PeerId, ServerTx};
+use crate::id::{ClientTx, Ids, InterfaceId, LegId, PeerId, ServerTx};
 use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::dtmf::Digit;
-use crate::rtp::leg::{LegMedia, Reserved, Side};
+use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use crate::rtp::ringback::Ringback;
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::Message;
@@ -35,6 +35,8 @@ pub struct Offered {
     pub flow: Flow,
     /// Who sent it.
     pub peer: PeerId,
+    /// Which of our interfaces it came to: what is sent to its sender leaves by it.
+    pub interface: InterfaceId,
     /// Our own `host:port` as this peer sees it, for Contact.
     pub sent_by: String,
     /// Its course.
@@ -53,6 +55,8 @@ pub enum Destination {
         uri: Uri,
         /// The path its last message came by.
         flow: Flow,
+        /// The interface that the dialog was begun by.
+        interface: InterfaceId,
     },
 }
 
@@ -68,8 +72,8 @@ pub enum Input {
         /// Those that failed lately, perhaps in another call: tried when nothing else is left.
         resting: Vec<Hop>,
     },
-    /// The answer to [`Action::ReserveMedia`]; the error is a sentence for the record.
-    Media(Result<Reserved, String>),
+    /// The answer to [`Action::ReserveMedia`].
+    Media(Result<Reserved, ReserveError>),
     /// A response to one of our requests.
     Response {
         /// Its transaction.
@@ -160,10 +164,10 @@ pub enum Action {
     },
     /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].
     ReserveMedia {
-        /// The caller's address: decides family and interface.
-        caller: IpAddr,
-        /// The callee's.
-        callee: IpAddr,
+        /// To the caller.
+        caller: Way,
+        /// To the callee.
+        callee: Way,
     },
     /// Send a request in a new client transaction.
     Request {
@@ -216,6 +220,8 @@ pub enum Action {
         /// For how long.
         duration: Duration,
     },
+    /// Have this side hear ringing in place of silence, or no longer; real audio ends it, too.
+    Ring(Side, Option<Ringback>),
     /// Tell how many packets came from the caller; answered at once by [`Input::MediaCount`].
     CountMedia,
     /// The call shows itself anew.

@@ -5,11 +5,13 @@
 //! INVITE is cancelled and watched until its transaction ends.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::id::{LegId, PeerId};
 use crate::routing::Kind;
 use crate::routing::config::DigitsBy;
 use crate::routing::limits::Verdict;
+use crate::rtp::leg::{ReserveError, Reserved, Side, Way};
 use crate::sdp::build::Local;
 use crate::sdp::codec::{Codec, Payload};
 use crate::sdp::crypto::{Policy, Protection};
@@ -50,7 +52,7 @@ impl Call {
         match self.targets.pop_front() {
             Some(target) => {
                 cx.out.push(Action::Resolve(target.next_hop.clone()));
-                self.target = Some(target);
+                self.target = Some(Arc::new(target));
                 self.state = State::Resolving;
             }
             None => self.next_resting(cx),
@@ -80,7 +82,7 @@ impl Call {
 
     /// Tries one address; media ports come first, since the INVITE names them.
     fn reach(&mut self, hop: Hop, cx: &mut Cx<'_>) {
-        let callee = hop.remote.ip();
+        let callee = Way { interface: hop.interface, peer: hop.remote.ip() };
         if self.caller.exchange.local.last().is_some() {
             return self.reach_by_known_ports(hop, cx);
         }
@@ -88,30 +90,38 @@ impl Call {
             return self.invite(hop, cx);
         }
         self.state = State::Resolving;
-        cx.out.push(Action::ReserveMedia { caller: self.caller.media_address(), callee });
+        cx.out.push(Action::ReserveMedia { caller: self.caller.media_way(), callee });
         self.hops.push_front(hop);
     }
 
-    /// The caller was told its ports, so they stay; a callee of the other address family cannot use its own.
+    /// The caller was told its ports, so they stay; a callee of the other address family, or at another
+    /// interface of ours, cannot use its own.
     fn reach_by_known_ports(&mut self, hop: Hop, cx: &mut Cx<'_>) {
         let is_v4 = |ip: IpAddr| ip.to_canonical().is_ipv4();
-        let fits = self.reserved.is_some_and(|(_, known)| is_v4(known.callee.ip()) == is_v4(hop.remote.ip()));
+        let fits = self.reserved.is_some_and(|(way, known)| {
+            way.interface == hop.interface && is_v4(known.callee.ip()) == is_v4(hop.remote.ip())
+        });
         if fits { self.invite(hop, cx) } else { self.next_target(cx) }
     }
 
     /// Takes the ports that [`Self::reach`] asked for.
-    pub(super) fn on_media(&mut self, media: Result<crate::rtp::leg::Reserved, String>, cx: &mut Cx<'_>) {
+    pub(super) fn on_media(&mut self, media: Result<Reserved, ReserveError>, cx: &mut Cx<'_>) {
         if self.state == State::Over {
             return;
         }
         let Some(hop) = self.hops.pop_front() else { return };
         match media {
             Ok(reserved) => {
-                self.reserved = Some((hop.remote.ip(), reserved));
+                let way = Way { interface: hop.interface, peer: hop.remote.ip() };
+                self.reserved = Some((way, reserved));
                 self.caller.exchange.local.rtp = reserved.caller;
                 self.invite(hop, cx);
             }
-            Err(reason) => self.fail(Failure::no_media(reason), cx),
+            Err(error @ ReserveError::NoFamily { side: Side::Callee }) => {
+                self.failure.get_or_insert_with(|| Failure::no_media(&error));
+                self.next_target(cx);
+            }
+            Err(error) => self.fail(Failure::no_media(&error), cx),
         }
     }
 
@@ -179,7 +189,7 @@ impl Call {
     }
 
     /// The codecs that a callee is offered: what the caller has; both if it did not say yet.
-    fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
+    pub(super) fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
         let caller = &self.caller.exchange;
         let offered = caller.offered().and_then(|offer| negotiate::offered(offer).ok());
         let known = offered.or(caller.agreed().map(|agreed| &agreed.audio));

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::routing::limits::Full;
 use crate::routing::{Kind, Peer};
+use crate::rtp::leg::{ReserveError, Side};
 use crate::sip::message::Message;
 
 use super::hints::{self, Hint};
@@ -33,6 +34,8 @@ pub(super) struct Failure {
     pub(super) hints: Vec<String>,
     /// Seconds of Retry-After.
     pub(super) retry_after: Option<u32>,
+    /// Code and text of a Warning (RFC 3261 §20.43).
+    pub(super) warning: Option<(u16, &'static str)>,
 }
 
 impl Failure {
@@ -68,6 +71,7 @@ impl Failure {
             moves_on,
             hints,
             retry_after,
+            warning: None,
         }
     }
 
@@ -97,9 +101,19 @@ impl Failure {
         Self::ours(code, &format!("{callee} answered with an unusable session description: {error}"))
     }
 
-    /// No media ports.
-    pub(super) fn no_media(reason: String) -> Self {
-        Self { retry_after: Some(5), ..Self::ours(503, &reason) }
+    /// No media: our ports may be free again soon, but the caller's session description says where it must
+    /// be reached.
+    pub(super) fn no_media(error: &ReserveError) -> Self {
+        let reason = error.to_string();
+        match error {
+            ReserveError::NoFamily { side: Side::Caller } => {
+                Self { warning: Some(ADDRESS_FORMAT), ..Self::ours(488, &reason) }
+            }
+            ReserveError::NoFamily { side: Side::Callee } => Self::ours(503, &reason),
+            ReserveError::NoPorts { .. } | ReserveError::NoRoute { .. } => {
+                Self { retry_after: Some(RETRY_AFTER_PORTS_S), ..Self::ours(503, &reason) }
+            }
+        }
     }
 
     /// The callee takes no more calls for now.
@@ -119,6 +133,7 @@ impl Failure {
             moves_on: true,
             hints: Vec::new(),
             retry_after: None,
+            warning: None,
         }
     }
 
@@ -128,6 +143,12 @@ impl Failure {
         Self { retry_after: (code == 503).then_some(RETRY_AFTER_RESTART_S), ..Self::ours(code, reason) }
     }
 }
+
+/// None of our addresses is of the kind that the session description asks for.
+const ADDRESS_FORMAT: (u16, &str) = (301, "Incompatible network address formats");
+
+/// Seconds in which media ports are commonly free again.
+const RETRY_AFTER_PORTS_S: u32 = 5;
 
 /// Seconds in which a process that was told to stop is commonly there again.
 const RETRY_AFTER_RESTART_S: u32 = 30;

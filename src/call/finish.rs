@@ -6,6 +6,7 @@ use crate::sip::message::Message;
 use crate::sip::reason::Reason;
 
 use super::contract::{Action, Cx};
+use super::failover::host_of;
 use super::failure::Failure;
 use super::record::{EndedBy, LegRecord, Record};
 use super::{Call, State, reason};
@@ -29,6 +30,10 @@ impl Call {
         headers.extend(reason::of_failure(&failure, cx.routes.peer(self.caller.peer).kind));
         if let Some(seconds) = failure.retry_after {
             headers.push((b"Retry-After".to_vec(), seconds.to_string().into_bytes()));
+        }
+        if let Some((code, text)) = failure.warning {
+            let warning = format!("{code} {} \"{text}\"", host_of(&self.caller.sent_by));
+            headers.push((b"Warning".to_vec(), warning.into_bytes()));
         }
         self.caller.refuse(failure.code, &failure.phrase, &headers, cx);
         self.finish(failure.ended_by, failure.code, failure.reason, cx);

@@ -101,7 +101,8 @@ impl Caller {
     }
 
     fn say(&mut self, mut goodbye: Goodbye, vouched: bool, cx: &mut Cx<'_>) {
-        let to = Destination::Dialog { uri: goodbye.dialog.next_hop().clone(), flow: self.flow };
+        let uri = goodbye.dialog.next_hop().clone();
+        let to = Destination::Dialog { uri, flow: self.flow, interface: self.interface };
         let peer =
             Peer { leg: LegId::CALLER, id: self.peer, known: self.source.ip(), path: self.flow.remote.ip() };
         goodbye.send(&peer, to, vouched, &mut self.answers, cx);
@@ -136,6 +137,7 @@ impl Attempt {
         let peer = Peer { leg: self.leg, id: self.peer, known, path };
         goodbye.send(&peer, to, vouched, &mut self.answers, cx);
         self.open.push(goodbye.tx);
+        self.goodbyes.reserve_exact(1);
         self.goodbyes.push(goodbye);
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn leg_media(agreed: &Accepted, peer: &Peer) -> LegMedia {
         dtmf_payload_type: *dtmf,
         our_dtmf_payload_type: *our_dtmf,
         inband_dtmf: peer.profile.dtmf == DigitsBy::Inband,
+        plays_digits: dtmf.is_none() && peer.profile.dtmf != DigitsBy::Info,
         sends: audio.direction.sends(),
         receives: audio.direction.receives(),
         ptime_ms: match peer.kind {

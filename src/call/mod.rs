@@ -44,12 +44,13 @@ pub use contract::{Action, Cx, Destination, Hop, Input, Offered, Settings};
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::id::{CallId, ClientTx, LegId, PeerId};
 use crate::routing::config::DigitsBy;
 use crate::routing::{Plan, Target};
-use crate::rtp::leg::Reserved;
+use crate::rtp::leg::{Reserved, Way};
 use crate::sdp::build::Local;
 use crate::sdp::crypto::Protection;
 use crate::sdp::exchange::Exchange;
@@ -80,11 +81,11 @@ pub struct Call {
     lost_agent: Option<String>,
     targets: VecDeque<Target>,
     /// The target whose addresses were asked for, or are being tried.
-    target: Option<Target>,
+    target: Option<Arc<Target>>,
     hops: VecDeque<Hop>,
     /// Addresses that failed lately, with their targets: tried last.
-    resting: VecDeque<(Target, Hop)>,
-    reserved: Option<(IpAddr, Reserved)>,
+    resting: VecDeque<(Arc<Target>, Hop)>,
+    reserved: Option<(Way, Reserved)>,
     failure: Option<Failure>,
     /// What peers said beside their codes about why the call failed or ended.
     hints: Vec<String>,
@@ -237,6 +238,16 @@ impl Call {
         flows.into_iter().flatten().any(|flow| flow.connection == Some(connection))
     }
 
+    /// Whether it is in progress with a party at an address that `is_it`.
+    #[must_use]
+    pub fn is_with(&self, is_it: impl Fn(IpAddr) -> bool) -> bool {
+        let of_caller = [self.caller.source, self.caller.flow.remote];
+        let of_callees = self.attempts.iter().flat_map(|attempt| {
+            [Some(attempt.hop.remote), attempt.flow.map(|flow| flow.remote)].into_iter().flatten()
+        });
+        self.state != State::Over && of_caller.into_iter().chain(of_callees).any(|at| is_it(at.ip()))
+    }
+
     /// Whether `request` belongs to the dialog of `leg` (Call-ID and both tags, compared whole).
     #[must_use]
     pub fn matches(&self, leg: LegId, request: &Message) -> bool {
@@ -290,7 +301,7 @@ impl Call {
         offer: Option<Session>,
         cx: &mut Cx<'_>,
     ) -> Result<Self, HeaderError> {
-        let Offered { invite, tx, flow, peer, sent_by, mut plan } = offered;
+        let Offered { invite, tx, flow, peer, interface, sent_by, mut plan } = offered;
         let tag = cx.ids.tag(id, LegId::CALLER);
         let dialog = Dialog::uas(&invite, &tag)?;
         let direction = if plan.callee == plan.retell { Direction::ToRetell } else { Direction::ToTrunk };
@@ -318,6 +329,7 @@ impl Call {
             flow,
             source: flow.remote,
             dialog,
+            interface,
             sent_by,
             exchange,
             work,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::id::{ClientTx, LegId, PeerId};
+use crate::id::{ClientTx, InterfaceId, LegId, PeerId};
 use crate::sdp::exchange::Exchange;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
@@ -33,6 +33,8 @@ pub(super) struct Party<'a> {
     open: &'a mut Vec<ClientTx>,
     /// The path that its messages come by.
     pub(super) flow: Flow,
+    /// Which of our interfaces it sees.
+    interface: InterfaceId,
     /// An address of its own.
     known: IpAddr,
     contact: String,
@@ -114,7 +116,8 @@ impl Party<'_> {
 
     /// Where requests inside its dialog go.
     pub(super) fn destination(&self) -> Destination {
-        Destination::Dialog { uri: self.dialog.next_hop().clone(), flow: self.flow }
+        let uri = self.dialog.next_hop().clone();
+        Destination::Dialog { uri, flow: self.flow, interface: self.interface }
     }
 }
 
@@ -134,6 +137,7 @@ impl Call {
                 answers: &mut caller.answers,
                 open: &mut caller.open,
                 flow: caller.flow,
+                interface: caller.interface,
                 known: caller.source.ip(),
             });
         }
@@ -149,6 +153,7 @@ impl Call {
             answers: &mut callee.answers,
             open: &mut callee.open,
             flow: callee.flow?,
+            interface: callee.hop.interface,
             known: callee.hop.remote.ip(),
         })
     }

@@ -157,6 +157,7 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         calls_per_second: 0,
         queue_s: 5,
         options_s: 0,
+        interface: None,
         name: name.to_owned(),
         uris: vec![uri],
         allow: vec![allow.into()],

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{ConfigArgs, output, refuse};
 use crate::config::{self, Config, Places, process_environment};
+use crate::id::InterfaceId;
 use crate::routing::{Kind, Peer, Plan, Recognition, Refusal, Rotation, Routes, Step};
 use crate::sip::build::RequestBuilder;
 use crate::sip::flow::Transport;
@@ -181,8 +182,13 @@ impl Explanation {
             let reason = format!("{} is a stranger: it gets no answer of any kind", args.source);
             return Self::without_course(Outcome::Stranger, None, reason, None, steps);
         };
+        routes.explain_interface(peer, Some(args.source), &mut steps);
         let course = routes.plan(peer.id, invite, &mut Rotation::default(), Some(&mut steps)).map(|plan| {
-            let our_host = our_host(config, args.source);
+            let callee = routes.peer(plan.callee);
+            let address = callee.next_hops().first().and_then(|uri| uri.host.ip());
+            routes.explain_interface(callee, address, &mut steps);
+            let interface = routes.interface(Some(callee), address.unwrap_or(args.source));
+            let our_host = our_host(config, interface, args.source);
             let headers = routes.explain_headers(invite, &plan, &our_host, &mut steps);
             args.note_silent(&mut steps);
             Course::of(&routes, &plan, headers)
@@ -347,11 +353,12 @@ fn caller<'a>(
     }
 }
 
-/// Our host in headers, of the family of `source` where there is a choice.
-fn our_host(config: &Config, source: IpAddr) -> String {
-    let listening =
-        config.sip.listen.iter().map(|listen| listen.address.ip()).filter(|ip| !ip.is_unspecified());
-    let addresses: Vec<_> = config.sip.advertise.iter().copied().chain(listening).collect();
+/// Our host in headers, as `interface` shows it; of the family of `source` where there is a choice.
+fn our_host(config: &Config, interface: InterfaceId, source: IpAddr) -> String {
+    let own = config.sip.sockets().into_iter().filter(|socket| socket.interfaces.contains(&interface));
+    let listening = own.map(|socket| socket.listen.address.ip()).filter(|ip| !ip.is_unspecified());
+    let advertised = config.sip.advertised_by(interface).iter().copied();
+    let addresses: Vec<_> = advertised.chain(listening).collect();
     let same_family = addresses.iter().find(|ip| ip.is_ipv4() == source.is_ipv4());
     same_family.or_else(|| addresses.first()).map_or_else(|| OUR_HOST.to_owned(), ToString::to_string)
 }

@@ -7,12 +7,12 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::Config;
 use super::reader::{KeyPath, Mistake, Review};
+use super::{Config, interfaces};
 use crate::sip::flow::Transport;
 use crate::sip::uri::{Host, Scheme, Uri};
-use crate::transport::config::Listen;
 use crate::transport::config::tls::check_authorities;
+use crate::transport::config::{Bound, Listen};
 
 pub(super) fn check(config: &Config, review: &mut Review<'_>) {
     let root = KeyPath::root();
@@ -24,7 +24,9 @@ pub(super) fn check(config: &Config, review: &mut Review<'_>) {
     check_http(config, &root.key("http").key("listen"), review);
     if !review.is_broken(&media) {
         check_ports(config, &root.key("media").key("ports"), review);
-        check_families(config, &sip, &media, review);
+        if config.routing.interfaces.is_empty() {
+            check_families(config, &sip, &media, review);
+        }
     }
     check_tls(config, &root, review);
     check_transports(config, review);
@@ -49,7 +51,8 @@ fn check_listeners(config: &Config, sip: &KeyPath, review: &mut Review<'_>) {
 /// HTTP and SIP over TCP can't share a port.
 fn check_http(config: &Config, http: &KeyPath, review: &mut Review<'_>) {
     let listen = config.http.listen;
-    let mut tcp = config.sip.listen.iter().filter(|sip| sip.transport != Transport::Udp);
+    let sockets = config.sip.sockets();
+    let mut tcp = sockets.iter().map(|sip| sip.listen).filter(|sip| sip.transport != Transport::Udp);
     if !review.is_broken(http)
         && let Some(sip) = tcp.find(|sip| same_socket(sip.address, listen))
     {
@@ -59,23 +62,24 @@ fn check_http(config: &Config, http: &KeyPath, review: &mut Review<'_>) {
 }
 
 /// The range for RTP must leave the UDP ports of SIP alone.
-fn check_ports(config: &Config, ports: &KeyPath, review: &mut Review<'_>) {
-    if review.is_broken(ports) {
-        return;
-    }
-    let [first, last] = config.media.ports;
-    let taken = |listen: &&Listen| {
-        let common = |media: &IpAddr| collide(*media, listen.address.ip());
-        listen.transport == Transport::Udp
-            && (first..=last).contains(&listen.address.port())
-            && config.media.listen.iter().any(common)
-    };
-    if let Some(listen) = config.sip.listen.iter().find(taken) {
-        let what = format!(
-            "`ports` from {first} to {last} include {}, where SIP is received",
-            listen.address.port()
-        );
-        review.mistake(ports, Mistake::new(what, "choose a range without it, such as [20000, 29999]"));
+fn check_ports(config: &Config, common: &KeyPath, review: &mut Review<'_>) {
+    let sockets = config.sip.sockets();
+    for (index, interface) in config.media.interfaces().iter().enumerate() {
+        let own = interfaces::at(index).key("ports");
+        let ports = if review.is_set(&own) { &own } else { common };
+        let [first, last] = interface.ports;
+        let taken = |listen: &Listen| {
+            listen.transport == Transport::Udp
+                && (first..=last).contains(&listen.address.port())
+                && interface.listen.iter().any(|media| collide(*media, listen.address.ip()))
+        };
+        let socket = sockets.iter().map(|socket| socket.listen).find(taken);
+        if let Some(listen) = socket.filter(|_| !review.is_broken(ports)) {
+            let taken = listen.address.port();
+            let what = format!("`ports` from {first} to {last} include {taken}, where SIP is received");
+            let instead = "choose a range without it, such as [20000, 29999]";
+            review.mistake(ports, Mistake::new(what, instead));
+        }
     }
 }
 
@@ -111,15 +115,21 @@ fn check_tls(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
 /// What is sent leaves by a listener: of the transport that a peer's `uri` asks for,
 /// and of the family it names.
 fn check_transports(config: &Config, review: &mut Review<'_>) {
-    let named = config.routing.peers().map(|(path, peer)| (path.key("uri"), &peer.uris));
+    let named = config.routing.peers().map(|(path, peer)| (path.key("uri"), peer, &peer.uris));
     let trunks = config.routing.trunks.iter().enumerate().filter(|(_, trunk)| trunk.register.register);
     let registrars = trunks.map(|(index, trunk)| {
-        (KeyPath::root().key("trunks").index(index).key("registrar"), &trunk.register.registrars)
+        let path = KeyPath::root().key("trunks").index(index).key("registrar");
+        (path, &trunk.peer, &trunk.register.registrars)
     });
-    for (path, uris) in named.chain(registrars) {
+    let sockets = config.sip.sockets();
+    for (path, peer, uris) in named.chain(registrars) {
         for (index, uri) in uris.iter().enumerate() {
             let way = Way::to(uri);
-            if config.sip.listen.iter().any(|listen| way.begins_at(listen)) {
+            let anywhere = || peer.interface.as_ref().map(|_| IpAddr::from([0; 4]));
+            let remote = uri.host.ip().or_else(anywhere);
+            let interface = remote.map(|ip| interfaces::toward(config, peer, ip));
+            let is_its_own = |socket: &&Bound| interface.is_none_or(|id| socket.interfaces.contains(&id));
+            if sockets.iter().filter(is_its_own).any(|socket| way.begins_at(&socket.listen)) {
                 continue;
             }
             let what = match path.last() {

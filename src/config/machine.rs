@@ -13,8 +13,8 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::Config;
 use super::reader::{KeyPath, Mistake, Review, Secret};
+use super::{Config, interfaces};
 use crate::net;
 
 /// Reports everything that would keep `serve` from starting with `config`, whose file stands in `folder`.
@@ -24,11 +24,18 @@ pub(super) fn check(config: &Config, folder: &Path, review: &mut Review<'_>) {
     for (path, peer) in config.routing.peers() {
         check_secret(peer.password.as_ref(), &path.key("password"), review);
     }
+    for (index, interface) in config.routing.interfaces.iter().enumerate() {
+        let here = interfaces::at(index).key("address");
+        for (index, &address) in interface.address.iter().enumerate() {
+            check_address(address, (address, 0).into(), &review.element(&here, index), review);
+        }
+    }
     let (sip, media) = (root.key("sip").key("listen"), root.key("media").key("listen"));
-    for (index, listen) in config.sip.listen.iter().enumerate() {
+    let is_only = config.routing.interfaces.is_empty();
+    for (index, listen) in config.sip.listen.iter().enumerate().filter(|_| is_only) {
         check_address(listen.address, listen.address, &review.element(&sip, index), review);
     }
-    for (index, &address) in config.media.listen.iter().enumerate() {
+    for (index, &address) in config.media.listen.iter().enumerate().filter(|_| is_only) {
         check_address(address, (address, 0).into(), &review.element(&media, index), review);
     }
     check_address(config.http.listen, config.http.listen, &root.key("http").key("listen"), review);

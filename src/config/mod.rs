@@ -8,8 +8,10 @@
 mod across;
 mod environment;
 mod expand;
+mod interfaces;
 mod machine;
 mod places;
+mod reach;
 pub mod reader;
 mod restart;
 
@@ -44,7 +46,7 @@ pub struct Config {
     pub server: crate::server::config::Config,
     /// `[log]`.
     pub log: crate::server::config::LogConfig,
-    /// `[[retell]]`, `[[trunks]]`, `[[numbers]]`, `[extensions]` and `[headers]`.
+    /// `[[retell]]`, `[[trunks]]`, `[[interfaces]]`, `[[numbers]]`, `[extensions]` and `[headers]`.
     pub routing: crate::routing::config::Config,
 }
 
@@ -103,7 +105,7 @@ pub fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, Vec
 #[must_use]
 pub fn known_keys() -> Vec<String> {
     let mut notes = Notes::default();
-    let one_of_each = "[[retell]]\n[[trunks]]\n[[numbers]]\n[[headers.rules]]\n".to_owned();
+    let one_of_each = "[[retell]]\n[[trunks]]\n[[interfaces]]\n[[numbers]]\n[[headers.rules]]\n".to_owned();
     if let Ok(tree) = Tree::parse(Path::new("config.toml"), one_of_each, &|_| None) {
         let mut root = Reader::root(&tree, &mut notes);
         Config::read(&mut root);
@@ -133,6 +135,7 @@ impl Config {
         if !review.is_set(&KeyPath::root().key("media").key("advertise")) {
             self.media.advertise.clone_from(&self.sip.advertise);
         }
+        interfaces::complete(self, review);
         self.routing.complete(review);
     }
 
@@ -142,7 +145,9 @@ impl Config {
         self.media.check(&root.key("media"), review);
         self.http.check(&root.key("http"), review);
         self.routing.check(review);
+        interfaces::check(self, review);
         across::check(self, review);
+        reach::check(self, review);
     }
 }
 

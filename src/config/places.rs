@@ -25,6 +25,10 @@ impl Places {
         for (index, trunk) in config.routing.trunks.iter().enumerate() {
             places.note_preset(trunk, &root.key("trunks").index(index), known, review);
         }
+        for (index, interface) in config.routing.interfaces.iter().enumerate() {
+            let path = root.key("interfaces").index(index);
+            places.note_entry("interfaces", &interface.name, &path, known, review);
+        }
         for (index, entry) in config.routing.numbers.iter().enumerate() {
             let path = root.key("numbers").index(index);
             places.note_entry("numbers", &entry.number, &path, known, review);

@@ -5,6 +5,7 @@
 //! until somebody has decided on which side it stands.
 
 use super::Config;
+use crate::routing::config::InterfaceConfig;
 use crate::sip::message::Limits;
 use crate::{api, media, server, store, transport};
 
@@ -12,8 +13,15 @@ use crate::{api, media, server, store, transport};
 #[must_use]
 pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut changed = Vec::new();
-    let Config { sip, tls, dns, media, http, records, server, log, routing: _ } = old;
-    compare!(changed, "sip.", transport::config::Config, sip => new.sip, [listen advertise], [limits]);
+    let Config { sip, tls, dns, media, http, records, server, log, routing } = old;
+    compare!(
+        changed,
+        "sip.",
+        transport::config::Config,
+        sip => new.sip,
+        [listen advertise],
+        [ban_after ban_s limits interfaces]
+    );
     compare!(
         changed,
         "sip.max_",
@@ -36,8 +44,8 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         "media.",
         media::Config,
         media => new.media,
-        [listen advertise ports silence_timeout_s threads pin_threads],
-        []
+        [listen advertise ports silence_timeout_s threads pin_threads realtime],
+        [interfaces]
     );
     compare!(changed, "http.", api::config::Config, http => new.http, [listen token], []);
     compare!(changed, "records.", store::config::Config, records => new.records, [file], []);
@@ -50,6 +58,21 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         [drain_s max_calls calls_per_second]
     );
     compare!(changed, "log.", server::config::LogConfig, log => new.log, [level format], []);
+    let (own, new_own) = (&routing.interfaces, &new.routing.interfaces);
+    if own.len() != new_own.len() {
+        changed.push("interfaces");
+    }
+    for (own, new) in own.iter().zip(new_own) {
+        compare!(
+            changed,
+            "interfaces.",
+            InterfaceConfig,
+            own => new,
+            [address advertise ports],
+            [name networks]
+        );
+    }
+    changed.dedup();
     changed
 }
 
@@ -97,6 +120,7 @@ mod tests {
         new.media.silence_timeout_s += 1;
         new.media.threads += 1;
         new.media.pin_threads = true;
+        new.media.realtime = false;
         new.http.listen.set_port(8081);
         new.http.token = Some(Secret::literal("s3cret"));
         new.records.file = Some("calls.jsonl".into());
@@ -119,6 +143,7 @@ mod tests {
                 "media.silence_timeout_s",
                 "media.threads",
                 "media.pin_threads",
+                "media.realtime",
                 "http.listen",
                 "http.token",
                 "records.file",

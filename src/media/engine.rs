@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::address::{Addresses, Local};
+use super::address::{Addresses, Local, PoolConfig};
 use super::counters::LegCounters;
 use super::handle::{Handle, Setup};
 use super::latch::Signalled;
@@ -25,10 +25,11 @@ use super::reason::Reason;
 use super::reports::Reports;
 use super::socket::cpus;
 use super::stream::{Half, Stream};
-use super::{Config, Event, LegMedia, LegStats, Press, ReserveError, Reserved, Rtcp, Side, StartError};
+use super::{Config, Event, LegMedia, LegStats, Press, ReserveError, Reserved, Rtcp, Side, StartError, Way};
 use crate::clock;
 use crate::id::CallId;
 use crate::rtp::continuity::Position;
+use crate::rtp::ringback::Ringback;
 use crate::rtp::rtcp::{Cname, NtpClock, Session};
 
 /// Held by the signalling thread. No method blocks or fails for a full queue: commands are never lost.
@@ -75,7 +76,8 @@ impl Engine {
     ///
     /// An address that can't be listened on, no room for a single call, or the operating system's.
     pub fn start(config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> Result<Self, StartError> {
-        for &address in &config.listen {
+        let addresses = Addresses::new(config);
+        for &PoolConfig { address, .. } in addresses.pools() {
             UdpSocket::bind((address, 0)).map_err(|error| StartError::Listen { address, error })?;
         }
         let silence_timeout = Some(config.silence_timeout_s)
@@ -87,10 +89,10 @@ impl Engine {
             threads => threads as usize,
         };
         let cpu = |n: usize| cpus.get(n % cpus.len().max(1)).copied().filter(|_| config.pin_threads);
-        let setup = Setup { silence_timeout, events };
+        let setup = Setup { silence_timeout, realtime: config.realtime, events };
         let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
-        let (addresses, anchor) = (Addresses::new(config), clock::anchor());
-        let ports = Ports::new(addresses.listen(), config.ports, threads);
+        let anchor = clock::anchor();
+        let ports = Ports::new(addresses.pools(), threads);
         let capacity = Capacity::of(ports.pairs());
         if capacity.calls() == 0 {
             return Err(StartError::NoRoom(capacity));
@@ -107,8 +109,7 @@ impl Engine {
         })
     }
 
-    /// Two port pairs on one media thread. `caller` and `callee` are where the peers' signalling comes from:
-    /// they choose the address family, and for wildcards our address.
+    /// Two port pairs on one media thread, where `caller` and `callee` can reach them.
     ///
     /// # Errors
     ///
@@ -116,14 +117,17 @@ impl Engine {
     pub fn reserve(
         &mut self,
         call: CallId,
-        caller: IpAddr,
-        callee: IpAddr,
+        caller: impl Into<Way>,
+        callee: impl Into<Way>,
     ) -> Result<Reserved, ReserveError> {
         if let Some(known) = self.calls.get(&call) {
             return Ok(known.reserved);
         }
         let now = clock::now();
-        let locals = [self.addresses.toward(caller, now)?, self.addresses.toward(callee, now)?];
+        let locals = [
+            self.addresses.toward(Side::Caller, caller.into(), now)?,
+            self.addresses.toward(Side::Callee, callee.into(), now)?,
+        ];
         let pairs = self.take_pairs(locals, now).ok_or_else(|| {
             let Occupation { in_use, resting, refused } = self.ports.occupation();
             ReserveError::NoPorts { in_use, resting, refused }
@@ -182,11 +186,19 @@ impl Engine {
         }
     }
 
-    /// Sends the peer of `side` a digit as a telephone event, behind those that wait; its audio pauses
-    /// meanwhile. One that takes no events is sent none.
+    /// Sends the peer of `side` a digit behind those that wait: as a telephone event, for which its audio
+    /// pauses, or as tones, as its description says. One that takes neither is sent none.
     pub fn press(&mut self, call: CallId, side: Side, press: Press) {
         if let Some(known) = self.calls.get(&call) {
             self.workers[known.worker].push(Command::Press { id: known.stream, side, press });
+        }
+    }
+
+    /// The peer of `side` hears ringing in place of silence, answered or not, until there is real audio for
+    /// it or this is called with none.
+    pub fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
+        if let Some(known) = self.calls.get(&call) {
+            self.workers[known.worker].push(Command::Ring { id: known.stream, side, tone });
         }
     }
 
@@ -288,10 +300,10 @@ impl Engine {
         now: Instant,
     ) -> Option<[Pair; 2]> {
         let handle = &mut self.workers[worker];
-        let first = self.ports.take(caller.listen, worker, handle, Rest::Enough, now);
-        let first = first.or_else(|| self.ports.take(caller.listen, worker, handle, rest, now))?;
-        let second = self.ports.take(callee.listen, worker, handle, Rest::Enough, now);
-        let second = second.or_else(|| self.ports.take(callee.listen, worker, handle, rest, now));
+        let first = self.ports.take(caller.pool, worker, handle, Rest::Enough, now);
+        let first = first.or_else(|| self.ports.take(caller.pool, worker, handle, rest, now))?;
+        let second = self.ports.take(callee.pool, worker, handle, Rest::Enough, now);
+        let second = second.or_else(|| self.ports.take(callee.pool, worker, handle, rest, now));
         if second.is_none() {
             self.ports.give_back_unused(first);
         }

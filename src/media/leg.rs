@@ -5,11 +5,12 @@
 
 use std::time::Instant;
 
-use super::digits::{Keypad, Press, Pressed};
+use super::digits::{Keypad, Over, Press, Pressed};
 use super::latch::Latch;
 use super::reason::Reason;
 use super::recut::Recut;
 use super::strangers::Strangers;
+use super::tones::Tones;
 use crate::rtp::continuity::{Continuity, Mapped, Position};
 use crate::rtp::dtmf::{Event, EventPacket, EventRelay};
 use crate::rtp::filler::Filler;
@@ -17,6 +18,7 @@ use crate::rtp::g711::{Law, Transcoder};
 use crate::rtp::packet::{self, Header, Packet};
 use crate::rtp::payload::{Kind, PayloadTypes};
 use crate::rtp::repacketise::{Cut, Frame, Shape};
+use crate::rtp::ringback::Ringback;
 use crate::rtp::rtcp::is_rtcp;
 use crate::rtp::srtp::{Context, LegKeys};
 use crate::rtp::stats::Reception;
@@ -31,7 +33,7 @@ pub struct Leg {
     pub outbound: Continuity,
     /// When the leg is sent silence.
     pub filler: Filler,
-    /// Packets of silence that it was sent.
+    /// Packets of silence or ringing that it was sent.
     pub filled: u64,
     /// What came from the peer.
     pub reception: Reception,
@@ -49,6 +51,10 @@ pub struct Leg {
     pub(super) pressed: Pressed,
     /// Digits that are pressed for its peer.
     keypad: Keypad,
+    /// Whether they are played to it, for it takes no events.
+    plays_digits: bool,
+    /// What it hears that nobody sends.
+    tones: Tones,
     /// Cuts what it is sent, from the first packet on that was not of the length it wants.
     recut: Option<Box<Recut>>,
 }
@@ -109,6 +115,8 @@ impl Leg {
             events: EventRelay::default(),
             pressed: Pressed::default(),
             keypad: Keypad::default(),
+            plays_digits: false,
+            tones: Tones::default(),
             recut: None,
         }
     }
@@ -150,7 +158,7 @@ impl Leg {
                 let position = self.among_frames(incoming.position)?;
                 self.outbound.skip(position);
                 if reason == Reason::ComfortNoise {
-                    self.filler.on_comfort_noise(now);
+                    self.filler.hurry(0, now);
                 }
                 return Err(reason);
             }
@@ -160,6 +168,7 @@ impl Leg {
             return self.take_event(incoming, payload_type, now, out).map(Taken::InPlace);
         }
         if kind == Kind::Audio {
+            self.tones.ring(None);
             self.watch_length(incoming);
             if self.recut.is_some() {
                 return self.cut(incoming, payload_type, now, out).map(|()| Taken::Recut);
@@ -180,9 +189,10 @@ impl Leg {
         let mut ticks = 0;
         if let (Kind::Audio, Some(peer)) = (kind, &self.peer) {
             Transcoder::new(incoming.law, peer.law).in_place(packet.payload());
+            self.tones.lay_over(peer.law, position.timestamp, packet.payload());
             ticks = packet.payload().len() as u32;
         }
-        self.filler.on_packet(ticks, now);
+        self.on_sent(ticks, now);
         Ok(Taken::InPlace(packet.length()))
     }
 
@@ -243,24 +253,37 @@ impl Leg {
     ) -> Result<(), Reason> {
         let Some(recut) = &mut self.recut else { return Ok(()) };
         let (position, marker) = (incoming.position, incoming.packet.marker());
-        let (outbound, mut late) = (&mut self.outbound, false);
+        let law = recut.shape().to;
+        let (outbound, tones, mut late) = (&mut self.outbound, &mut self.tones, false);
         let payload = incoming.packet.payload();
         recut.push(position, marker, payload, now, |frame| {
-            late |= !put_frame(frame, outbound, payload_type, now, out);
+            late |= !put_frame(frame, outbound, (tones, law), payload_type, now, out);
         })?;
         if late {
             return Err(Reason::Late);
         }
         // Also of a packet that filled no frame yet: silence in between would tear every frame apart.
-        self.filler.on_packet(payload.len() as u32, now);
+        let ticks = payload.len() as u32;
+        self.on_sent(ticks, now);
         Ok(())
+    }
+
+    /// `ticks` of the source's audio were sent. A digit that sounds goes on in packets of ours if no more
+    /// comes.
+    fn on_sent(&mut self, ticks: u32, now: Instant) {
+        self.filler.on_packet(ticks, now);
+        if self.tones.is_pressing() {
+            self.filler.insist(now);
+            self.filler.hurry(ticks, now);
+        }
     }
 
     /// Sends the frames that wait and are due `by` then, or, with `None`, all.
     fn put_waiting(&mut self, by: Option<Instant>, now: Instant, out: &mut impl Outbox) {
         let (Some(recut), Some(peer)) = (&mut self.recut, &self.peer) else { return };
         while let Some(frame) = recut.take(by) {
-            put_frame(&frame, &mut self.outbound, peer.payload_types.audio, now, out);
+            let tones = (&mut self.tones, peer.law);
+            put_frame(&frame, &mut self.outbound, tones, peer.payload_types.audio, now, out);
         }
     }
 
@@ -296,7 +319,18 @@ impl Leg {
 
     /// Sends the peer a digit behind those that wait; false if those are too many.
     pub fn press(&mut self, press: Press) -> bool {
-        self.keypad.push(press)
+        if self.plays_digits { self.tones.press(press) } else { self.keypad.push(press) }
+    }
+
+    /// Digits for the peer are played to it as tones from here on, or sent as events.
+    pub fn play_digits(&mut self, as_tones: bool) {
+        self.plays_digits = as_tones;
+    }
+
+    /// The peer hears this ringing from here on in place of silence, until it is told to hear none or real
+    /// audio comes; it goes out even where pauses are not filled, and before the answer.
+    pub fn ring(&mut self, tone: Option<Ringback>) {
+        self.tones.ring(tone);
     }
 
     /// The peer plays its digits as tones of `law`, or, with `None`, does not.
@@ -304,12 +338,17 @@ impl Leg {
         self.pressed.listen(law);
     }
 
-    /// A digit that the peer pressed and that is over; each is told once.
-    pub fn next_press(&mut self) -> Option<Press> {
-        self.pressed.next()
+    /// A digit that the peer pressed and that is over; each is told once. One that came as an event is
+    /// played to the peer of `other` if that one hears digits so.
+    pub fn next_press(&mut self, other: &mut Self) -> Option<Press> {
+        let Over { press, was_event } = self.pressed.next()?;
+        if was_event && other.plays_digits {
+            other.press(press);
+        }
+        Some(press)
     }
 
-    /// Makes what is due at `now`: digits, their ends, and, if the call is `answered`, silence.
+    /// Makes what is due at `now`: digits, their ends, ringing, and, if the call is `answered`, silence.
     pub fn make(&mut self, answered: bool, now: Instant, out: &mut impl Outbox) {
         let peer = self.reachable().ok().map(|peer| (peer.law, peer.payload_types));
         self.put_waiting(peer.map(|_| now), now, out);
@@ -320,7 +359,10 @@ impl Leg {
                 self.events = EventRelay::default();
             }
         }
-        match peer.filter(|_| answered) {
+        if peer.is_none() || !self.plays_digits {
+            self.tones.clear_digits();
+        }
+        match peer.filter(|_| answered || self.tones.is_sounding()) {
             Some((law, payload_types)) => self.fill(law, payload_types.audio, now, out),
             None => self.filler.stop(),
         }
@@ -349,16 +391,22 @@ impl Leg {
     }
 
     fn fill(&mut self, law: Law, payload_type: u8, now: Instant, out: &mut impl Outbox) {
-        self.filler.start(now);
+        if self.tones.is_sounding() {
+            self.filler.insist(now);
+        } else {
+            self.filler.start(now);
+        }
         while let Some(due) = self.filler.on_time(now) {
             let mut rest = self.recut.as_mut().map(|recut| recut.flush());
             while let Some(frame) = rest.as_mut().and_then(Cut::next_frame) {
-                put_frame(&frame, &mut self.outbound, payload_type, now, out);
+                put_frame(&frame, &mut self.outbound, (&mut self.tones, law), payload_type, now, out);
             }
-            let position = self.outbound.fill(due);
+            let (position, tones) = (self.outbound.fill(due), &mut self.tones);
             let made = out.put(|bytes| {
                 let header = Header { payload_type, marker: false, position };
-                packet::write(bytes, header, FRAME_TICKS as usize, |payload| payload.fill(law.silence()))
+                packet::write(bytes, header, FRAME_TICKS as usize, |payload| {
+                    tones.fill(law, position.timestamp, payload);
+                })
             });
             self.filled += u64::from(made);
         }
@@ -381,12 +429,13 @@ fn put_event(
     });
 }
 
-/// Sends `frame`; false if it came too late.
+/// Sends `frame` with the tones over it; false if it came too late.
 ///
 /// Hot path: no allocation.
 fn put_frame(
     frame: &Frame<'_>,
     outbound: &mut Continuity,
+    (tones, law): (&mut Tones, Law),
     payload_type: u8,
     now: Instant,
     out: &mut impl Outbox,
@@ -397,7 +446,12 @@ fn put_frame(
     };
     let header = Header { payload_type, marker: resumed || frame.marker, position };
     let octets = frame.payload.len();
-    out.put(|bytes| packet::write(bytes, header, octets, |payload| payload.copy_from_slice(frame.payload)))
+    out.put(|bytes| {
+        packet::write(bytes, header, octets, |payload| {
+            payload.copy_from_slice(frame.payload);
+            tones.lay_over(law, position.timestamp, payload);
+        })
+    })
 }
 
 /// Packets are whole multiples of 5 ms.

@@ -17,6 +17,7 @@ use super::reports::Reports;
 use super::socket::Waker;
 use super::stream::Stream;
 use super::{LegMedia, Press, Side};
+use crate::rtp::ringback::Ringback;
 
 /// The place of a call's stream in its media thread's table.
 pub(crate) type StreamId = u32;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Hold { id: StreamId, side: Side, held: bool, at: Instant },
     /// A digit is to be sent to the peer of one side.
     Press { id: StreamId, side: Side, press: Press },
+    /// The peer of one side is to hear ringing, or none any more.
+    Ring { id: StreamId, side: Side, tone: Option<Ringback> },
     /// The RTCP port of one side was opened.
     OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
     /// The call is over and its sockets go back to the pool.
@@ -119,12 +122,33 @@ impl Mailbox {
 }
 
 impl Command {
+    /// The stream that a command of a running call is for.
+    pub(super) fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Describe { id, .. }
+            | Self::Clear { id, .. }
+            | Self::Answered { id, .. }
+            | Self::Hold { id, .. }
+            | Self::Press { id, .. }
+            | Self::Ring { id, .. }
+            | Self::OpenRtcp { id, .. }
+            | Self::Release { id }
+            | Self::Leave { id, .. } => Some(*id),
+            Self::Adopt { .. }
+            | Self::Open { .. }
+            | Self::Expect { .. }
+            | Self::Arrive { .. }
+            | Self::Stop => None,
+        }
+    }
+
     /// From which rest on the thread is woken for it.
     fn urgency(&self) -> u8 {
         match self {
             Self::Stop
             | Self::Answered { .. }
             | Self::Press { .. }
+            | Self::Ring { .. }
             | Self::Leave { .. }
             | Self::Arrive { .. } => DOZING,
             Self::Adopt { .. }

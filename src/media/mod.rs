@@ -23,6 +23,7 @@ mod reports;
 mod socket;
 mod strangers;
 mod stream;
+mod tones;
 mod wheel;
 mod worker;
 
@@ -34,38 +35,10 @@ pub use digits::Press;
 pub use engine::{Engine, PacketTotals};
 pub use limits::{Capacity, FileLimit, raise_file_limit};
 
-pub use crate::rtp::leg::{LegMedia, Reserved, Rtcp, Side};
+pub use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Rtcp, Side, Way};
 pub use crate::rtp::leg_stats::LegStats;
 
 use crate::id::CallId;
-
-/// Why a call gets no media; all of these are 503.
-#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
-pub enum ReserveError {
-    /// No media thread has a pair left for each side.
-    #[error(
-        "media port range exhausted ({in_use} pairs in use, {resting} resting, {refused} held by other \
-         programs or \
-         refused by the operating system): widen [media].ports"
-    )]
-    NoPorts {
-        /// Lent to calls.
-        in_use: usize,
-        /// Left on a media thread that has none for the other side.
-        resting: usize,
-        /// Could not be opened.
-        refused: usize,
-    },
-    /// No listening address has the family of the peer's.
-    #[error("no media address of the peer's family: add one to [media].listen")]
-    NoFamily,
-    /// The routing table knows no way to the peer.
-    #[error("no route from [media].listen to {peer}")]
-    NoRoute {
-        /// Where its signalling comes from.
-        peer: IpAddr,
-    },
-}
 
 /// Why the engine does not start.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +105,8 @@ pub enum OneWay {
     NeverHeard,
     /// Packets come, but from a source that is not the peer's as far as its session description tells.
     OnlyStrangers,
+    /// Packets come, but none that holds audio under a payload type and key that were agreed on.
+    NotUnderstood,
     /// It was heard before.
     Stopped,
 }
@@ -145,6 +120,9 @@ impl OneWay {
                 "nothing ever came: a firewall, or our advertised address can't be reached from there"
             }
             Self::OnlyStrangers => "packets come from another address than it signalled: NAT on its side",
+            Self::NotUnderstood => {
+                "packets come, but no audio that was agreed on: another codec, other keys, or only noise"
+            }
             Self::Stopped => "it was heard before: hold or mute without a word, or its network is gone",
         }
     }

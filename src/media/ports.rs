@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::address::PoolConfig;
 use super::handle::Handle;
 use super::mailbox::{SideSockets, SocketId};
 use super::socket::stamp_arrivals;
@@ -77,16 +78,16 @@ struct Resting {
 }
 
 impl Ports {
-    /// For each of `addresses`, the pairs in `first..=last`, shared by `workers` threads.
-    pub(crate) fn new(addresses: &[IpAddr], [first, last]: [u16; 2], workers: usize) -> Self {
+    /// For each of `pools`, the pairs in its range, shared by `workers` threads.
+    pub(crate) fn new(pools: &[PoolConfig], workers: usize) -> Self {
         let even = |port: &u16| port.is_multiple_of(2);
-        let pool = |&address: &IpAddr| {
+        let pool = |&PoolConfig { address, ports: [first, last] }: &PoolConfig| {
             let unopened: VecDeque<u16> = (first..last).filter(even).collect();
             let resting = vec![VecDeque::new(); workers];
             let pairs = unopened.len();
             Pool { address, pairs, unopened, refused: 0, refused_until: None, resting, lent: 0 }
         };
-        Self { pools: addresses.iter().map(pool).collect() }
+        Self { pools: pools.iter().map(pool).collect() }
     }
 
     /// Lends a pair of the address at `listen` that belongs to `worker`, the one that rested longest.
@@ -330,8 +331,9 @@ mod tests {
     }
 
     fn pool(address: &str, range: [u16; 2]) -> (Ports, Handle) {
-        let setup = Setup { silence_timeout: None, events: Arc::new(|_| ()) };
+        let setup = Setup { silence_timeout: None, realtime: false, events: Arc::new(|_| ()) };
         let handle = Handle::start("media-test".to_owned(), setup, None).unwrap();
-        (Ports::new(&[address.parse().unwrap()], range, 1), handle)
+        let pool = PoolConfig { address: address.parse().unwrap(), ports: range };
+        (Ports::new(&[pool], 1), handle)
     }
 }

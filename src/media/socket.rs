@@ -460,6 +460,18 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Has this thread run as soon as it can, before all threads of ordinary scheduling (SCHED_FIFO).
+///
+/// # Errors
+///
+/// [`io::ErrorKind::PermissionDenied`] without CAP_SYS_NICE and with a limit of real-time priorities of 0.
+pub(crate) fn run_realtime() -> io::Result<()> {
+    let lowest = libc::sched_param { sched_priority: 1 };
+    // SAFETY: `lowest` is a live local that the kernel only reads.
+    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const lowest) })?;
+    Ok(())
+}
+
 /// The soft and the hard limit of open files of this process.
 ///
 /// # Errors

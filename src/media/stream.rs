@@ -112,10 +112,13 @@ impl Half {
     }
 
     fn cause(&self) -> OneWay {
-        match (self.leg.spoke, self.leg.strangers.packets()) {
-            (Some(_), _) => OneWay::Stopped,
-            (None, 0) => OneWay::NeverHeard,
-            (None, _) => OneWay::OnlyStrangers,
+        let (heard, strangers) = (self.leg.reception.received() > 0, self.leg.strangers.packets() > 0);
+        match self.leg.spoke {
+            Some(_) => OneWay::Stopped,
+            None if heard => OneWay::NotUnderstood,
+            None if strangers => OneWay::OnlyStrangers,
+            None if self.counters.was_used() => OneWay::NotUnderstood,
+            None => OneWay::NeverHeard,
         }
     }
 }
@@ -153,7 +156,8 @@ impl Stream {
         [Side::Caller, Side::Callee].map(|side| (side, self.sides[side as usize].sockets))
     }
 
-    /// A session description of `side` was read at `at`.
+    /// A session description of `side` was read at `at`. A hold that gives no address (`c=0.0.0.0`, port 0)
+    /// says nothing of where its peer is: it is heard from there as soon as it resumes.
     pub(crate) fn describe(&mut self, side: Side, signalled: Signalled, media: &LegMedia, at: Instant) {
         let answered = self.answered;
         let half = self.side(side);
@@ -163,8 +167,8 @@ impl Stream {
             our_event: media.our_dtmf_payload_type,
         };
         let LegMedia { sends, receives, law, ptime_ms, fill_ms, dead_after_s, .. } = *media;
-        let resumed = half.leg.peer.as_ref().is_none_or(|peer| !peer.sends && sends);
-        if resumed || half.signalled != Some(signalled) {
+        let back = half.leg.peer.as_ref().is_some_and(|peer| !peer.sends && sends);
+        if back || half.leg.peer.is_none() || half.signalled != Some(signalled) {
             half.watched_since = Some(at);
         }
         half.signalled = Some(signalled);
@@ -176,6 +180,7 @@ impl Stream {
             half.tones = tones;
             half.leg.listen_for_tones(tones);
         }
+        half.leg.play_digits(media.plays_digits);
         if !sends {
             half.leg.reception.on_hold();
         }
@@ -186,7 +191,9 @@ impl Stream {
             (half.fill_ms, half.leg.filler) = (fill_ms, Filler::new(fill_ms));
         }
         if let Some(peer) = &mut half.leg.peer {
-            peer.latch.on_description(signalled, at);
+            if receives || signalled.reachable().is_some() {
+                peer.latch.on_description(signalled, at);
+            }
             (peer.payload_types, peer.law, peer.ptime_ms) = (payload_types, law, ptime_ms);
             (peer.sends, peer.receives) = (sends, receives);
         } else {
@@ -195,6 +202,9 @@ impl Stream {
                 latch.on_answer(at);
             }
             half.leg.peer = Some(Peer { latch, payload_types, law, ptime_ms, sends, receives });
+        }
+        if back {
+            self.split(side).1.leg.outbound.on_resume();
         }
     }
 
@@ -264,11 +274,15 @@ const ONE_WAY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use super::super::forward::{Outbox, Reason, Verdict, forward};
     use super::*;
     use crate::rtp::continuity::Position;
+    use crate::rtp::packet::{self, Header};
     use crate::rtp::rtcp::{Cname, NtpClock, Session};
+    use crate::rtp::stats::Arrival;
 
     const LIMIT: Duration = Duration::from_secs(60);
+    const PEER: &str = "198.51.100.7:4000";
 
     #[test]
     fn silence_counts_from_the_answer_and_is_reported_once_for_each_side() {
@@ -371,20 +385,77 @@ mod tests {
 
     #[test]
     fn what_is_likely_depends_on_what_came_before() {
-        let cause = |spoke: Option<u64>, strangers| {
+        let cause = |spoke: Option<u64>, strangers, unread, others| {
             let (mut stream, start) = connected();
             stream.on_answer(start);
             stream.side(Side::Caller).leg.spoke = Some(at(start, 30));
-            stream.side(Side::Callee).leg.spoke = spoke.map(|seconds| at(start, seconds));
-            (0..strangers).for_each(|_| {
-                stream.side(Side::Callee).leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into())
-            });
+            let missed = stream.side(Side::Callee);
+            missed.leg.spoke = spoke.map(|seconds| at(start, seconds));
+            (0..strangers).for_each(|_| missed.leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into()));
+            let position = Position { ssrc: 1, sequence: 1, timestamp: 1 };
+            let arrival = Arrival { position, is_audio: false, bytes: 172, at: start };
+            (0..others).for_each(|_| missed.leg.reception.on_packet(arrival));
+            missed.counters.publish_received(&missed.leg, unread);
             stream.falls_one_way(Side::Callee, at(start, 30))
         };
 
-        assert_eq!(cause(None, 3), Some(OneWay::OnlyStrangers));
-        assert_eq!(cause(Some(25), 3), Some(OneWay::Stopped));
-        assert_eq!(cause(Some(26), 0), None);
+        assert_eq!(cause(None, 0, 0, 0), Some(OneWay::NeverHeard));
+        assert_eq!(cause(None, 3, 3, 0), Some(OneWay::OnlyStrangers));
+        assert_eq!(cause(None, 0, 3, 0), Some(OneWay::NotUnderstood), "under another key");
+        assert_eq!(cause(None, 3, 4, 1), Some(OneWay::NotUnderstood), "under another payload type");
+        assert_eq!(cause(Some(25), 3, 3, 0), Some(OneWay::Stopped));
+        assert_eq!(cause(Some(26), 0, 0, 0), None);
+    }
+
+    #[test]
+    fn a_holder_is_heard_at_its_first_packet_back_though_its_clock_stood_still_and_the_hold_gave_no_address()
+    {
+        for hold in ["0.0.0.0:4000", "198.51.100.7:0", PEER] {
+            let (mut stream, start) = connected();
+            stream.on_answer(start);
+            let spoken = [100, 101, 102, 103].map(|number| says(&mut stream, number, at(start, 1)));
+            assert_eq!(spoken.map(|verdict| matches!(verdict, Verdict::Send(_))), [false, false, true, true]);
+
+            let media = LegMedia { sends: false, receives: false, ..LegMedia::new(hold.parse().unwrap(), 0) };
+            stream.describe(Side::Caller, Signalled::new(media.remote, true), &media, at(start, 2));
+            stream.side(Side::Callee).leg.outbound.fill(at(start, 3));
+            describe(&mut stream, Side::Caller, true, at(start, 3));
+
+            assert!(matches!(says(&mut stream, 104, at(start, 3)), Verdict::Send(_)), "{hold}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_moves_is_not_heard_from_where_it_was() {
+        let (mut stream, start) = connected();
+        stream.on_answer(start);
+        for number in [100, 101, 102] {
+            says(&mut stream, number, at(start, 1));
+        }
+
+        let media = LegMedia::new("203.0.113.80:7000".parse().unwrap(), 0);
+        stream.describe(Side::Caller, Signalled::new(media.remote, true), &media, at(start, 2));
+
+        assert_eq!(says(&mut stream, 103, at(start, 2)), Verdict::Drop(Reason::Stranger));
+    }
+
+    /// What becomes of audio of the caller, which speaks from behind a NAT.
+    fn says(stream: &mut Stream, number: u16, now: Instant) -> Verdict {
+        let mut datagram = [0; 172];
+        let position = Position { ssrc: 7, sequence: number, timestamp: u32::from(number) * 160 };
+        let header = Header { payload_type: 0, marker: false, position };
+        packet::write(&mut datagram, header, 160, |payload| payload.fill(0x11));
+        let (from, to) = stream.split(Side::Caller);
+        let nat = "203.0.113.9:61000".parse().unwrap();
+        forward(&mut datagram, nat, now, &mut from.leg, &mut to.leg, &mut Nowhere)
+    }
+
+    struct Nowhere;
+
+    impl Outbox for Nowhere {
+        fn put(&mut self, _write: impl FnOnce(&mut [u8]) -> usize) -> bool {
+            false
+        }
     }
 
     fn silent(stream: &mut Stream, now: Instant) -> Vec<Side> {
@@ -409,7 +480,7 @@ mod tests {
     }
 
     fn describe(stream: &mut Stream, side: Side, sends: bool, at: Instant) {
-        let remote = "198.51.100.7:4000".parse().unwrap();
+        let remote = PEER.parse().unwrap();
         let media = LegMedia { sends, ..LegMedia::new(remote, 0) };
         stream.describe(side, Signalled::new(remote, true), &media, at);
     }

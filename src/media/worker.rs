@@ -206,6 +206,10 @@ impl Worker {
                 });
                 self.wheel.arm(entry(id, side), self.anchor.now);
             }
+            Command::Ring { id, side, tone } => {
+                self.with(id, |stream| stream.side(side).leg.ring(tone));
+                self.wheel.arm(entry(id, side), self.anchor.now);
+            }
             Command::OpenRtcp { id, side, rtcp } => {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
                 self.assign(rtcp, Role::Rtcp(id, side));
@@ -379,7 +383,7 @@ impl Worker {
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
-        let (call, mut sooner) = (stream.call, false);
+        let (call, mut sooner, mut pressed) = (stream.call, false, false);
         let (from, to) = stream.split(side);
         for place in 0..received {
             if self.batch.room() < MOST_MADE {
@@ -415,11 +419,13 @@ impl Worker {
         }
         from.counters.publish_received(&from.leg, received);
         self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
-        while let Some(press) = from.leg.next_press() {
-            sooner = true;
+        while let Some(press) = from.leg.next_press(&mut to.leg) {
+            pressed = true;
             (self.setup.events)(Event::Digit { call, side, press });
         }
-        if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
+        if pressed {
+            self.wheel.arm(entry(id, other(side)), self.anchor.now);
+        } else if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
             self.wheel.arm(entry(id, other(side)), due);
         }
     }
@@ -449,10 +455,11 @@ impl Worker {
         let silent = stream.falls_silent(side, limit, now);
         let missed = stream.falls_one_way(side, now);
         let call = stream.call;
-        let leg = &mut stream.side(side).leg;
-        leg.pressed.on_time(now);
-        while let Some(press) = leg.next_press() {
+        let (from, to) = stream.split(side);
+        from.leg.pressed.on_time(now);
+        while let Some(press) = from.leg.next_press(&mut to.leg) {
             (self.setup.events)(Event::Digit { call, side, press });
+            self.wheel.arm(entry(id, other(side)), now);
         }
         if silent {
             (self.setup.events)(Event::Silent { call, side });
@@ -527,27 +534,6 @@ impl Worker {
             self.totals.add_error();
         }
         done.is_ok()
-    }
-}
-
-impl Command {
-    /// The stream that a command of a running call is for.
-    fn stream(&self) -> Option<StreamId> {
-        match self {
-            Self::Describe { id, .. }
-            | Self::Clear { id, .. }
-            | Self::Answered { id, .. }
-            | Self::Hold { id, .. }
-            | Self::Press { id, .. }
-            | Self::OpenRtcp { id, .. }
-            | Self::Release { id }
-            | Self::Leave { id, .. } => Some(*id),
-            Self::Adopt { .. }
-            | Self::Open { .. }
-            | Self::Expect { .. }
-            | Self::Arrive { .. }
-            | Self::Stop => None,
-        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! `[[retell]]`, `[[trunks]]`, `[[numbers]]`, `[extensions]` and `[headers]`: who calls, and where calls go.
+//! `[[retell]]`, `[[trunks]]`, `[[interfaces]]`, `[[numbers]]`, `[extensions]` and `[headers]`: who calls,
+//! and where calls go.
 //!
 //! The first of each kind of peer is the default one. An absent `allow` means Retell's own ranges on a
 //! `[[retell]]`, and no address at all on a trunk; an empty list of a peer that challenges is any address,
@@ -8,6 +9,7 @@ mod caller;
 mod dialling;
 mod fallback;
 mod headers;
+mod interface;
 mod media;
 mod numbers;
 mod peer;
@@ -25,11 +27,14 @@ pub use caller::{CallerId, Country, ForeignCaller, parse_country, parse_rotating
 pub use dialling::{Dialling, Range};
 pub use fallback::FallbackConfig;
 pub use headers::{HeadersConfig, OwnHeaders, RuleConfig, Toward};
+pub use interface::InterfaceConfig;
 pub use media::{Aim, PeerMedia, Reports};
 pub use numbers::{NumberConfig, unknown_peer};
-pub use peer::{CalledNumber, PeerConfig, RetellConfig, TrunkConfig, parse_username};
+pub use peer::{
+    CalledNumber, PeerConfig, RetellConfig, TrunkConfig, cut_to_prefix, parse_username, retell_ranges,
+};
 pub use pool::{PoolConfig, PoolNumber, parse_pool_number};
-pub use profile::{DigitsBy, Preset, Profile, Treatment};
+pub use profile::{DigitsBy, Preset, Profile, Ringing, Treatment};
 pub use providers::{PROVIDERS, Provider, provider};
 pub use registration::RegisterConfig;
 pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};
@@ -39,6 +44,8 @@ pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};
 pub struct Config {
     /// Retell's side, at least one; the first is the default.
     pub retell: Vec<RetellConfig>,
+    /// Our own addresses, where `[sip]` and `[media]` don't say it all. Default none.
+    pub interfaces: Vec<InterfaceConfig>,
     /// The carriers, at least one; the first is the default for calls from Retell.
     pub trunks: Vec<TrunkConfig>,
     /// Own numbers and where they belong. Default none.
@@ -54,6 +61,7 @@ impl Section for Config {
     fn read(table: &mut Reader<'_>) -> Self {
         Self {
             retell: table.sections("retell"),
+            interfaces: table.sections("interfaces"),
             trunks: table.sections("trunks"),
             numbers: table.sections("numbers"),
             extensions: table.pairs("extensions", numbers::parse_extension),

@@ -10,6 +10,7 @@ mod emergency;
 mod fallback;
 mod header_values;
 mod headers;
+mod interfaces;
 pub mod limits;
 mod normalise;
 mod numbers;
@@ -29,13 +30,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::reader::{Secret, SecretError};
-use crate::id::PeerId;
+use crate::id::{InterfaceId, PeerId};
 use crate::sip::auth::{Credentials, challenge_of};
 use crate::sip::message::Message;
 use crate::sip::registration::Account;
 use crate::sip::uri::{Host, Uri};
 
 pub use headers::Line;
+pub use interfaces::Interfaces;
 pub use parties::number_in;
 pub use plan::{Plan, Refusal};
 pub use pool::Rotation;
@@ -65,6 +67,8 @@ pub struct Peer {
     pub name: String,
     /// Where calls to it go, in order.
     pub uris: Vec<Uri>,
+    /// Which of ours it is reached by, where it has a choice of its own.
+    pub interface: Option<InterfaceId>,
     /// Where its requests come from.
     pub allow: Vec<ipnet::IpNet>,
     /// What it presents to us and we to it.
@@ -126,6 +130,7 @@ pub struct Routes {
     numbers: numbers::Numbers,
     extensions: HashMap<String, String>,
     header_rules: headers::HeaderRules,
+    interfaces: Interfaces,
 }
 
 impl Peer {
@@ -195,11 +200,12 @@ impl Routes {
     /// [`CompileError::Secret`] when `reveal` fails for a peer's password.
     pub fn compile(config: &config::Config, reveal: Reveal<'_>) -> Result<Self, CompileError> {
         tolls::load_tables();
+        let interfaces = Interfaces::compile(&config.interfaces);
         let retell = config.retell.iter().map(Source::Retell);
         let sources = retell.chain(config.trunks.iter().map(Source::Trunk));
         let mut peers: Vec<_> = sources
             .zip(0..)
-            .map(|(source, id)| source.compile(PeerId(id), reveal))
+            .map(|(source, id)| source.compile(PeerId(id), &interfaces, reveal))
             .collect::<Result<_, _>>()?;
         let retell_named = |name: &str| {
             let place = config.retell.iter().position(|retell| retell.peer.name == name)?;
@@ -219,6 +225,7 @@ impl Routes {
             numbers: numbers::Numbers::compile(&config.numbers, named(Kind::Retell), named(Kind::Trunk)),
             extensions: config.extensions.iter().cloned().collect(),
             header_rules: headers::HeaderRules::compile(&config.headers, &peers),
+            interfaces,
             peers,
         })
     }
@@ -254,6 +261,13 @@ impl Routes {
         }
     }
 
+    /// The ISO 3166 code of where `number` rings: of the country that its calling code belongs to, else of
+    /// that of `trunk`; `None` where neither says.
+    #[must_use]
+    pub fn country_of(&self, number: &str, trunk: PeerId) -> Option<String> {
+        normalise::Country::of_number(number).iso().or_else(|| self.peer(trunk).country.iso())
+    }
+
     /// The default peer of `kind`.
     fn first(&self, kind: Kind) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.kind == kind)
@@ -270,7 +284,7 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn compile(&self, id: PeerId, reveal: Reveal<'_>) -> Result<Peer, CompileError> {
+    fn compile(&self, id: PeerId, interfaces: &Interfaces, reveal: Reveal<'_>) -> Result<Peer, CompileError> {
         let (kind, config) = match self {
             Self::Retell(retell) => (Kind::Retell, &retell.peer),
             Self::Trunk(trunk) => (Kind::Trunk, &trunk.peer),
@@ -285,6 +299,7 @@ impl Source<'_> {
             kind,
             name: config.name.clone(),
             uris: config.uris.clone(),
+            interface: config.interface.as_deref().and_then(|name| interfaces.named(name)),
             allow: config.allow.clone(),
             challenge: config.challenge && (kind == Kind::Trunk || credentials.is_some()),
             credentials,

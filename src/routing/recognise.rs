@@ -9,12 +9,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::config::retell_ranges;
 use super::normalise::Country;
 use super::numbers::Numbers;
 use super::steps::{Step, Trace};
 use super::{Kind, Peer, Routes};
 use crate::id::PeerId;
 use crate::sip::message::Message;
+use crate::sip::nat::subscriber;
 use crate::sip::registration::Account;
 use crate::sip::uri::Uri;
 
@@ -164,6 +166,15 @@ impl Routes {
     #[must_use]
     pub fn may_hold_a_peer(&self, source: IpAddr) -> bool {
         self.knows(source) || self.challengers(source.to_canonical()).next().is_some()
+    }
+
+    /// Whether a peer that is named by its address, or Retell itself, can be where `source` is: never banned.
+    #[must_use]
+    pub fn spares(&self, source: IpAddr) -> bool {
+        let source = subscriber(source);
+        let around = IpNet::new(source, if source.is_ipv4() { 32 } else { 64 }).unwrap_or(source.into());
+        let allowed = self.peers.iter().flat_map(|peer| peer.allow.iter().copied()).chain(retell_ranges());
+        allowed.into_iter().any(|range| range.contains(&around) || around.contains(&range))
     }
 
     /// Whether `source` may send requests for calls of `peer`.

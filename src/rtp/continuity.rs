@@ -179,6 +179,15 @@ impl Continuity {
         }
     }
 
+    /// The source was on hold and is back: wherever its clock and its numbers stood meanwhile, its next
+    /// packet follows what was sent.
+    pub fn on_resume(&mut self) {
+        if let Some(source) = self.source.take() {
+            self.next.sequence = source.newest_sent().wrapping_add(1);
+            self.former = None;
+        }
+    }
+
     /// The place of 20 ms of silence that are due at `due`, as [`Filler`](super::filler::Filler) says.
     ///
     /// Hot path: no allocation.

@@ -8,6 +8,7 @@ mod detector;
 mod event;
 mod generator;
 mod relay;
+mod tone;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ pub use detector::{Detector, Heard};
 pub use event::{Event, EventPacket};
 pub use generator::Generator;
 pub use relay::{EventRelay, Placing};
+pub use tone::Tone;
 
 /// One of the sixteen keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -30,6 +32,12 @@ impl Digit {
     #[must_use]
     pub fn of_code(code: u8) -> Option<Self> {
         KEYS.get(usize::from(code)).map(|_| Self(code))
+    }
+
+    /// Its two tones in Hz, the low one first (ITU-T Q.23).
+    #[must_use]
+    pub fn frequencies(self) -> [u16; 2] {
+        FREQUENCIES[usize::from(self.0) % FREQUENCIES.len()]
     }
 
     /// Its event code, 0 to 15.
@@ -56,6 +64,17 @@ impl fmt::Display for Digit {
 
 /// In the order of their event codes.
 const KEYS: &[u8; 16] = b"0123456789*#ABCD";
+
+/// ITU-T Q.23, in the same order.
+#[rustfmt::skip]
+const FREQUENCIES: [[u16; 2]; 16] = [
+    [941, 1_336],
+    [697, 1_209], [697, 1_336], [697, 1_477],
+    [770, 1_209], [770, 1_336], [770, 1_477],
+    [852, 1_209], [852, 1_336], [852, 1_477],
+    [941, 1_209], [941, 1_477],
+    [697, 1_633], [770, 1_633], [852, 1_633], [941, 1_633],
+];
 
 #[cfg(test)]
 mod tests {

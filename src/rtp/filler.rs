@@ -8,6 +8,8 @@
 //!     └────── stop ──────┴──────── or comfort noise ───────┘
 //! ```
 //!
+//! What has to be heard whatever `fill_ms` says, a ringing tone say, is begun by [`Filler::insist`].
+//!
 //! Decides when, and nothing else: where a packet of silence stands is [`Continuity::fill`]'s to say. What
 //! counts is what was sent to the leg: a packet that was dropped, for being late say, fills nothing. The grid
 //! of 20 ms stays where it began, however late the thread comes by.
@@ -47,7 +49,15 @@ impl Filler {
 
     /// The leg can be sent to: its first packet is due at once, unless the source speaks already.
     pub fn start(&mut self, now: Instant) {
-        if let (Some(_), State::Idle { until }) = (self.patience, self.state) {
+        match self.patience {
+            Some(_) => self.insist(now),
+            None => self.stop(),
+        }
+    }
+
+    /// The same even for a leg whose pauses are not filled, until [`Self::start`] is called.
+    pub fn insist(&mut self, now: Instant) {
+        if let State::Idle { until } = self.state {
             self.state = until
                 .filter(|&until| until > now)
                 .map_or(State::Filling { due: now }, |until| State::Waiting { until });
@@ -66,20 +76,20 @@ impl Filler {
     ///
     /// Hot path.
     pub fn on_packet(&mut self, ticks: u32, now: Instant) {
-        let Some(patience) = self.patience else { return };
-        let until = now + patience + beyond_a_frame(ticks);
-        self.state = match self.state {
-            State::Idle { .. } => State::Idle { until: Some(until) },
-            State::Waiting { .. } | State::Filling { .. } => State::Waiting { until },
+        let until = now + self.patience.unwrap_or(FOR_WHO_INSISTS) + beyond_a_frame(ticks);
+        self.state = match (self.patience, self.state) {
+            (None, _) | (Some(_), State::Idle { .. }) => State::Idle { until: Some(until) },
+            (Some(_), State::Waiting { .. } | State::Filling { .. }) => State::Waiting { until },
         };
     }
 
-    /// The source sent comfort noise (RFC 3389): it stops speaking.
+    /// The source stops speaking, as its comfort noise says (RFC 3389), or what is heard in its place must
+    /// not wait for long behind a packet of `ticks`.
     ///
     /// Silence begins two frames later, so that its slots are past when the source's next words arrive.
-    pub fn on_comfort_noise(&mut self, now: Instant) {
+    pub fn hurry(&mut self, ticks: u32, now: Instant) {
         if let State::Waiting { until } = self.state {
-            self.state = State::Filling { due: until.min(now + 2 * FRAME) };
+            self.state = State::Filling { due: until.min(now + 2 * FRAME + beyond_a_frame(ticks)) };
         }
     }
 
@@ -120,6 +130,8 @@ fn beyond_a_frame(ticks: u32) -> Duration {
 }
 
 const FRAME: Duration = Duration::from_millis(20);
+/// How long a pause is waited for where none is filled otherwise.
+const FOR_WHO_INSISTS: Duration = Duration::from_millis(100);
 /// How many packets may be sent at once to catch up.
 const MAX_BURST: u32 = 2;
 
@@ -171,9 +183,9 @@ mod tests {
     fn comfort_noise_begins_silence_soon_and_again_changes_nothing() {
         let (mut filler, start) = speaking(100);
 
-        filler.on_comfort_noise(at(start, 20));
+        filler.hurry(0, at(start, 20));
         let first = due(&mut filler, start, 20..=85);
-        filler.on_comfort_noise(at(start, 85));
+        filler.hurry(0, at(start, 85));
 
         assert_eq!((first, due(&mut filler, start, 86..=120)), (vec![60, 80], vec![100, 120]));
     }
@@ -199,9 +211,30 @@ mod tests {
 
         stopped.stop();
         stopped.on_packet(FRAME_TICKS, start);
-        off.on_comfort_noise(start);
+        off.hurry(0, start);
 
         assert_eq!((off.next_deadline(), stopped.next_deadline()), (None, None));
+    }
+
+    #[test]
+    fn who_insists_is_heard_in_pauses_that_are_not_filled_otherwise_until_it_is_started_again() {
+        let (mut off, start) = speaking(0);
+
+        off.insist(at(start, 30));
+        let insisted = due(&mut off, start, 30..=150);
+        off.start(at(start, 151));
+
+        assert_eq!((insisted, off.next_deadline()), (vec![100, 120, 140], None));
+    }
+
+    #[test]
+    fn who_is_in_a_hurry_waits_for_a_long_packet_all_the_same() {
+        let (mut filler, start) = speaking(100);
+
+        filler.on_packet(3 * FRAME_TICKS, start);
+        filler.hurry(3 * FRAME_TICKS, start);
+
+        assert_eq!(filler.next_deadline(), Some(at(start, 80)));
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! What signalling tells the relay about one leg's stream, as plain values.
+//! What signalling tells the relay about one leg's stream, and what it hears back, as plain values.
 //!
 //! They live here, below both, because a call (pure) decides them and the media engine (not pure) obeys:
 //! neither may see the other.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use super::g711::Law;
 use super::srtp::LegKeys;
+use crate::id::InterfaceId;
 
 /// One of the two legs of a relayed call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -15,6 +17,15 @@ pub enum Side {
     Caller,
     /// Whoever was called.
     Callee,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+        })
+    }
 }
 
 /// One leg's stream, as its session description has it.
@@ -51,6 +62,8 @@ pub struct LegMedia {
     pub srtp: Option<Box<LegKeys>>,
     /// Digits that it plays as tones are taken for telephone events.
     pub inband_dtmf: bool,
+    /// Digits for it are played to it as tones: it takes no events.
+    pub plays_digits: bool,
 }
 
 /// How RTCP reaches a peer.
@@ -85,7 +98,24 @@ impl LegMedia {
             dead_after_s: 0,
             srtp: None,
             inband_dtmf: false,
+            plays_digits: false,
         }
+    }
+}
+
+/// What decides the ports that a side gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// By which of our interfaces it is reached.
+    pub interface: InterfaceId,
+    /// Where it is: decides the address family, and for a wildcard our address.
+    pub peer: IpAddr,
+}
+
+impl From<IpAddr> for Way {
+    /// By the only interface.
+    fn from(peer: IpAddr) -> Self {
+        Self { interface: InterfaceId::default(), peer }
     }
 }
 
@@ -96,4 +126,35 @@ pub struct Reserved {
     pub caller: SocketAddr,
     /// Where the callee is to send its RTP.
     pub callee: SocketAddr,
+}
+
+/// Why a call gets no media.
+#[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
+pub enum ReserveError {
+    /// No media thread has a pair left for each side.
+    #[error(
+        "media port range exhausted ({in_use} pairs in use, {resting} resting, {refused} held by other \
+         programs or \
+         refused by the operating system): widen [media].ports"
+    )]
+    NoPorts {
+        /// Lent to calls.
+        in_use: usize,
+        /// Left on a media thread that has none for the other side.
+        resting: usize,
+        /// Could not be opened.
+        refused: usize,
+    },
+    /// No listening address has the family of the address that this side wants its audio at.
+    #[error("no media address of the address family of the {side}: add one to [media].listen")]
+    NoFamily {
+        /// Whose media it is.
+        side: Side,
+    },
+    /// The routing table knows no way to the peer.
+    #[error("no route from [media].listen to {peer}")]
+    NoRoute {
+        /// Where its signalling comes from.
+        peer: IpAddr,
+    },
 }

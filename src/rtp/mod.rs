@@ -44,4 +44,12 @@ pub(crate) fn ticks_between(earlier: Instant, later: Instant) -> u32 {
     u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
+/// Sample `n` of a wave of a whole number of Hz, which is in phase again after each second: no rounding adds
+/// up.
+#[must_use]
+pub(crate) fn sine(n: u32, hz: u16) -> f32 {
+    let turns = n % CLOCK_RATE * u32::from(hz) % CLOCK_RATE;
+    (std::f32::consts::TAU * turns as f32 / CLOCK_RATE as f32).sin()
+}
+
 const NANOS_PER_TICK: u32 = 1_000_000_000 / CLOCK_RATE;

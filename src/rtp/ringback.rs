@@ -9,8 +9,8 @@
 //! that are left out or made twice do not put the tone out of step. A tone that is modulated (400 × 25 Hz) is
 //! its two side frequencies.
 
-use super::CLOCK_RATE;
 use super::g711::Law;
+use super::{CLOCK_RATE, sine};
 
 /// A ringing tone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,12 +58,6 @@ impl Ringback {
         let sum: f32 = self.frequencies.iter().map(|&hz| sine(n, hz)).sum();
         (sum * if self.frequencies[1] == 0 { ALONE } else { EACH_OF_TWO }) as i16
     }
-}
-
-/// Of a whole number of Hz, which is in phase again after each second: no rounding adds up.
-fn sine(n: u32, hz: u16) -> f32 {
-    let turns = n % CLOCK_RATE * u32::from(hz) % CLOCK_RATE;
-    (std::f32::consts::TAU * turns as f32 / CLOCK_RATE as f32).sin()
 }
 
 const fn tone(frequencies: [u16; 2], cadence_ms: [u16; 4]) -> Ringback {

@@ -33,7 +33,7 @@ enum Open {
     /// We made it.
     Ours { codecs: Vec<Payload>, dtmf: Option<u8> },
     /// The peer made it.
-    Theirs(Session),
+    Theirs(Box<Session>),
 }
 
 impl Exchange {
@@ -132,7 +132,7 @@ impl Exchange {
 
     /// Keeps the peer's offer until it can be answered.
     pub fn hear(&mut self, offer: Session) {
-        self.open = Open::Theirs(offer);
+        self.open = Open::Theirs(Box::new(offer));
     }
 
     /// Answers the offer that was kept, with `codec` if the peer offered it, else with its first.

@@ -20,6 +20,7 @@ use crate::sip::message::{Message, Method};
 use crate::sip::transaction::Incoming;
 use crate::sip::uri::{Host, Uri};
 
+use super::bans::Fault;
 use super::bridge::{Bridge, Entry};
 use super::counters::Rejection;
 use super::dispatch::came_through;
@@ -174,8 +175,12 @@ impl<W: World> Bridge<W> {
             Some((_, credentials)) => credentials.clone(),
             None => Credentials { username, password: format!("{:016x}", self.ids.random()) },
         };
-        match (self.verifier.verify(request, &credentials, tx.0, since_start), known) {
-            (Verdict::Good, Some((peer, _))) => Some(peer),
+        let source = flow.remote.ip();
+        match (self.verifier.verify(request, source, &credentials, tx.0, since_start), known) {
+            (Verdict::Good, Some((peer, _))) => {
+                self.bans.spare(source, self.now);
+                Some(peer)
+            }
             (Verdict::Stale, _) => {
                 self.metrics.counters.rejected(Rejection::Replay);
                 self.challenge(request, tx, flow, since_start, true);
@@ -185,10 +190,13 @@ impl<W: World> Bridge<W> {
                 self.challenge(request, tx, flow, since_start, false);
                 None
             }
-            (Verdict::Wrong | Verdict::Good, _) => {
+            (verdict @ (Verdict::Wrong { .. } | Verdict::Good), _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
                 self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
                 self.answer(request, tx, flow, 403, "", &[]);
+                if verdict == (Verdict::Wrong { is_answer: true }) || flow.transport.is_reliable() {
+                    self.blame(flow.remote, Fault::Credentials);
+                }
                 None
             }
         }
@@ -198,18 +206,19 @@ impl<W: World> Bridge<W> {
     /// (RFC 3261 §26.3.2.4).
     fn challenge_statelessly(&mut self, request: &Message, flow: Flow) {
         let since_start = self.now.saturating_duration_since(self.started);
-        let challenge = self.verifier.challenge(self.ids.random(), since_start, false);
+        let challenge = self.verifier.challenge(self.ids.random(), flow.remote.ip(), since_start, false);
         let headers = [(Name::WwwAuthenticate, challenge)];
         self.answer_statelessly_with(request, flow, 401, "", &headers);
     }
 
     fn challenge(&mut self, request: &Message, tx: ServerTx, flow: Flow, since_start: Duration, stale: bool) {
-        let challenge = self.verifier.challenge(self.ids.random(), since_start, stale);
+        let challenge = self.verifier.challenge(self.ids.random(), flow.remote.ip(), since_start, stale);
         self.answer(request, tx, flow, 401, "", &[(Name::WwwAuthenticate, challenge)]);
     }
 
     fn on_invite(&mut self, invite: &Message, tx: ServerTx, flow: Flow, peer: PeerId) {
-        let Some(local) = self.world.local_of(&flow) else {
+        let interface = self.routes.interface(Some(self.routes.peer(peer)), flow.remote.ip());
+        let Some(local) = self.world.local_of(&flow, interface) else {
             return self.answer(invite, tx, flow, 503, "", &[]);
         };
         if came_through(invite, &self.ids).any(|tx| self.clients.contains_key(&tx)) {
@@ -218,8 +227,8 @@ impl<W: World> Bridge<W> {
         }
         let admitted = admit(invite, peer, flow.transport, &self.routes, &mut self.rotation);
         let begun = admitted.and_then(|(plan, offer)| {
-            let sent_by = local.sent_by;
-            self.begin(Offered { invite: invite.head(), tx, flow, peer, sent_by, plan }, offer)
+            let (interface, sent_by) = (local.interface, local.sent_by);
+            self.begin(Offered { invite: invite.head(), tx, flow, peer, interface, sent_by, plan }, offer)
         });
         if let Err(refused) = begun {
             let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();

@@ -22,6 +22,7 @@ use crate::sip::flow::Transport;
 use crate::sip::message::Limits;
 use crate::sip::transaction::{Action as TableAction, Table};
 
+use super::bans::Bans;
 use super::complaints::Complaints;
 use super::counters::{self, Metrics};
 use super::deadlines::Deadlines;
@@ -59,6 +60,7 @@ pub struct Bridge<W> {
     pub(super) settings: Settings,
     pub(super) limits: Limits,
     pub(super) metrics: &'static Metrics,
+    pub(super) bans: Bans,
     /// Sources that no peer allows.
     pub(super) strangers: Complaints,
     /// Peers that send what cannot be read or used.
@@ -159,6 +161,7 @@ impl<W: World> Bridge<W> {
             settings,
             limits,
             metrics: counters::metrics(),
+            bans: Bans::default(),
             strangers: Complaints::default(),
             faulty: Complaints::default(),
             no_tcp: Lapsing::default(),
@@ -288,8 +291,9 @@ impl<W: World> Bridge<W> {
         self.total = total;
     }
 
-    /// New calls go by `routes`; those in progress keep what they began with.
+    /// New calls go by `routes`; those in progress keep what they began with, and nobody is banned any more.
     pub fn replace_routes(&mut self, routes: Arc<Routes>) {
+        self.bans.lift();
         self.routes = routes;
         self.follow_routes();
     }
@@ -306,6 +310,7 @@ impl<W: World> Bridge<W> {
     pub fn upkeep(&mut self) {
         self.no_tcp.forget(self.now);
         self.resting.forget(self.now);
+        self.bans.forget(self.now);
     }
 
     pub(super) fn set_active(&mut self, active: usize) {

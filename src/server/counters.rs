@@ -85,6 +85,8 @@ pub enum Way {
 pub enum Rejection {
     /// A source that no peer allows: nothing was sent.
     Stranger,
+    /// A source that is banned: not even read.
+    Banned,
     /// Unknown user or wrong password: 403.
     Credentials,
     /// A nonce used before or expired: challenged again.
@@ -130,6 +132,8 @@ pub struct Counters {
     messages: [[[Counter; METHODS.len()]; 2]; 3],
     responses: Box<[OnceLock<Counter>; 600]>,
     rejected: [Counter; REJECTIONS.len()],
+    /// Sources that were banned.
+    pub bans: Counter,
     packets_relayed: Counter,
     packets_dropped: [Counter; Reason::ALL.len()],
 }
@@ -158,6 +162,7 @@ impl Counters {
                 .map(|via| [Way::In, Way::Out].map(|way| METHODS.map(|method| message(via, way, method)))),
             responses: Box::new(array::from_fn(|_| OnceLock::new())),
             rejected: REJECTIONS.map(|why| counter!("trunkline_sip_rejected_total", "reason" => why.label())),
+            bans: counter!("trunkline_sip_bans_total"),
             packets_relayed: packets("relayed"),
             packets_dropped: Reason::ALL.map(|reason| packets(reason.name())),
         }
@@ -224,6 +229,7 @@ impl Rejection {
     fn label(self) -> &'static str {
         match self {
             Self::Stranger => "stranger",
+            Self::Banned => "banned",
             Self::Credentials => "credentials",
             Self::Replay => "replay",
             Self::Malformed => "malformed",
@@ -304,6 +310,7 @@ fn describe() {
         "trunkline_sip_rejected_total",
         "SIP messages refused or ignored by the bridge itself, by reason"
     );
+    describe_counter!("trunkline_sip_bans_total", "Sources banned for a while");
     describe_counter!(
         "trunkline_media_packets_total",
         "RTP and RTCP packets received, by what became of them"
@@ -343,8 +350,9 @@ const METHODS: [&str; 15] = [
 ];
 
 /// In the order of the variants, which index [`Counters::rejected`].
-const REJECTIONS: [Rejection; 16] = [
+const REJECTIONS: [Rejection; 17] = [
     Rejection::Stranger,
+    Rejection::Banned,
     Rejection::Credentials,
     Rejection::Replay,
     Rejection::Malformed,

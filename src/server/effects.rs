@@ -11,7 +11,7 @@ use crate::call::record::Record;
 use crate::call::{Action, Cx, Input};
 use crate::id::{CallId, ClientTx};
 use crate::routing::limits::Verdict;
-use crate::rtp::leg::Side;
+use crate::rtp::leg::{ReserveError, Side};
 use crate::sip::flow::Flow;
 use crate::sip::message::Method;
 use crate::sip::transaction::Action as TableAction;
@@ -97,8 +97,11 @@ impl<W: World> Bridge<W> {
             Action::Rest { hop, retry_after_s } => self.rest(&hop, retry_after_s),
             Action::ReserveMedia { caller, callee } => {
                 let reserved = self.world.reserve(id, caller, callee);
-                if reserved.is_err() {
-                    self.metrics.counters.rejected(Rejection::Capacity);
+                if let Err(error) = &reserved {
+                    self.metrics.counters.rejected(match error {
+                        ReserveError::NoFamily { .. } => Rejection::Media,
+                        ReserveError::NoPorts { .. } | ReserveError::NoRoute { .. } => Rejection::Capacity,
+                    });
                 }
                 self.inbox.push_back((id, Input::Media(reserved)));
             }
@@ -117,6 +120,7 @@ impl<W: World> Bridge<W> {
             Action::Answered => self.world.answered(id),
             Action::SetHeld(side, held) => self.world.set_held(id, side, held),
             Action::Press { side, digit, duration } => self.world.press(id, side, digit, duration),
+            Action::Ring(side, tone) => self.world.ring(id, side, tone),
             Action::CountMedia => {
                 let packets = self.world.stats(id).map_or(0, |[caller, _]| caller.packets_received);
                 self.inbox.push_back((id, Input::MediaCount(packets)));

@@ -25,7 +25,7 @@ impl<W: World> Bridge<W> {
     /// Sends a request in a new client transaction.
     pub(super) fn run_errand(&mut self, errand: Errand, tx: ClientTx, hop: &Hop, draft: &Draft) {
         self.errands.insert(tx, errand);
-        let Some(local) = self.world.local(hop.transport, hop.remote) else {
+        let Some(local) = self.world.local(hop.transport, hop.remote, hop.interface) else {
             return self.on_errand_lost(tx);
         };
         let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));

@@ -1,6 +1,6 @@
 //! The world of a running process: its sockets, media threads, record file and live views.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use dashmap::DashMap;
 use tokio::sync::mpsc;
 
 use crate::call::record::{Record, View};
-use crate::id::{CallId, ClientTx};
+use crate::id::{CallId, ClientTx, InterfaceId};
 use crate::media::{Engine, LegStats, Press};
 use crate::rtp::dtmf::Digit;
-use crate::rtp::leg::{LegMedia, Reserved, Side};
+use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use crate::rtp::ringback::Ringback;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::uri::{Host, Uri};
 use crate::store::Records;
@@ -35,12 +36,12 @@ pub(super) struct Live {
 }
 
 impl World for Live {
-    fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local> {
-        self.transports.local(transport, remote)
+    fn local(&mut self, transport: Transport, remote: SocketAddr, interface: InterfaceId) -> Option<Local> {
+        self.transports.local(transport, remote, interface)
     }
 
-    fn local_of(&mut self, flow: &Flow) -> Option<Local> {
-        self.transports.local_of(flow)
+    fn local_of(&mut self, flow: &Flow, interface: InterfaceId) -> Option<Local> {
+        self.transports.local_of(flow, interface)
     }
 
     fn domain(&mut self, host: &Host, ca: Option<&Path>) -> Option<Domain> {
@@ -82,9 +83,9 @@ impl World for Live {
         });
     }
 
-    fn reserve(&mut self, call: CallId, caller: IpAddr, callee: IpAddr) -> Result<Reserved, String> {
+    fn reserve(&mut self, call: CallId, caller: Way, callee: Way) -> Result<Reserved, ReserveError> {
         self.engine.release(call);
-        self.engine.reserve(call, caller, callee).map_err(|error| error.to_string())
+        self.engine.reserve(call, caller, callee)
     }
 
     fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {
@@ -105,6 +106,10 @@ impl World for Live {
 
     fn press(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration) {
         self.engine.press(call, side, Press { digit, duration });
+    }
+
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
+        self.engine.ring(call, side, tone);
     }
 
     fn stats(&self, call: CallId) -> Option<[LegStats; 2]> {

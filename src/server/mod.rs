@@ -11,6 +11,7 @@
 //! the next input, through `inbox`.
 
 mod admission;
+mod bans;
 mod bridge;
 mod certificate;
 mod complaints;
@@ -38,6 +39,7 @@ pub mod telemetry;
 mod trunks;
 mod world;
 
+pub use bans::BanPolicy;
 pub use bridge::{Bridge, Parts, Standing};
 pub use lifecycle::{RunError, run};
 pub use requests::{Resolved, Waiting};

@@ -17,6 +17,7 @@ use crate::sip::message::{Message, Method, ParseFailure};
 use crate::sip::nat::{response_destination, response_listener};
 use crate::sip::transaction::Incoming;
 
+use super::bans::Fault;
 use super::bridge::{Bridge, Entry};
 use super::counters::{Rejection, Way};
 use super::dispatch::{Owner, owner};
@@ -25,6 +26,9 @@ use super::world::World;
 impl<W: World> Bridge<W> {
     /// Works on a message that arrived by `flow`.
     pub fn on_message(&mut self, bytes: Bytes, flow: Flow) {
+        if self.bans.holds(flow.remote.ip(), self.now) {
+            return self.on_banned(flow.connection);
+        }
         let message = match Message::parse(bytes, &self.limits) {
             Ok(message) => message,
             Err(failure) => return self.on_malformed(failure, flow),
@@ -53,6 +57,9 @@ impl<W: World> Bridge<W> {
         }
         self.metrics.counters.rejected(Rejection::Malformed);
         self.complain_of_peer(flow.remote, &error, "message cannot be read");
+        if flow.transport.is_reliable() {
+            self.blame(flow.remote, Fault::Malformed);
+        }
         let Some(request) = salvage.filter(Message::is_request) else { return };
         if request.method() != Some(Method::Ack) {
             self.answer_statelessly(&request, flow, error.status(), &error.to_string());
@@ -154,20 +161,35 @@ impl<W: World> Bridge<W> {
             self.world.close(connection);
         }
         self.complain_of_stranger(flow.remote, flow.transport);
+        if flow.transport.is_reliable() {
+            self.blame(flow.remote, Fault::Stranger);
+        }
     }
 
     /// A stream from `remote` broke the framing rules and was closed.
     pub fn on_bad_framing(&mut self, remote: SocketAddr, error: &str) {
-        if !self.routes.knows(remote.ip()) {
-            return self.complain_of_stranger(remote, Transport::Tcp);
+        if self.routes.knows(remote.ip()) {
+            self.metrics.counters.rejected(Rejection::Framing);
+            self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+        } else {
+            self.complain_of_stranger(remote, Transport::Tcp);
         }
-        self.metrics.counters.rejected(Rejection::Framing);
-        self.complain_of_peer(remote, error, "stream closed: it broke the framing rules of SIP");
+        self.blame(remote, Fault::Framing);
     }
 
-    /// Somebody connected by TLS from where no peer can be.
+    /// Somebody connected whom nobody admits: from a source that is banned, or by TLS from where no peer can
+    /// be.
     pub fn on_turned_away(&mut self, remote: SocketAddr) {
+        if self.bans.holds(remote.ip(), self.now) {
+            return self.on_banned(None);
+        }
         self.complain_of_stranger(remote, Transport::Tls);
+        self.blame(remote, Fault::Stranger);
+    }
+
+    /// Somebody connected and sent nothing to be recognised by, until the connection was closed.
+    pub fn on_idle(&mut self, remote: SocketAddr) {
+        self.blame(remote, Fault::Idle);
     }
 
     /// A stream ended, in whatever way: an agent whose call used it is asked whether it is still there.
@@ -180,16 +202,34 @@ impl<W: World> Bridge<W> {
 
     /// Somebody who connected could not agree with us on TLS.
     pub fn on_handshake_failed(&mut self, remote: SocketAddr, error: &str) {
-        if !self.routes.knows(remote.ip()) {
-            return self.complain_of_stranger(remote, Transport::Tls);
+        if self.routes.knows(remote.ip()) {
+            self.metrics.counters.rejected(Rejection::Handshake);
+            self.complain_of_peer(remote, error, "connection closed: no agreement on TLS");
+        } else {
+            self.complain_of_stranger(remote, Transport::Tls);
         }
-        self.metrics.counters.rejected(Rejection::Handshake);
-        self.complain_of_peer(remote, error, "connection closed: no agreement on TLS");
+        self.blame(remote, Fault::Handshake);
     }
 
-    /// A stream to `remote` broke: an INVITE that went by it and was not answered yet is lost.
-    pub fn on_stream_broken(&mut self, remote: SocketAddr) {
-        let waiting = |entry: &Entry| entry.call.waits_by_stream(remote);
+    /// A stream to `remote` is gone; `broken` if it was lost, `heard` if it had been good before.
+    ///
+    /// In the second case it may have been dead for long, the host behind it restarted or its NAT forgetful,
+    /// and our request was the first to find out: what was not answered goes once more, by a new one. An
+    /// INVITE that cannot, and that nobody rang for yet, is lost with a broken stream.
+    pub fn on_stream_gone(
+        &mut self,
+        connection: ConnectionId,
+        remote: SocketAddr,
+        broken: bool,
+        heard: bool,
+    ) {
+        let mut again = if heard { self.table.unanswered_by(connection, remote) } else { Vec::new() };
+        again.retain(|&tx| self.table.send_again(tx, self.now, &mut self.table_out));
+        self.carry_out_table(None);
+        if !broken {
+            return;
+        }
+        let waiting = |entry: &Entry| entry.call.waits_by_stream(remote).filter(|tx| !again.contains(tx));
         let lost: Vec<_> = self.calls.iter().filter_map(|(&id, entry)| Some((id, waiting(entry)?))).collect();
         for (call, tx) in lost {
             self.inbox.push_back((call, Input::TransportFailed(tx)));

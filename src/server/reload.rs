@@ -46,9 +46,9 @@ impl Server {
                 if let Some(tls) = tls {
                     self.bridge.world.transports.set_tls(tls);
                 }
-                let routes = Arc::new(routes);
-                self.bridge.world.transports.admit(running::admits(&routes));
-                self.bridge.replace_routes(routes);
+                self.bridge.replace_routes(Arc::new(routes));
+                self.bridge.ban_by(running::ban_policy(&loaded.config));
+                self.bridge.follow_admission();
                 self.bridge.limit(loaded.config.server.limit());
                 self.config = loaded.config;
                 tracing::info!("configuration reloaded; calls in progress keep what they began with");

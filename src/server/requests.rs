@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{Destination, Hop, Input};
-use crate::id::{CallId, ClientTx, PeerId};
-use crate::routing::Peer;
+use crate::id::{CallId, ClientTx, InterfaceId, PeerId};
+use crate::routing::{Peer, Routes};
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::nat::{is_out_of_reach, is_private};
@@ -52,6 +52,8 @@ struct Next {
     host: Host,
     /// The path that the peer's messages came by.
     flow: Flow,
+    /// The interface that the dialog was begun by.
+    interface: InterfaceId,
 }
 
 /// A large request that tries TCP first, and how it goes when that fails.
@@ -96,8 +98,8 @@ impl<W: World> Bridge<W> {
                 };
                 self.request(call, tx, peer, draft, hop, None);
             }
-            Destination::Dialog { uri, flow } => {
-                let next = Next { call, peer, host: uri.host.clone(), flow };
+            Destination::Dialog { uri, flow, interface } => {
+                let next = Next { call, peer, host: uri.host.clone(), flow, interface };
                 self.look_up(uri, Waiting(For::Request { tx, draft, next }));
             }
         }
@@ -114,15 +116,19 @@ impl<W: World> Bridge<W> {
     ) {
         match to {
             Destination::Hop(hop) => self.ack(tx, &draft, &hop, None),
-            Destination::Dialog { uri, flow } => {
-                let next = Next { call, peer, host: uri.host.clone(), flow };
+            Destination::Dialog { uri, flow, interface } => {
+                let next = Next { call, peer, host: uri.host.clone(), flow, interface };
                 self.look_up(uri, Waiting(For::Ack { tx, draft, next }));
             }
         }
     }
 
-    /// A message could not be sent: a large request falls back to UDP, any other is lost.
-    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str) {
+    /// A message could not be sent: one that was left to a stream that had been good (`stale`) goes by a new
+    /// one, a large request falls back to UDP, any other is lost.
+    pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str, stale: bool) {
+        if stale && self.table.send_again(tx, self.now, &mut self.table_out) {
+            return self.carry_out_table(None);
+        }
         self.complain_of_peer(flow.remote, error, "message could not be sent");
         let Some(client) = self.clients.get_mut(&tx) else {
             self.table.on_transport_failed(tx, self.now, &mut self.table_out);
@@ -157,7 +163,7 @@ impl<W: World> Bridge<W> {
     }
 
     fn udp_flow(&mut self, hop: &Hop) -> Option<(Flow, String)> {
-        let local = self.world.local(Transport::Udp, hop.remote)?;
+        let local = self.world.local(Transport::Udp, hop.remote, hop.interface)?;
         let flow = Flow {
             transport: Transport::Udp,
             listener: local.listener,
@@ -182,9 +188,9 @@ impl<W: World> Bridge<W> {
             && tcp_for_large
             && draft.len() + VIA_LENGTH > LARGE
             && !self.no_tcp.holds(&hop.remote, self.now)
-            && self.world.local(Transport::Tcp, hop.remote).is_some();
+            && self.world.local(Transport::Tcp, hop.remote, hop.interface).is_some();
         let transport = if by_tcp { Transport::Tcp } else { hop.transport };
-        let Some(local) = self.world.local(transport, hop.remote) else {
+        let Some(local) = self.world.local(transport, hop.remote, hop.interface) else {
             self.inbox.push_back((call, Input::TransportFailed(tx)));
             self.inbox.push_back((call, Input::ClientGone(tx)));
             return;
@@ -199,7 +205,8 @@ impl<W: World> Bridge<W> {
     }
 
     fn ack(&mut self, tx: ClientTx, draft: &Draft, hop: &Hop, connection: Option<ConnectionId>) {
-        let Some(local) = self.world.local(hop.transport, hop.remote) else { return };
+        let local = self.world.local(hop.transport, hop.remote, hop.interface);
+        let Some(local) = local else { return };
         let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));
         let (transport, listener, remote, domain) = (hop.transport, local.listener, hop.remote, hop.domain);
         let flow = Flow { transport, listener, remote, connection, domain };
@@ -222,8 +229,10 @@ impl<W: World> Bridge<W> {
             For::Targets { call, host } => {
                 let entry =
                     self.calls.get(&call).map(|entry| (Arc::clone(&entry.routes), entry.call.callee()));
-                let peer = entry.as_ref().map(|(routes, callee)| routes.peer(*callee));
-                let hops = targets.map(|targets| self.hops(peer, &targets, &host)).unwrap_or_default();
+                let hops = entry.zip(targets).map(|((routes, callee), targets)| {
+                    self.hops(&routes, Some(routes.peer(callee)), &targets, &host)
+                });
+                let hops = hops.unwrap_or_default();
                 let rests = |hop: &Hop| {
                     self.resting.holds(&(hop.transport, hop.remote), self.now)
                         || self.probes.is_out(hop.transport, hop.remote)
@@ -242,28 +251,32 @@ impl<W: World> Bridge<W> {
             }
             For::Registrar { registration, trunk, host } => {
                 let routes = Arc::clone(&self.routes);
-                let hops = targets.map(|targets| self.hops(routes.peer_named(&trunk), &targets, &host));
+                let hops =
+                    targets.map(|targets| self.hops(&routes, routes.peer_named(&trunk), &targets, &host));
                 self.on_registrar_hops(registration, hops.unwrap_or_default());
             }
             For::Probes { peer, uri, host } => {
                 let routes = Arc::clone(&self.routes);
-                let hops = targets.map(|targets| self.hops(routes.peer_named(&peer), &targets, &host));
+                let hops =
+                    targets.map(|targets| self.hops(&routes, routes.peer_named(&peer), &targets, &host));
                 self.on_probe_hops(&peer, uri, hops);
             }
         }
     }
 
     /// The addresses of `peer` that we have a way to, looked up at `host`.
-    fn hops(&mut self, peer: Option<&Peer>, targets: &Targets, host: &Host) -> Vec<Hop> {
+    fn hops(&mut self, routes: &Routes, peer: Option<&Peer>, targets: &Targets, host: &Host) -> Vec<Hop> {
         let mut hops = Vec::with_capacity(targets.targets.len());
         for &Target { transport, address: remote } in &targets.targets {
-            let Some(local) = self.world.local(transport, remote) else { continue };
+            self.bans.spare(remote.ip(), self.now);
+            let interface = routes.interface(peer, remote.ip());
+            let Some(local) = self.world.local(transport, remote, interface) else { continue };
             if is_out_of_reach(local.ip, remote.ip()) {
                 self.complain_of_peer(remote, local.ip, UNREACHABLE);
             }
             let is_tls = transport == Transport::Tls;
             let domain = peer.filter(|_| is_tls).and_then(|peer| self.domain_of(peer, host));
-            hops.push(Hop { remote, transport, domain, sent_by: local.sent_by });
+            hops.push(Hop { remote, transport, interface, domain, sent_by: local.sent_by });
         }
         hops
     }
@@ -277,7 +290,7 @@ impl<W: World> Bridge<W> {
             Transport::Tls if remote == flow.remote => flow.domain,
             Transport::Tls => self.domain_in_dialog(next),
         };
-        (Hop { remote, transport, domain, sent_by: String::new() }, connection)
+        (Hop { remote, transport, interface: next.interface, domain, sent_by: String::new() }, connection)
     }
 
     /// As [`Self::domain_of`], for a peer of `call`.

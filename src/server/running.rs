@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::mpsc;
@@ -17,12 +18,14 @@ use crate::id::Ids;
 use crate::media::Engine;
 use crate::net;
 use crate::routing::Routes;
+use crate::routing::config::InterfaceConfig;
 use crate::sip::flow::Transport;
 use crate::store::Records;
+use crate::transport::Transports;
 use crate::transport::resolve::Resolver;
 use crate::transport::tls::{Tls, TlsError};
-use crate::transport::{Admits, Transports};
 
+use super::bans::{self, BanPolicy};
 use super::bridge::{Bridge, Parts};
 use super::certificate::Certificate;
 use super::counters;
@@ -53,11 +56,10 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         transports.set_tls(tls);
     }
     let routes = Arc::new(routes);
-    transports.admit(admits(&routes));
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
-    for &address in &config.media.listen {
+    for address in config.media.interfaces().into_iter().flat_map(|interface| interface.listen) {
         net::may_bind((address, 0).into()).map_err(|error| RunError::MediaAddress { address, error })?;
     }
     let media = Arc::new(MediaEvents::default());
@@ -71,6 +73,11 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         tracing::info!("{capacity}");
     }
     let folder = source.as_ref().and_then(|source| source.file.parent()).unwrap_or(Path::new("."));
+    for interface in &config.routing.interfaces {
+        let InterfaceConfig { name, address, advertise, ports: [first, last], networks } = interface;
+        let ports = format_args!("{first}-{last}");
+        tracing::info!(%name, ?address, ?advertise, %ports, ?networks, "interface");
+    }
     let records = Records::open(&config.records, folder)?;
     let views = Arc::new(DashMap::new());
     let ready = Arc::new(AtomicBool::new(false));
@@ -102,6 +109,8 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         now: clock::now(),
     });
     bridge.limit(config.server.limit());
+    bridge.ban_by(ban_policy(&config));
+    bridge.follow_admission();
     let (memory, rotation) = Memory::open(config.server.state.clone());
     bridge.rotation = rotation;
     let server = Server { bridge, ready, source, config, certificate, memory };
@@ -114,10 +123,21 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     Ok(Assembled { server, queues, control: control_in, api })
 }
 
-/// Where peers can be; a stranger is not even shown our certificate.
-pub(super) fn admits(routes: &Arc<Routes>) -> Admits {
-    let routes = Arc::clone(routes);
-    Box::new(move |source| routes.may_hold_a_peer(source))
+impl Bridge<Live> {
+    /// Takes connections from sources that are not banned, by TLS from where peers can be: a stranger is not
+    /// even shown our certificate.
+    pub(super) fn follow_admission(&mut self) {
+        let (routes, banned) = (Arc::clone(&self.routes), self.bans.banned());
+        self.world.transports.admit(Box::new(move |source, transport| {
+            let may_speak = transport != Transport::Tls || routes.may_hold_a_peer(source);
+            may_speak && !bans::holds(&banned, source, clock::now())
+        }));
+    }
+}
+
+/// `[sip].ban_after` and `ban_s`.
+pub(super) fn ban_policy(config: &Config) -> BanPolicy {
+    BanPolicy { after: config.sip.ban_after, lasts: Duration::from_secs(config.sip.ban_s.into()) }
 }
 
 /// What TLS is spoken with, if any listener does.

@@ -122,19 +122,21 @@ impl Server {
     fn on_transport(&mut self, event: Event) {
         match event {
             Event::Received { bytes, flow } => self.bridge.on_message(bytes, flow),
-            Event::SendFailed { token, flow, error } => {
-                self.bridge.on_send_failed(ClientTx(token), flow, &error)
+            Event::SendFailed { token, flow, error, stale } => {
+                self.bridge.on_send_failed(ClientTx(token), flow, &error, stale);
             }
-            Event::Closed { connection, remote, broken } => {
+            Event::Closed { connection, remote, of_peer: false, .. } => {
+                tracing::debug!(?connection, %remote, "stream of a stranger closed");
+            }
+            Event::Closed { connection, remote, broken, heard, .. } => {
                 tracing::debug!(?connection, %remote, broken, "stream closed");
-                if broken {
-                    self.bridge.on_stream_broken(remote);
-                }
+                self.bridge.on_stream_gone(connection, remote, broken, heard);
                 self.bridge.on_registrar_stream_closed(remote);
                 self.bridge.on_stream_ended(connection);
             }
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
             Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
+            Event::Idle { remote } => self.bridge.on_idle(remote),
             Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }
@@ -146,6 +148,9 @@ impl Server {
             }
             Command::Media { call, reply } => {
                 let _ = reply.send(self.bridge.media_of(call));
+            }
+            Command::Bans { reply } => {
+                let _ = reply.send(self.bridge.bans());
             }
             Command::Trunks { reply } => {
                 let _ = reply.send(self.bridge.trunks());

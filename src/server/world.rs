@@ -3,17 +3,18 @@
 //! Nothing here blocks or answers later, except [`World::look_up`], whose result comes back through
 //! [`Bridge::on_resolved`](super::Bridge::on_resolved).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::call::record::{Record, View};
-use crate::id::{CallId, ClientTx};
+use crate::id::{CallId, ClientTx, InterfaceId};
 use crate::rtp::dtmf::Digit;
-use crate::rtp::leg::{LegMedia, Reserved, Side};
+use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
 use crate::rtp::leg_stats::LegStats;
+use crate::rtp::ringback::Ringback;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::uri::{Host, Uri};
 use crate::transport::Local;
@@ -22,10 +23,11 @@ use super::requests::Waiting;
 
 /// Sockets, media, records and views, as the bridge sees them.
 pub trait World {
-    /// Our own address toward `remote` by `transport`; `None` when no listener can reach it.
-    fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local>;
-    /// Our own address as the other end of `flow` sees it.
-    fn local_of(&mut self, flow: &Flow) -> Option<Local>;
+    /// What `interface` shows to `remote` by `transport`; `None` when no listener of it can reach that.
+    fn local(&mut self, transport: Transport, remote: SocketAddr, interface: InterfaceId) -> Option<Local>;
+    /// Our own address as the other end of `flow` sees it: as `interface` shows it, if that has a part in the
+    /// listener.
+    fn local_of(&mut self, flow: &Flow, interface: InterfaceId) -> Option<Local>;
     /// What stands in a flow for: whoever is at the other end must prove to be `host`, by the authorities in
     /// the file `ca` or those of `[tls].ca`. Only TLS asks for it.
     fn domain(&mut self, _host: &Host, _ca: Option<&Path>) -> Option<Domain> {
@@ -47,8 +49,8 @@ pub trait World {
     ///
     /// # Errors
     ///
-    /// A sentence for the record.
-    fn reserve(&mut self, call: CallId, caller: IpAddr, callee: IpAddr) -> Result<Reserved, String>;
+    /// No port is free, or none of our addresses can reach one of the two.
+    fn reserve(&mut self, call: CallId, caller: Way, callee: Way) -> Result<Reserved, ReserveError>;
     /// Relays a side so from here on.
     fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia);
     /// Forgets what is known of a side.
@@ -59,6 +61,8 @@ pub trait World {
     fn set_held(&mut self, call: CallId, side: Side, held: bool);
     /// Presses a key for this side.
     fn press(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration);
+    /// Rings to this side, or no longer.
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>);
     /// Counters of the caller's and the callee's side.
     fn stats(&self, call: CallId) -> Option<[LegStats; 2]>;
     /// Frees a call's ports.

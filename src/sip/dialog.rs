@@ -5,8 +5,6 @@
 //! (§12.2.1.1). Peers answer without Contact, or send an INVITE without one; the remote target is then where
 //! the INVITE went, or its From.
 
-use std::fmt;
-
 use super::build::RequestBuilder;
 use super::headers::{HeaderError, Name, NameAddr};
 use super::message::{Message, Method};
@@ -18,10 +16,12 @@ pub use super::answer_repeat::{AnswerRepeat, RepeatEvent};
 #[derive(Clone, Debug)]
 pub struct Dialog {
     call_id: String,
-    local: NameAddr,
+    /// From of our requests, with the tag.
+    local: Box<str>,
     local_tag: String,
     local_cseq: u32,
-    remote: NameAddr,
+    /// To of our requests, with the tag.
+    remote: Box<str>,
     remote_tag: String,
     remote_cseq: Option<u32>,
     remote_target: Uri,
@@ -119,13 +119,13 @@ impl Dialog {
 
     /// What stands in From of a request we send, tag included.
     #[must_use]
-    pub fn local(&self) -> &NameAddr {
+    pub fn local(&self) -> &str {
         &self.local
     }
 
     /// What stands in To of a request we send, tag included.
     #[must_use]
-    pub fn remote(&self) -> &NameAddr {
+    pub fn remote(&self) -> &str {
         &self.remote
     }
 
@@ -139,7 +139,7 @@ impl Dialog {
     /// router, else the remote target.
     #[must_use]
     pub fn next_hop(&self) -> &Uri {
-        self.route_set.first.as_ref().unwrap_or(&self.remote_target)
+        self.route_set.first.as_deref().unwrap_or(&self.remote_target)
     }
 
     /// Whether `request` belongs to this dialog: Call-ID and both tags, compared exactly.
@@ -203,7 +203,7 @@ impl Dialog {
         let target = as_request_uri(self.remote_target.clone());
         let request = match &self.route_set.first {
             Some(router) if !router.is_loose_router() => {
-                let mut request = RequestBuilder::new(method, &as_request_uri(router.clone()))
+                let mut request = RequestBuilder::new(method, &as_request_uri(Uri::clone(router)))
                     .header(Name::MaxForwards, MAX_FORWARDS);
                 for route in self.route_set.all.iter().skip(1) {
                     request = request.header_raw(ROUTE, route);
@@ -220,21 +220,10 @@ impl Dialog {
             }
         };
         request
-            .header(Name::From, Party(&self.local, &self.local_tag))
-            .header(Name::To, Party(&self.remote, &self.remote_tag))
+            .header(Name::From, &self.local)
+            .header(Name::To, &self.remote)
             .header(Name::CallId, &self.call_id)
             .header(Name::CSeq, format_args!("{cseq} {}", method.as_str()))
-    }
-}
-
-/// From or To: the tag must stand as it came, whatever characters the peer has put into it.
-struct Party<'a>(&'a NameAddr, &'a str);
-
-impl fmt::Display for Party<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(party, tag) = self;
-        write!(f, "{}", NameAddr { params: Vec::new(), ..(*party).clone() })?;
-        if tag.is_empty() { Ok(()) } else { write!(f, ";tag={tag}") }
     }
 }
 
@@ -243,7 +232,7 @@ impl fmt::Display for Party<'_> {
 struct RouteSet {
     /// Each as it came, `<uri>` and parameters.
     all: Vec<Box<[u8]>>,
-    first: Option<Uri>,
+    first: Option<Box<Uri>>,
 }
 
 impl RouteSet {
@@ -258,14 +247,16 @@ impl RouteSet {
     }
 
     fn new(all: Vec<Box<[u8]>>) -> Result<Self, HeaderError> {
-        let first = all.first().map(|route| NameAddr::parse(route)).transpose()?.map(|route| route.uri);
+        let first =
+            all.first().map(|route| NameAddr::parse(route)).transpose()?.map(|route| Box::new(route.uri));
         Ok(Self { all, first })
     }
 }
 
-fn tagged(mut party: NameAddr, tag: &str) -> NameAddr {
+/// From or To as text: the tag must stand as it came, whatever characters the peer has put into it.
+fn tagged(mut party: NameAddr, tag: &str) -> Box<str> {
     party.params.clear();
-    if tag.is_empty() { party } else { party.with_param("tag", Some(tag)) }
+    if tag.is_empty() { party.to_string().into() } else { format!("{party};tag={tag}").into() }
 }
 
 /// Without what a Contact may hold and a Request-URI may not (§19.1.1, table 1).

@@ -5,6 +5,8 @@
 
 use std::net::SocketAddr;
 
+use crate::id::InterfaceId;
+
 /// A SIP transport (RFC 3261 §18).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Transport {
@@ -90,6 +92,8 @@ pub struct Hop {
     pub remote: SocketAddr,
     /// By which transport.
     pub transport: Transport,
+    /// By which of our interfaces.
+    pub interface: InterfaceId,
     /// By TLS, who has to be there.
     pub domain: Option<Domain>,
     /// Our own `host:port` toward it, for Via and Contact.

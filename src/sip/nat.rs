@@ -3,7 +3,7 @@
 //! `received` and `rport` of the Via are not asked: what the sender wrote there could aim our responses at
 //! anyone. The source we saw is; `maddr` is ignored for the same reason.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::headers::Via;
 
@@ -26,6 +26,18 @@ pub fn response_destination(via: &Via, source: SocketAddr, force_rport: bool) ->
 #[must_use]
 pub fn response_listener(via: &Via, source: SocketAddr) -> SocketAddr {
     SocketAddr::new(source.ip(), via.port.unwrap_or(DEFAULT_PORT))
+}
+
+/// Who counts as one source behind `address`: itself, of IPv6 the network that one subscriber commonly has.
+#[must_use]
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
 }
 
 /// Whether packets from the public Internet cannot reach `ip`.

@@ -3,12 +3,13 @@
 //!
 //! A listener on a wildcard has no address of its own: unless one is advertised, it is the one that the
 //! kernel would send from, which depends on the remote. The answer is kept for a number of uses, then asked
-//! for again.
+//! for again. Interfaces that share a listener differ in what they show of it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::config::Listen;
+use super::config::{Bound, Config, Listen};
+use crate::id::InterfaceId;
 use crate::net;
 use crate::sip::flow::{ListenerId, Transport};
 
@@ -17,6 +18,8 @@ use crate::sip::flow::{ListenerId, Transport};
 pub struct Local {
     /// The listener.
     pub listener: ListenerId,
+    /// Whose it is.
+    pub interface: InterfaceId,
     /// Advertised; `host:port`, IPv6 in brackets; the port always written.
     pub sent_by: String,
     /// The host of `sent_by`.
@@ -26,9 +29,19 @@ pub struct Local {
 /// The listeners' addresses.
 pub(super) struct Addresses {
     bound: Vec<Listen>,
-    /// What a listener shows to everybody; `None` where it depends on the remote.
-    shown: Vec<Option<Local>>,
+    /// In file order of the listeners.
+    faces: Vec<Face>,
     routes: Routes,
+}
+
+/// A listener as one interface shows it.
+struct Face {
+    interface: InterfaceId,
+    listener: ListenerId,
+    own: SocketAddr,
+    transport: Transport,
+    /// To everybody; `None` where it depends on the remote.
+    shown: Option<Local>,
 }
 
 /// What the kernel said of the way to a remote address.
@@ -43,14 +56,16 @@ struct Learnt {
 }
 
 impl Addresses {
-    pub(super) fn new(bound: Vec<Listen>, advertise: &[IpAddr]) -> Self {
-        let shown = (0..).zip(&bound).map(|(index, listen)| {
-            let own = listen.address;
-            let advertised = advertise.iter().find(|address| address.is_ipv4() == own.is_ipv4()).copied();
-            let ip = advertised.or_else(|| (!own.ip().is_unspecified()).then_some(own.ip()))?;
-            Some(local(ListenerId(index), ip, own.port()))
+    /// Of the listeners `bound`, whose ports are known, as `config` has each advertised.
+    pub(super) fn new(bound: &[Bound], config: &Config) -> Self {
+        let faces = (0..).zip(bound).flat_map(|(index, socket)| {
+            let face = move |&interface| {
+                Face::new(ListenerId(index), &socket.listen, interface, config.advertised_by(interface))
+            };
+            socket.interfaces.iter().map(face)
         });
-        Self { shown: shown.collect(), bound, routes: Routes::default() }
+        let faces = faces.collect();
+        Self { bound: bound.iter().map(|socket| socket.listen).collect(), faces, routes: Routes::default() }
     }
 
     pub(super) fn bound(&self) -> &[Listen] {
@@ -62,34 +77,69 @@ impl Addresses {
         self.bound.get(usize::from(listener.0))
     }
 
-    /// The best of the listeners of that transport and family: one that the remote can reach, among those the
-    /// one on the address that the kernel would send from, then file order.
-    pub(super) fn listener(&mut self, transport: Transport, remote: IpAddr) -> Option<ListenerId> {
-        let fits =
-            |listen: &&Listen| listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4();
-        let candidates = || (0..).zip(&self.bound).filter(|(_, listen)| fits(listen));
-        let has_choice =
-            candidates().filter(|(_, listen)| !listen.address.ip().is_unspecified()).nth(1).is_some();
-        let source = if has_choice { self.routes.source_toward(remote) } else { None };
-        let rank = |own: IpAddr| match (own.is_loopback(), remote.is_loopback()) {
+    /// What `interface` shows to `remote`, by the best of its listeners of that transport and family: one
+    /// that the remote can reach, among those the one on the address that the kernel would send from, then
+    /// file order. `None` if there is no such listener, or no route to `remote`.
+    pub(super) fn local(
+        &mut self,
+        transport: Transport,
+        remote: SocketAddr,
+        interface: InterfaceId,
+    ) -> Option<Local> {
+        let fits = |face: &&Face| {
+            face.interface == interface
+                && face.transport == transport
+                && face.own.is_ipv4() == remote.is_ipv4()
+        };
+        let candidates = || self.faces.iter().filter(fits);
+        let has_choice = candidates().filter(|face| !face.own.ip().is_unspecified()).nth(1).is_some();
+        let source = if has_choice { self.routes.source_toward(remote.ip()) } else { None };
+        let rank = |own: IpAddr| match (own.is_loopback(), remote.ip().is_loopback()) {
             (true, true) => 0,
-            (false, _) if own.is_unspecified() || !remote.is_loopback() => 1,
+            (false, _) if own.is_unspecified() || !remote.ip().is_loopback() => 1,
             _ => 2,
         };
-        let best = candidates().min_by_key(|(_, listen)| {
-            let own = listen.address.ip();
+        let best = candidates().min_by_key(|face| {
+            let own = face.own.ip();
             (rank(own), source.is_some_and(|source| source != own))
         });
-        best.map(|(index, _)| ListenerId(index))
+        best?.local(remote, &mut self.routes)
     }
 
-    /// What `listener` shows to `remote`; `None` if there is no such listener, or no route to `remote`.
-    pub(super) fn local(&mut self, listener: ListenerId, remote: SocketAddr) -> Option<Local> {
-        if let Some(fixed) = self.shown.get(usize::from(listener.0))? {
-            return Some(fixed.clone());
+    /// What `listener` shows to `remote`, as `interface` if it is one of those that share it; `None` if there
+    /// is no such listener, or no route to `remote`.
+    pub(super) fn local_of(
+        &mut self,
+        listener: ListenerId,
+        remote: SocketAddr,
+        interface: InterfaceId,
+    ) -> Option<Local> {
+        let faces = || self.faces.iter().filter(|face| face.listener == listener);
+        let face = faces().find(|face| face.interface == interface).or_else(|| faces().next())?;
+        face.local(remote, &mut self.routes)
+    }
+}
+
+impl Face {
+    fn new(listener: ListenerId, listen: &Listen, interface: InterfaceId, advertise: &[IpAddr]) -> Self {
+        let Listen { transport, address: own } = *listen;
+        let advertised = advertise.iter().find(|address| address.is_ipv4() == own.is_ipv4()).copied();
+        let fixed = advertised.or_else(|| (!own.ip().is_unspecified()).then_some(own.ip()));
+        let mut face = Self { interface, listener, own, transport, shown: None };
+        face.shown = fixed.map(|ip| face.showing(ip));
+        face
+    }
+
+    fn local(&self, remote: SocketAddr, routes: &mut Routes) -> Option<Local> {
+        match &self.shown {
+            Some(fixed) => Some(fixed.clone()),
+            None => Some(self.showing(routes.source_toward(remote.ip())?)),
         }
-        let port = self.of(listener)?.address.port();
-        Some(local(listener, self.routes.source_toward(remote.ip())?, port))
+    }
+
+    fn showing(&self, ip: IpAddr) -> Local {
+        let sent_by = SocketAddr::new(ip, self.own.port()).to_string();
+        Local { listener: self.listener, interface: self.interface, sent_by, ip }
     }
 }
 
@@ -111,10 +161,6 @@ impl Routes {
     }
 }
 
-fn local(listener: ListenerId, ip: IpAddr, port: u16) -> Local {
-    Local { listener, sent_by: SocketAddr::new(ip, port).to_string(), ip }
-}
-
 /// Remote addresses whose route is remembered.
 const MAX_LEARNT: usize = 4_096;
 
@@ -123,14 +169,17 @@ const USES: u16 = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::Interface;
     use super::*;
+
+    const ONLY: InterfaceId = InterfaceId(0);
 
     #[test]
     fn an_advertised_address_is_shown_with_the_listeners_port() {
         let mut addresses = bound(&["0.0.0.0:5060", "[::]:5070"], &["203.0.113.10", "2001:db8::10"]);
 
-        let v4 = addresses.local(ListenerId(0), remote("198.51.100.1")).unwrap();
-        let v6 = addresses.local(ListenerId(1), remote("2001:db8::1")).unwrap();
+        let v4 = addresses.local_of(ListenerId(0), remote("198.51.100.1"), ONLY).unwrap();
+        let v6 = addresses.local_of(ListenerId(1), remote("2001:db8::1"), ONLY).unwrap();
 
         assert_eq!((v4.sent_by.as_str(), v6.sent_by.as_str()), ("203.0.113.10:5060", "[2001:db8::10]:5070"));
     }
@@ -139,9 +188,9 @@ mod tests {
     fn a_wildcard_shows_the_address_used_toward_the_remote() {
         let mut addresses = bound(&["0.0.0.0:5060", "[::]:5060"], &[]);
 
-        let v4 = addresses.local(ListenerId(0), remote("127.0.0.9"));
-        let again = addresses.local(ListenerId(0), remote("127.0.0.9"));
-        let v6 = addresses.local(ListenerId(1), remote("::1"));
+        let v4 = addresses.local_of(ListenerId(0), remote("127.0.0.9"), ONLY);
+        let again = addresses.local_of(ListenerId(0), remote("127.0.0.9"), ONLY);
+        let v6 = addresses.local_of(ListenerId(1), remote("::1"), ONLY);
 
         assert_eq!(v4, again);
         assert_eq!(v4.unwrap().sent_by, "127.0.0.1:5060");
@@ -150,40 +199,88 @@ mod tests {
 
     #[test]
     fn a_listener_is_chosen_by_family_and_reach_then_file_order() {
-        let mut addresses = bound(&["127.0.0.1:1", "0.0.0.0:2", "192.0.2.1:3", "[::1]:4"], &[]);
-        let mut no_loopback = bound(&["192.0.2.1:1", "0.0.0.0:2"], &[]);
+        let mut addresses = bound(&["127.0.0.1:1", "0.0.0.0:2", "192.0.2.1:3", "[::1]:4"], &["203.0.113.10"]);
+        let mut no_loopback = bound(&["192.0.2.1:1", "0.0.0.0:2"], &["203.0.113.10"]);
 
-        let mut chosen = |remote: &str| addresses.listener(Transport::Udp, remote.parse().unwrap());
-        let mut reached = |remote: &str| no_loopback.listener(Transport::Udp, remote.parse().unwrap());
+        let mut chosen = |to: &str| listener(&mut addresses, to, ONLY);
+        let mut reached = |to: &str| listener(&mut no_loopback, to, ONLY);
 
-        assert_eq!(chosen("127.0.0.5"), Some(ListenerId(0)));
-        assert_eq!(chosen("198.51.100.1"), Some(ListenerId(1)));
-        assert_eq!(chosen("2001:db8::1"), Some(ListenerId(3)));
-        assert_eq!(
-            (reached("127.0.0.5"), reached("198.51.100.1")),
-            (Some(ListenerId(1)), Some(ListenerId(0)))
-        );
+        assert_eq!(chosen("127.0.0.5"), Some(0));
+        assert_eq!(chosen("198.51.100.1"), Some(1));
+        assert_eq!(chosen("2001:db8::1"), Some(3));
+        assert_eq!((reached("127.0.0.5"), reached("198.51.100.1")), (Some(1), Some(0)));
         assert_eq!(reached("::1"), None);
-        assert_eq!(addresses.listener(Transport::Tcp, "127.0.0.1".parse().unwrap()), None);
+        assert_eq!(addresses.local(Transport::Tcp, remote("127.0.0.1"), ONLY), None);
     }
 
     #[test]
     fn of_two_listeners_the_one_on_the_way_to_the_remote_is_chosen() {
         let mut addresses = bound(&["127.0.0.9:1", "127.0.0.1:2"], &[]);
 
-        let chosen = addresses.listener(Transport::Udp, "127.0.0.77".parse().unwrap());
+        assert_eq!(listener(&mut addresses, "127.0.0.77", ONLY), Some(1));
+    }
 
-        assert_eq!(chosen, Some(ListenerId(1)));
+    #[test]
+    fn interfaces_that_share_a_listener_differ_in_what_they_show_of_it() {
+        let (lan, internet) = (InterfaceId(0), InterfaceId(1));
+        let mut addresses = with_interfaces(
+            &["0.0.0.0:5060"],
+            vec![interface("192.168.1.10", None), interface("192.168.1.10", Some("203.0.113.10"))],
+        );
+        let mut shown =
+            |id| addresses.local(Transport::Udp, remote("198.51.100.1"), id).map(|local| local.sent_by);
+
+        assert_eq!(shown(lan).unwrap(), "192.168.1.10:5060");
+        assert_eq!(shown(internet).unwrap(), "203.0.113.10:5060");
+        assert_eq!(shown(InterfaceId(2)), None);
+        assert_eq!(addresses.bound().len(), 1);
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_the_addresses_of_all_interfaces_and_a_message_stays_with_its_own() {
+        let (lan, internet) = (InterfaceId(0), InterfaceId(1));
+        let mut addresses = with_interfaces(
+            &["0.0.0.0:5060", "[::]:5070"],
+            vec![interface("192.168.1.10", None), interface("2001:db8::10", None)],
+        );
+
+        let bound: Vec<_> = addresses.bound().iter().map(|listen| listen.address.to_string()).collect();
+        let came_by_lan = addresses.local_of(ListenerId(0), remote("192.168.1.7"), internet).unwrap();
+
+        assert_eq!(bound, ["192.168.1.10:5060", "[2001:db8::10]:5070"]);
+        assert_eq!((came_by_lan.interface, came_by_lan.sent_by.as_str()), (lan, "192.168.1.10:5060"));
+        assert_eq!(listener(&mut addresses, "2001:db8::7", lan), None);
+        assert_eq!(listener(&mut addresses, "2001:db8::7", internet), Some(1));
+    }
+
+    fn listener(addresses: &mut Addresses, to: &str, interface: InterfaceId) -> Option<u16> {
+        addresses.local(Transport::Udp, remote(to), interface).map(|local| local.listener.0)
     }
 
     fn bound(listen: &[&str], advertise: &[&str]) -> Addresses {
-        let listen = listen.iter().map(|address| Listen {
+        let advertise = advertise.iter().map(|address| address.parse().expect("an address")).collect();
+        addresses(Config { listen: listeners(listen), advertise, ..Config::default() })
+    }
+
+    fn with_interfaces(listen: &[&str], interfaces: Vec<Interface>) -> Addresses {
+        addresses(Config { listen: listeners(listen), interfaces, ..Config::default() })
+    }
+
+    fn addresses(config: Config) -> Addresses {
+        Addresses::new(&config.sockets(), &config)
+    }
+
+    fn listeners(listen: &[&str]) -> Vec<Listen> {
+        let udp = |address: &&str| Listen {
             transport: Transport::Udp,
             address: address.parse().expect("a socket address"),
-        });
-        let advertise: Vec<_> =
-            advertise.iter().map(|address| address.parse().expect("an address")).collect();
-        Addresses::new(listen.collect(), &advertise)
+        };
+        listen.iter().map(udp).collect()
+    }
+
+    fn interface(address: &str, advertise: Option<&str>) -> Interface {
+        let parse = |text: &str| text.parse().expect("an address");
+        Interface { addresses: vec![parse(address)], advertise: advertise.map(parse).into_iter().collect() }
     }
 
     fn remote(ip: &str) -> SocketAddr {

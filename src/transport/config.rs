@@ -1,6 +1,7 @@
 //! `[sip]`: where SIP is received, the address shown to peers, and how large a message may be.
 //!
-//! `advertise` changes only what is written into messages; sockets are bound to `listen` alone.
+//! `advertise` changes only what is written into messages; sockets are bound to `listen` alone. With
+//! `[[interfaces]]`, a wildcard in `listen` stands for the addresses of all of them.
 
 pub mod dns;
 pub mod tls;
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::config::reader::{
     KeyPath, Mistake, Reader, Review, Section, check_one_per_family, check_sockets, parse_advertised,
 };
+use crate::id::InterfaceId;
 use crate::sip::flow::Transport;
 use crate::sip::message::Limits;
 
@@ -22,8 +24,33 @@ pub struct Config {
     /// Address written into Via, Contact and SDP when it differs from the bound one; at most one per address
     /// family. Default none: the bound address, a wildcard resolved to the one used toward each peer.
     pub advertise: Vec<IpAddr>,
+    /// Faults that cannot be forged, within ten minutes, after which a source is banned. Default `20`.
+    pub ban_after: u32,
+    /// Seconds that it is banned for; 0 is not at all. Default `600`.
+    pub ban_s: u32,
+    /// Our `[[interfaces]]` (put here by the aggregate). Default none: `listen` and `advertise` describe the
+    /// only one.
+    pub interfaces: Vec<Interface>,
     /// Keys `max_message_bytes` (65536), `max_line_bytes` (8192) and `max_headers` (256).
     pub limits: Limits,
+}
+
+/// One of `[[interfaces]]`, as SIP sees it.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Interface {
+    /// Its own addresses; an unspecified one is every address of its family.
+    pub addresses: Vec<IpAddr>,
+    /// Those that its peers are told in their place.
+    pub advertise: Vec<IpAddr>,
+}
+
+/// A socket to be bound, and whose it is: interfaces that differ in what they advertise may share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Transport and address.
+    pub listen: Listen,
+    /// In file order.
+    pub interfaces: Vec<InterfaceId>,
 }
 
 /// One socket for SIP.
@@ -44,6 +71,9 @@ impl Default for Config {
                 Listen { transport: Transport::Tcp, address: any },
             ],
             advertise: vec![],
+            ban_after: 20,
+            ban_s: 600,
+            interfaces: vec![],
             limits: Limits::default(),
         }
     }
@@ -56,6 +86,9 @@ impl Section for Config {
         Self {
             listen: table.list("listen", parse_listen).unwrap_or(defaults.listen),
             advertise: table.list("advertise", parse_advertised).unwrap_or(defaults.advertise),
+            ban_after: table.whole("ban_after", defaults.ban_after, 1..=1_000_000),
+            ban_s: table.seconds("ban_s", defaults.ban_s),
+            interfaces: Vec::new(),
             limits: Limits {
                 message_bytes: table.whole("max_message_bytes", limits.message_bytes, 1_500..=1_048_576),
                 line_bytes: table.whole("max_line_bytes", limits.line_bytes, 256..=65_536),
@@ -72,6 +105,41 @@ impl Config {
         self.listen.iter().any(|listen| listen.transport == transport)
     }
 
+    /// Every socket there is to be, those of the first entry of `listen` first.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Bound> {
+        let mut sockets: Vec<Bound> = Vec::new();
+        for &listen in &self.listen {
+            for (id, address) in self.addresses_of(listen) {
+                let listen = Listen { address: SocketAddr::new(address, listen.address.port()), ..listen };
+                match sockets.iter_mut().find(|socket| socket.listen == listen) {
+                    Some(socket) if socket.interfaces.contains(&id) => {}
+                    Some(socket) => socket.interfaces.push(id),
+                    None => sockets.push(Bound { listen, interfaces: vec![id] }),
+                }
+            }
+        }
+        sockets
+    }
+
+    /// What peers of `interface` are told in place of its own addresses.
+    #[must_use]
+    pub fn advertised_by(&self, interface: InterfaceId) -> &[IpAddr] {
+        let interface = self.interfaces.get(usize::from(interface.0));
+        interface.map_or(&self.advertise, |interface| &interface.advertise)
+    }
+
+    /// Where an entry of `listen` is bound, for which interface.
+    pub fn addresses_of(&self, listen: Listen) -> impl Iterator<Item = (InterfaceId, IpAddr)> {
+        let own = listen.address.ip();
+        let only = self.interfaces.is_empty().then_some((InterfaceId::default(), own));
+        let of_interfaces = (0..).zip(&self.interfaces).flat_map(move |(place, interface)| {
+            let addresses = interface.addresses.iter();
+            addresses.filter_map(move |&address| Some((InterfaceId(place), common(own, address)?)))
+        });
+        only.into_iter().chain(of_interfaces)
+    }
+
     /// Checks fields against each other; `here` is the path of this section.
     pub fn check(&self, here: &KeyPath, review: &mut Review<'_>) {
         check_sockets(&self.listen, &here.key("listen"), "udp:0.0.0.0:5060", review);
@@ -81,6 +149,18 @@ impl Config {
             let what = "`max_line_bytes` is larger than `max_message_bytes`";
             review.mistake(&lines, Mistake::new(what, "write a smaller number"));
         }
+    }
+}
+
+/// The address that both name; a wildcard names all of its family.
+fn common(one: IpAddr, other: IpAddr) -> Option<IpAddr> {
+    if one.is_ipv4() != other.is_ipv4() {
+        return None;
+    }
+    match (one.is_unspecified(), other.is_unspecified()) {
+        (true, _) => Some(other),
+        (false, true) => Some(one),
+        (false, false) => (one == other).then_some(one),
     }
 }
 

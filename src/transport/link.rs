@@ -34,6 +34,7 @@ pub(super) struct Link {
     /// Something is in the outbox that the task must see to.
     wake: Notify,
     recognised: AtomicBool,
+    heard: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +77,7 @@ impl Link {
             outbox: Mutex::default(),
             wake: Notify::new(),
             recognised: AtomicBool::new(recognised),
+            heard: AtomicBool::new(false),
         }
     }
 
@@ -102,6 +104,15 @@ impl Link {
 
     pub(super) fn is_recognised(&self) -> bool {
         self.recognised.load(Ordering::Relaxed)
+    }
+
+    /// Something came by it.
+    pub(super) fn note_heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Writes at once what the kernel takes, and leaves the rest to the task.

@@ -38,6 +38,7 @@ use self::link::Outgoing;
 use self::pool::Pool;
 use self::tcp::{Dial, Ended};
 use self::tls::{Domains, Handshakes, Named, Tls};
+use crate::id::InterfaceId;
 use crate::sip::flow::{ConnectionId, Domain, Flow, ListenerId, Transport};
 use crate::sip::uri::Host;
 
@@ -61,6 +62,8 @@ pub enum Event {
         flow: Flow,
         /// In words.
         error: String,
+        /// It was left to a stream that had been good before and is gone: a new one may well carry it.
+        stale: bool,
     },
     /// The stream is gone, and not because of [`Transports::close`].
     Closed {
@@ -70,6 +73,10 @@ pub enum Event {
         remote: SocketAddr,
         /// It was reset or lost, not closed in order: what was on its way did not arrive.
         broken: bool,
+        /// A peer was recognised on it, or we opened it: nothing of ours went by any other.
+        of_peer: bool,
+        /// Something had come by it: it was good once, whatever became of it.
+        heard: bool,
     },
     /// The stream broke the framing rules and was closed; [`Event::Closed`] follows.
     BadFraming {
@@ -78,8 +85,13 @@ pub enum Event {
         /// What was wrong.
         error: String,
     },
-    /// Somebody connected by TLS from where no peer can be: closed before the handshake.
+    /// Somebody connected who is not admitted: closed before a byte was read or written.
     TurnedAway {
+        /// Its other end.
+        remote: SocketAddr,
+    },
+    /// Somebody connected to us and sent nothing to be recognised by, until that took too long.
+    Idle {
         /// Its other end.
         remote: SocketAddr,
     },
@@ -93,8 +105,8 @@ pub enum Event {
     },
 }
 
-/// Whether anybody at an address may connect.
-pub type Admits = Box<dyn Fn(IpAddr) -> bool + Send>;
+/// Whether anybody at an address may connect by a transport.
+pub type Admits = Box<dyn Fn(IpAddr, Transport) -> bool + Send>;
 
 /// The token of messages whose failure nobody wants to hear of: no event comes back.
 pub const UNTRACKED: u64 = 0;
@@ -109,7 +121,7 @@ pub struct Transports {
     tls: Option<Tls>,
     /// There if any listener is for TLS.
     handshakes: Option<Handshakes>,
-    /// Whose TLS connections are taken.
+    /// Whose connections are taken.
     admits: Admits,
     domains: Domains,
     reports: mpsc::Receiver<Report>,
@@ -127,13 +139,13 @@ impl Transports {
     pub async fn bind(config: &Config) -> io::Result<Self> {
         let (sender, reports) = mpsc::channel(REPORTS);
         let (mut bound, mut udp, mut accepting) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, listen) in (0..).zip(&config.listen) {
+        for (index, socket) in (0..).zip(config.sockets()) {
             let id = ListenerId(index);
+            let config::Bound { mut listen, interfaces } = socket;
             let named = |error: io::Error| {
-                let via = listen.transport.param();
-                io::Error::new(error.kind(), format!("listening on {via}:{}: {error}", listen.address))
+                let (via, address) = (listen.transport.param(), listen.address);
+                io::Error::new(error.kind(), format!("listening on {via}:{address}: {error}"))
             };
-            let mut listen = *listen;
             match listen.transport {
                 Transport::Udp => {
                     let limit = config.limits.message_bytes;
@@ -149,15 +161,15 @@ impl Transports {
                     udp.push(None);
                 }
             }
-            bound.push(listen);
+            bound.push(config::Bound { listen, interfaces });
         }
         Ok(Self {
-            addresses: Addresses::new(bound, &config.advertise),
+            addresses: Addresses::new(&bound, config),
             udp,
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
             handshakes: config.listens(Transport::Tls).then(Handshakes::start).transpose()?,
-            admits: Box::new(|_| true),
+            admits: Box::new(|_, _| true),
             domains: Domains::default(),
             reports,
             pending: Vec::new(),
@@ -170,8 +182,8 @@ impl Transports {
         self.tls = Some(tls);
     }
 
-    /// Shakes hands with sources that `admits` says yes to, and those that a TLS connection was opened to:
-    /// nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
+    /// Takes connections from sources that `admits` says yes to, and by TLS from those that one was opened
+    /// to: nobody else gets a byte or costs a signature. Everybody is admitted until this is called.
     pub fn admit(&mut self, admits: Admits) {
         self.admits = admits;
     }
@@ -188,17 +200,21 @@ impl Transports {
         self.addresses.bound()
     }
 
-    /// The listener to use toward `remote` by `transport`, and what it shows there. Same family; loopback by
-    /// a loopback listener if there is one; else the first in file order that reaches it. `None`: no such
-    /// listener, or no route.
-    pub fn local(&mut self, transport: Transport, remote: SocketAddr) -> Option<Local> {
-        let listener = self.addresses.listener(transport, remote.ip())?;
-        self.addresses.local(listener, remote)
+    /// The listener of `interface` to use toward `remote` by `transport`, and what it shows there. Same
+    /// family; loopback by a loopback listener if there is one; else the first in file order that reaches it.
+    /// `None`: no such listener, or no route.
+    pub fn local(
+        &mut self,
+        transport: Transport,
+        remote: SocketAddr,
+        interface: InterfaceId,
+    ) -> Option<Local> {
+        self.addresses.local(transport, remote, interface)
     }
 
-    /// Address that this flow's listener shows to its remote.
-    pub fn local_of(&mut self, flow: &Flow) -> Option<Local> {
-        self.addresses.local(flow.listener, flow.remote)
+    /// What this flow's listener shows to its remote: as `interface`, if it is one of those that share it.
+    pub fn local_of(&mut self, flow: &Flow, interface: InterfaceId) -> Option<Local> {
+        self.addresses.local_of(flow.listener, flow.remote, interface)
     }
 
     /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote
@@ -288,7 +304,7 @@ impl Transports {
             }
             Report::Unsent { message: Outgoing { flow, token, .. }, error } => {
                 if token != UNTRACKED {
-                    events.push(Event::SendFailed { token, flow, error });
+                    events.push(Event::SendFailed { token, flow, error, stale: false });
                 }
             }
             Report::Accepted { listener, stream, remote } => {
@@ -317,7 +333,8 @@ impl Transports {
             (Transport::Tls, Some(handshakes), Some(tls)) => Some((handshakes.clone(), tls.server())),
             (Transport::Tls, ..) => return,
         };
-        if tls.is_some() && !(self.admits)(remote.ip()) && !self.pool.has_dialled(remote) {
+        let has_dialled = tls.is_some() && self.pool.has_dialled(remote);
+        if !has_dialled && !(self.admits)(remote.ip(), transport) {
             return events.push(Event::TurnedAway { remote });
         }
         let flow = Flow { transport, listener, remote, connection: None, domain: None };
@@ -372,6 +389,9 @@ impl Transports {
 
     fn end(&mut self, connection: ConnectionId, ended: &Ended, events: &mut Vec<Event>) {
         let Some(link) = self.pool.remove(connection, ended, events) else { return };
+        if matches!(ended, Ended::Stranger) {
+            events.push(Event::Idle { remote: link.remote });
+        }
         if ended.is_framing() {
             events.push(Event::BadFraming { remote: link.remote, error: ended.to_string() });
         }
@@ -379,13 +399,15 @@ impl Transports {
             events.push(Event::HandshakeFailed { remote: link.remote, error: ended.to_string() });
         }
         if link.is_standing() {
-            events.push(Event::Closed { connection, remote: link.remote, broken: ended.is_broken() });
+            let (of_peer, heard) = (link.is_recognised(), link.was_heard());
+            let (remote, broken) = (link.remote, ended.is_broken());
+            events.push(Event::Closed { connection, remote, broken, of_peer, heard });
         }
     }
 
     fn fail(&mut self, flow: Flow, token: u64, error: &str) {
         if token != UNTRACKED {
-            self.pending.push(Event::SendFailed { token, flow, error: error.to_owned() });
+            self.pending.push(Event::SendFailed { token, flow, error: error.to_owned(), stale: false });
         }
     }
 }

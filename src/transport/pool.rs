@@ -5,7 +5,7 @@
 //! or was closed is forgotten at once: reports that it left in the queue lead nowhere.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -17,6 +17,7 @@ use super::tls::Named;
 use super::{Event, Report, Task};
 use crate::sip::flow::{ConnectionId, Flow, Transport};
 use crate::sip::message::Limits;
+use crate::sip::nat::subscriber;
 
 /// The connections.
 pub(super) struct Pool {
@@ -66,7 +67,7 @@ impl Pool {
         tls: Option<Welcome>,
         events: &mut Vec<Event>,
     ) {
-        let from = source(flow.remote);
+        let from = subscriber(flow.remote.ip());
         let Count { all, strangers } = self.sources.get(&from).copied().unwrap_or_default();
         let is_full =
             self.connections.len() >= MAX_CONNECTIONS || all >= MAX_OF_SOURCE || strangers >= MAX_STRANGERS;
@@ -93,7 +94,10 @@ impl Pool {
         let connections = &self.connections;
         let link = |id: &ConnectionId| connections.get(id).map(|connection| &connection.link);
         self.shaking.retain(|id| link(id).is_some_and(|link| !link.is_standing()));
-        self.shaking.iter().filter(|id| link(id).is_some_and(|link| source(link.remote) == from)).count()
+        self.shaking
+            .iter()
+            .filter(|id| link(id).is_some_and(|link| subscriber(link.remote.ip()) == from))
+            .count()
     }
 
     /// Many sources together must not take what peers need: closes the longest standing strangers, and the
@@ -135,7 +139,7 @@ impl Pool {
             if self.dialled.len() >= MAX_DIALLED {
                 self.dialled.clear();
             }
-            self.dialled.insert(source(first.flow.remote));
+            self.dialled.insert(subscriber(first.flow.remote.ip()));
         }
         let link = Arc::new(Link::dialled(self.next_id(), first.flow, named));
         link.send(first)?;
@@ -146,7 +150,7 @@ impl Pool {
 
     /// Whether a TLS connection was opened to that source.
     pub(super) fn has_dialled(&self, remote: SocketAddr) -> bool {
-        self.dialled.contains(&source(remote))
+        self.dialled.contains(&subscriber(remote.ip()))
     }
 
     /// The link with that number, else one of the same transport that stands to the same remote address, else
@@ -205,8 +209,9 @@ impl Pool {
         self.uncount(link.remote, came_in, !link.is_recognised());
         let transport = link.flow.transport.via();
         tracing::debug!(remote = %link.remote, transport, reason = %ended, "connection ended");
+        let stale = link.was_heard() && ended.is_of_the_other_side();
         for Outgoing { flow, token, .. } in link.take_unsent() {
-            events.push(Event::SendFailed { token, flow, error: ended.to_string() });
+            events.push(Event::SendFailed { token, flow, error: ended.to_string(), stale });
         }
         Some(link)
     }
@@ -227,23 +232,12 @@ impl Pool {
     }
 
     fn uncount(&mut self, remote: SocketAddr, is_gone: bool, was_stranger: bool) {
-        let from = source(remote);
+        let from = subscriber(remote.ip());
         let Some(count) = self.sources.get_mut(&from) else { return };
         count.all -= usize::from(is_gone);
         count.strangers -= usize::from(was_stranger);
         if count.all == 0 {
             self.sources.remove(&from);
-        }
-    }
-}
-
-/// What counts as one source: an address, of IPv6 the network that one subscriber commonly has.
-fn source(remote: SocketAddr) -> IpAddr {
-    match remote.ip() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }

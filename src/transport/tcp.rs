@@ -63,6 +63,11 @@ impl Ended {
         matches!(self, Self::Failed(_))
     }
 
+    /// Whether the other side ended it, or is gone itself.
+    pub(super) fn is_of_the_other_side(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Eof)
+    }
+
     /// Whether somebody who connected to us could not agree with us on TLS.
     pub(super) fn is_handshake(&self) -> bool {
         matches!(self, Self::Handshake(_) | Self::SlowHandshake)
@@ -186,7 +191,7 @@ async fn read(link: &Link, stream: &Stream, run: &Run) -> Ended {
         };
         match read {
             Ok(0) => return Ended::Eof,
-            Ok(_) => {}
+            Ok(_) => link.note_heard(),
             Err(error) => return Ended::Failed(error),
         }
 
@@ -274,7 +279,7 @@ pub(super) async fn accept(listener: ListenerId, socket: TcpListener, reports: m
     }
 }
 
-/// A dead peer is noticed in half a minute when something is sent to it, in two minutes when nothing is.
+/// A dead peer is noticed in seconds when something is sent to it, in two minutes when nothing is.
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -307,4 +312,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(90);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// How long the other side's host may leave unacknowledged what was sent to it: longer than a call waits for
+/// its first target, shorter than it waits for its last, so that a request can still go by a new connection.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(6);

@@ -190,7 +190,8 @@ impl Listener {
     pub(super) fn on_unreachable(&mut self, report: &Unreachable, events: &mut Vec<Event>) {
         let flow = flow(self.id, report.remote);
         for token in self.recent.take(report.remote, &report.quoted) {
-            events.push(Event::SendFailed { token, flow, error: report.error.clone() });
+            let error = report.error.clone();
+            events.push(Event::SendFailed { token, flow, error, stale: false });
         }
     }
 }
@@ -267,7 +268,7 @@ fn is_full(error: &io::Error) -> bool {
 fn fail(flow: Flow, token: u64, error: &io::Error, events: &mut Vec<Event>) {
     tracing::debug!(remote = %flow.remote, %error, "sending a datagram failed");
     if token != UNTRACKED {
-        events.push(Event::SendFailed { token, flow, error: error.to_string() });
+        events.push(Event::SendFailed { token, flow, error: error.to_string(), stale: false });
     }
 }
 

@@ -9,6 +9,7 @@ use std::fs;
 
 use trunkline::config;
 
+mod interfaces;
 mod peers;
 mod routing;
 mod sockets;

@@ -122,6 +122,7 @@ fn peer(name: &str, allow: &[&str]) -> PeerConfig {
         calls_per_second: 0,
         queue_s: 5,
         options_s: 0,
+        interface: None,
         name: name.to_owned(),
         uris: vec![uri(&format!("{name}.example"))],
         allow: allow.iter().map(|range| range.parse().unwrap()).collect(),

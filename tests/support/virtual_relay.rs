@@ -28,6 +28,7 @@ pub(crate) struct Relay {
     ms: u64,
     coming: Vec<Coming>,
     sent: [Vec<Heard>; 2],
+    told: [Vec<String>; 2],
 }
 
 /// A packet as a far end gets it.
@@ -77,7 +78,8 @@ impl Relay {
             leg
         });
         let (dropped, coming) = (Vec::new(), Vec::new());
-        Self { legs, dropped, answered: true, start: Instant::now(), ms: 0, coming, sent: Default::default() }
+        let (sent, told) = Default::default();
+        Self { legs, dropped, answered: true, start: Instant::now(), ms: 0, coming, sent, told }
     }
 
     /// Has `said` arrive at the relay from the far end of leg `from` at `at_ms`.
@@ -114,9 +116,15 @@ impl Relay {
         self.legs[from].listen_for_tones(Some(law));
     }
 
+    /// Has digits for the far end of leg `to` played to it, which takes no events.
+    pub(crate) fn plays_digits(&mut self, to: usize) {
+        self.legs[to].peer.as_mut().unwrap().payload_types.event = None;
+        self.legs[to].play_digits(true);
+    }
+
     /// The digits that the far end of leg `from` pressed.
     pub(crate) fn told(&mut self, from: usize) -> Vec<String> {
-        std::iter::from_fn(|| self.legs[from].next_press()).map(|press| press.digit.to_string()).collect()
+        std::mem::take(&mut self.told[from])
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -129,6 +137,8 @@ impl Relay {
         let (from, to) = if coming.to == 0 { (first, second) } else { (second, first) };
         let mut made = Made::default();
         let verdict = forward(&mut coming.datagram, source, now, from, to, &mut made);
+        let pressed = std::iter::from_fn(|| from.next_press(to)).map(|press| press.digit.to_string());
+        self.told[coming.to].extend(pressed);
         made.0.iter().for_each(|datagram| self.deliver(1 - coming.to, datagram));
         match verdict {
             Verdict::Send(length) => self.deliver(1 - coming.to, &coming.datagram[..length]),

@@ -2,15 +2,16 @@
 //! and gives out media ports.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use trunkline::call::record::{Record, View};
-use trunkline::id::{CallId, ClientTx};
+use trunkline::id::{CallId, ClientTx, InterfaceId};
 use trunkline::media::LegStats;
 use trunkline::rtp::dtmf::Digit;
-use trunkline::rtp::leg::{LegMedia, Reserved, Side};
+use trunkline::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use trunkline::rtp::ringback::Ringback;
 use trunkline::server::{Waiting, World};
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use trunkline::sip::uri::Uri;
@@ -36,18 +37,20 @@ pub(crate) struct FakeWorld {
     pub(crate) closed: Vec<ConnectionId>,
     /// Keys pressed for a side, with their milliseconds.
     pub(crate) pressed: Vec<(Side, String, u128)>,
+    /// What sides hear in place of silence.
+    pub(crate) ringing: HashMap<(CallId, Side), Ringback>,
     next_port: u16,
-    /// No media ports are left.
-    pub(crate) exhausted: bool,
+    /// Why no call gets media ports.
+    pub(crate) refuses: Option<ReserveError>,
 }
 
 impl World for FakeWorld {
-    fn local(&mut self, transport: Transport, _remote: SocketAddr) -> Option<Local> {
-        (transport == Transport::Udp).then(local)
+    fn local(&mut self, transport: Transport, _remote: SocketAddr, interface: InterfaceId) -> Option<Local> {
+        (transport == Transport::Udp).then(|| local(interface))
     }
 
-    fn local_of(&mut self, _flow: &Flow) -> Option<Local> {
-        Some(local())
+    fn local_of(&mut self, _flow: &Flow, interface: InterfaceId) -> Option<Local> {
+        Some(local(interface))
     }
 
     fn send(&mut self, flow: &Flow, bytes: Bytes, _client: Option<ClientTx>, _timeout: Option<Duration>) {
@@ -68,9 +71,9 @@ impl World for FakeWorld {
         panic!("a name was to be looked up: {uri}");
     }
 
-    fn reserve(&mut self, call: CallId, _caller: IpAddr, _callee: IpAddr) -> Result<Reserved, String> {
-        if self.exhausted {
-            return Err("media port range exhausted".into());
+    fn reserve(&mut self, call: CallId, _caller: Way, _callee: Way) -> Result<Reserved, ReserveError> {
+        if let Some(error) = &self.refuses {
+            return Err(error.clone());
         }
         let port = 20_000 + self.next_port % 10_000;
         self.next_port = self.next_port.wrapping_add(4);
@@ -101,6 +104,13 @@ impl World for FakeWorld {
         self.pressed.push((side, digit.to_string(), duration.as_millis()));
     }
 
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
+        match tone {
+            Some(tone) => self.ringing.insert((call, side), tone),
+            None => self.ringing.remove(&(call, side)),
+        };
+    }
+
     fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
         let received = [self.packets_from_caller, self.packets_from_callee];
         Some(received.map(|packets_received| LegStats { packets_received, ..LegStats::default() }))
@@ -108,6 +118,7 @@ impl World for FakeWorld {
 
     fn release(&mut self, call: CallId) {
         self.ports.remove(&call);
+        self.ringing.retain(|(ringing, _), _| *ringing != call);
     }
 
     fn show(&mut self, view: View) {
@@ -123,6 +134,6 @@ impl World for FakeWorld {
     }
 }
 
-fn local() -> Local {
-    Local { listener: ListenerId(0), sent_by: BRIDGE.to_string(), ip: BRIDGE.ip() }
+fn local(interface: InterfaceId) -> Local {
+    Local { listener: ListenerId(0), interface, sent_by: BRIDGE.to_string(), ip: BRIDGE.ip() }
 }

@@ -3,8 +3,8 @@
 //!
 //! A leg has one way for digits, so none comes twice: with events agreed on it, INFO is answered and left
 //! aside, since those who send both mean one key. Profile `dtmf`: `events`, by RTP as the session description
-//! says, and INFO counts from a peer that agreed on none; `info`, no events are agreed on, digits come and go
-//! by INFO; `inband`, no events either, its tones are heard.
+//! says, and a peer that agreed on none is played tones, and its INFO counts; `info`, no events are agreed
+//! on, digits come and go by INFO; `inband`, no events either, its tones are heard, and it is played them.
 
 use std::time::Duration;
 

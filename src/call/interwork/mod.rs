@@ -21,6 +21,7 @@ pub(super) mod keepalive;
 pub(super) mod late_offer;
 pub(super) mod prack;
 pub(super) mod reinvite;
+pub(super) mod ringback;
 pub(super) mod session_timer;
 pub(super) mod update;
 
@@ -45,6 +46,7 @@ pub(super) struct Leg {
     pub(super) takes_update: bool,
     pub(super) reinvite: reinvite::State,
     pub(super) prack: prack::State,
+    pub(super) ringback: ringback::State,
     pub(super) session_timer: session_timer::State,
     pub(super) keepalive: keepalive::State,
 }
@@ -76,7 +78,7 @@ impl Leg {
 
     /// The call is over: nothing is repeated or begun any more.
     pub(super) fn stop(&mut self) {
-        let Self { asked: _, takes_update: _, reinvite, prack, session_timer, keepalive } = self;
+        let Self { asked: _, takes_update: _, ringback: _, reinvite, prack, session_timer, keepalive } = self;
         reinvite.stop();
         prack.stop();
         session_timer.stop();

@@ -35,6 +35,8 @@ pub(in crate::call) struct State {
     /// The RSeq of the next reliable response; 0 before the first.
     next: u32,
     flying: Option<Box<Flying>>,
+    /// The RSeq of one whose PRACK our final response did not wait for: it may still come (§3).
+    overtaken: Option<u32>,
     waiting: VecDeque<Ringing>,
     /// Headers of the 200 that waits for a PRACK.
     answer: Option<Passed>,
@@ -76,7 +78,9 @@ impl State {
 
     /// A final response was sent: nothing provisional matters any more.
     pub(in crate::call) fn stop(&mut self) {
-        self.flying = None;
+        if let Some(flying) = self.flying.take() {
+            self.overtaken = Some(flying.rseq);
+        }
         self.waiting.clear();
         self.answer = None;
     }
@@ -135,6 +139,12 @@ impl Call {
         last.unwrap_or_default()
     }
 
+    /// Whether an 18x may hold our session description: an answer always may, an offer only where the 18x
+    /// cannot be lost (RFC 3261 §13.2.1).
+    pub(in crate::call) fn may_describe_early(&self, cx: &Cx<'_>) -> bool {
+        self.caller.exchange.offered().is_some() || self.reliable(cx) != Reliable::None
+    }
+
     fn reliable(&self, cx: &Cx<'_>) -> Reliable {
         let prack = self.profile(LegId::CALLER, cx).prack;
         let says = |name| self.caller.invite.has_token(name, OPTION_TAG);
@@ -179,11 +189,12 @@ impl Call {
     ) {
         let invite = self.caller.invite.cseq().map(|cseq| cseq.number).ok();
         let named = RAck::of(prack).filter(|rack| leg == LegId::CALLER && Some(rack.cseq) == invite);
-        let flying = &self.caller.work.prack.flying;
-        if named.is_none() || named.map(|rack| rack.rseq) != flying.as_ref().map(|flying| flying.rseq) {
+        let state = &mut self.caller.work.prack;
+        let sent = state.flying.as_ref().map(|flying| flying.rseq).or(state.overtaken);
+        if named.is_none() || named.map(|rack| rack.rseq) != sent {
             return respond(prack, tx, flow, 481, &[], cx);
         }
-        self.caller.work.prack.flying = None;
+        (state.flying, state.overtaken) = (None, None);
         let described = self.described_in(prack, cx);
         match described {
             Ok(sdp) => {
@@ -208,7 +219,8 @@ impl Call {
 
     /// The session description in a PRACK: the answer to our offer, or an offer that its 200 answers.
     fn described_in(&mut self, prack: &Message, cx: &mut Cx<'_>) -> Result<Option<Bytes>, Refused> {
-        if self.caller.exchange.awaits_answer() {
+        let early = matches!(self.caller.progress, Progress::Pending);
+        if early && self.caller.exchange.awaits_answer() {
             self.take_answer(LegId::CALLER, prack, cx)?;
             self.caller.work.prack.completed = true;
             return Ok(None);

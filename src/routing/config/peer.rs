@@ -29,6 +29,9 @@ pub struct PeerConfig {
     /// Where calls to this peer go, tried in order; `sip:` with transport UDP, TCP or TLS, or
     /// `sips:`, without a user part.
     pub uris: Vec<Uri>,
+    /// Name of the `[[interfaces]]` that it is reached by. Default: the one whose `networks` hold its
+    /// address, else the first of its family.
+    pub interface: Option<String>,
     /// Ranges that its requests come from. Absent: Retell's ranges on a `[[retell]]`, none on a trunk. Empty:
     /// a peer that challenges is challenged from anywhere; one that doesn't is never recognised as a caller.
     pub allow: Vec<IpNet>,
@@ -134,10 +137,9 @@ struct Defaults {
 
 impl Section for RetellConfig {
     fn read(table: &mut Reader<'_>) -> Self {
-        let allow = RETELL_RANGES.iter().filter_map(|range| range.parse().ok()).collect();
         let defaults = Defaults {
             uri: ANY_URI,
-            allow,
+            allow: retell_ranges().collect(),
             answer_timeout_s: 90,
             force_rport: true,
             rtcp: Reports::Never,
@@ -185,6 +187,7 @@ impl PeerConfig {
         Self {
             name: table.parsed("name", parse_name).unwrap_or_default(),
             uris: table.one_or_list("uri", parse_uri).unwrap_or_default(),
+            interface: table.text("interface"),
             allow: table.list("allow", parse_range).unwrap_or(defaults.allow),
             username: table.parsed("username", parse_username),
             password: table.secret("password"),
@@ -219,19 +222,20 @@ impl PeerConfig {
         if !review.is_set(&here.key("challenge")) {
             self.challenge = challenge;
         }
-        for (index, range) in self.allow.iter_mut().enumerate() {
-            if *range != range.trunc() && review.is_set(&here.key("allow")) {
-                let what =
-                    format!("{range} is an address within the range {}, not the range itself", range.trunc());
-                let instead = format!(
-                    "write \"{}\" for the range, \"{}\" for the address",
-                    range.trunc(),
-                    range.addr()
-                );
-                review.warning(&review.element(&here.key("allow"), index), Mistake::new(what, instead));
-            }
-            *range = range.trunc();
+        cut_to_prefix(&mut self.allow, &here.key("allow"), review);
+    }
+}
+
+/// Makes ranges of what stands at `here`, and warns of addresses written with the length of a prefix.
+pub fn cut_to_prefix(ranges: &mut [IpNet], here: &KeyPath, review: &mut Review<'_>) {
+    for (index, range) in ranges.iter_mut().enumerate() {
+        let whole = range.trunc();
+        if *range != whole && review.is_set(here) {
+            let what = format!("{range} is an address within the range {whole}, not the range itself");
+            let instead = format!("write \"{whole}\" for the range, \"{}\" for the address", range.addr());
+            review.warning(&review.element(here, index), Mistake::new(what, instead));
         }
+        *range = whole;
     }
 }
 
@@ -260,7 +264,7 @@ impl CalledNumber {
         [("request-uri", Self::RequestUri), ("to", Self::To), ("P-Called-Party-ID", Self::PCalledPartyId)];
 }
 
-fn parse_name(text: &str) -> Result<String, Mistake> {
+pub(super) fn parse_name(text: &str) -> Result<String, Mistake> {
     if text.trim() != text || text.is_empty() || text.len() > 64 || text.contains(char::is_control) {
         let what =
             "`name` is empty, longer than 64 bytes, or has spaces around it or control characters in it";
@@ -288,7 +292,7 @@ pub fn parse_username(text: &str) -> Result<String, Mistake> {
     Ok(text.to_owned())
 }
 
-fn parse_range(text: &str) -> Result<IpNet, Mistake> {
+pub(super) fn parse_range(text: &str) -> Result<IpNet, Mistake> {
     let range = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
     range.map_err(|_| {
         let what = format!("\"{text}\" is no address and no range of addresses");
@@ -350,9 +354,13 @@ fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
     })
 }
 
+/// Where Retell's SIP requests come from, as its documentation lists them.
+pub fn retell_ranges() -> impl Iterator<Item = IpNet> {
+    RETELL_RANGES.iter().filter_map(|range| range.parse().ok())
+}
+
 const ANY_URI: &str = "sip:…";
 const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";
 
-/// Where Retell's SIP requests come from, as its documentation lists them.
 const RETELL_RANGES: [&str; 5] =
     ["18.98.16.120/30", "3.42.144.0/23", "153.57.128.0/18", "143.223.88.0/21", "161.115.160.0/19"];

@@ -259,6 +259,37 @@ fn late_packets_far_apart_do_not_make_a_clock_that_stood_still() {
 }
 
 #[test]
+fn after_a_hold_the_first_packet_is_sent_whatever_the_clock_and_the_numbers_of_the_source_did() {
+    for (number, timestamp) in [(11, 1_760), (11, 1_700), (9, 1_440), (10, 1_600), (500, 9_000_000)] {
+        let mut stream = Stream::new();
+        stream.packet(7, 10, 1_600, Kind::Audio);
+        stream.silence(100, 50);
+
+        stream.continuity.on_resume();
+        stream.pass(20);
+        let back = stream.packet(7, number, timestamp, Kind::Audio);
+        stream.pass(20);
+        let next = stream.packet(7, number + 1, timestamp + 160, Kind::Audio);
+
+        assert!(matches!(back, Mapped::Send { resumed: true, .. }), "{number}: {back:?}");
+        assert_eq!(numbers(&[back, next]), [151, 152], "{number}");
+        assert_eq!(timestamps(&[back, next]), [5_000 + 55 * 160, 5_000 + 56 * 160], "{number}");
+    }
+}
+
+#[test]
+fn a_hold_that_nothing_was_sent_in_takes_its_time_and_no_numbers() {
+    let mut stream = Stream::new();
+    stream.packet(7, 10, 1_600, Kind::Audio);
+
+    stream.pass(1_000);
+    stream.continuity.on_resume();
+    let back = stream.packet(7, 11, 1_760, Kind::Audio);
+
+    assert_eq!((numbers(&[back]), timestamps(&[back])), (vec![101], vec![5_000 + 50 * 160]));
+}
+
+#[test]
 fn silence_before_any_source_spoke_begins_the_stream_and_the_source_follows_it() {
     let mut stream = Stream::new();
 

@@ -1,7 +1,10 @@
-//! Nonces that need no memory: time of issue, random bits, and an HMAC over both (RFC 7616 §3.3, §5.4).
+//! Nonces that need no memory: time of issue, random bits, and an HMAC over both and over the address
+//! that the nonce is sent to (RFC 7616 §3.3, §5.4).
 //!
-//! Whoever holds the secret can tell its own nonces from all others, and how old they are.
+//! Whoever holds the secret can tell its own nonces from all others, and how old they are. One that comes
+//! back from where it was sent shows that its sender can read what is sent there: it is not forged.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -21,17 +24,18 @@ impl Nonces {
         Self { mac: Hmac::new_from_slice(&secret).expect("HMAC takes a key of any length") }
     }
 
-    pub(super) fn mint(&self, random: u64, now: Duration) -> String {
+    /// A nonce for `source`.
+    pub(super) fn mint(&self, random: u64, source: IpAddr, now: Duration) -> String {
         let issued_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let content = (u128::from(issued_ms) << 64 | u128::from(random)).to_be_bytes();
-        hex(&content) + &hex(&self.sign(&content))
+        hex(&content) + &hex(&self.sign(&content, source))
     }
 
-    /// The identity of `nonce`, if it is ours and no older than [`LIFETIME`].
-    pub(super) fn recognise(&self, nonce: &str, now: Duration) -> Option<u128> {
+    /// The identity of `nonce`, if it was minted for `source` and is no older than [`LIFETIME`].
+    pub(super) fn recognise(&self, nonce: &str, source: IpAddr, now: Duration) -> Option<u128> {
         let (content, signature) = nonce.split_at_checked(2 * PART)?;
         let (content, signature) = (from_hex(content)?, from_hex(signature)?);
-        if !bool::from(self.sign(&content).ct_eq(&signature)) {
+        if !bool::from(self.sign(&content, source).ct_eq(&signature)) {
             return None;
         }
         let content = u128::from_be_bytes(content);
@@ -39,8 +43,13 @@ impl Nonces {
         (now.checked_sub(issued)? <= LIFETIME).then_some(content)
     }
 
-    fn sign(&self, content: &[u8; PART]) -> [u8; PART] {
-        let signature = self.mac.clone().chain_update(content).finalize().into_bytes();
+    fn sign(&self, content: &[u8; PART], source: IpAddr) -> [u8; PART] {
+        let mac = self.mac.clone().chain_update(content);
+        let mac = match source.to_canonical() {
+            IpAddr::V4(address) => mac.chain_update(address.octets()),
+            IpAddr::V6(address) => mac.chain_update(address.octets()),
+        };
+        let signature = mac.finalize().into_bytes();
         *signature.first_chunk().expect("a SHA-256 HMAC has 32 bytes")
     }
 }
@@ -58,38 +67,52 @@ const PART: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
     fn a_nonce_is_recognised_until_it_expires() {
         let nonces = Nonces::new([7; 32]);
-        let nonce = nonces.mint(5, seconds(100));
+        let nonce = nonces.mint(5, HERE, seconds(100));
 
-        assert!(nonces.recognise(&nonce, seconds(100)).is_some());
-        assert!(nonces.recognise(&nonce, seconds(160)).is_some());
-        assert!(nonces.recognise(&nonce, seconds(161)).is_none());
-        assert!(nonces.recognise(&nonce, seconds(99)).is_none());
+        assert!(nonces.recognise(&nonce, HERE, seconds(100)).is_some());
+        assert!(nonces.recognise(&nonce, HERE, seconds(160)).is_some());
+        assert!(nonces.recognise(&nonce, HERE, seconds(161)).is_none());
+        assert!(nonces.recognise(&nonce, HERE, seconds(99)).is_none());
     }
 
     #[test]
     fn nonces_of_one_moment_differ() {
         let nonces = Nonces::new([7; 32]);
-        let [one, two] = [1, 2].map(|random| nonces.mint(random, seconds(1)));
+        let [one, two] = [1, 2].map(|random| nonces.mint(random, HERE, seconds(1)));
 
-        assert_ne!(nonces.recognise(&one, seconds(1)), nonces.recognise(&two, seconds(1)));
+        assert_ne!(nonces.recognise(&one, HERE, seconds(1)), nonces.recognise(&two, HERE, seconds(1)));
     }
 
     #[test]
     fn a_nonce_that_was_changed_or_is_another_s_is_not_ours() {
         let nonces = Nonces::new([7; 32]);
-        let nonce = nonces.mint(5, seconds(1));
+        let nonce = nonces.mint(5, HERE, seconds(1));
         let changed = nonce.replacen('5', "6", 1);
-        let strangers = Nonces::new([8; 32]).mint(5, seconds(1));
+        let strangers = Nonces::new([8; 32]).mint(5, HERE, seconds(1));
 
         for foreign in [&changed, &strangers, &nonce[..63], &format!("{nonce}0"), "", "\u{fc}"] {
-            assert_eq!(nonces.recognise(foreign, seconds(1)), None, "{foreign}");
+            assert_eq!(nonces.recognise(foreign, HERE, seconds(1)), None, "{foreign}");
         }
     }
+
+    #[test]
+    fn a_nonce_is_good_only_from_the_address_that_it_was_sent_to() {
+        let nonces = Nonces::new([7; 32]);
+        let nonce = nonces.mint(5, HERE, seconds(1));
+        let mapped = Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped().into();
+
+        assert_eq!(nonces.recognise(&nonce, IpAddr::from([192, 0, 2, 8]), seconds(1)), None);
+        assert!(nonces.recognise(&nonce, mapped, seconds(1)).is_some());
+    }
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -1,10 +1,11 @@
 //! Digest as server: one challenge, and the check of what comes back (RFC 7616 §3.3, §3.4.6; RFC 3261 §22.4).
 //!
-//! A nonce is its time of issue, random bits and an HMAC over both, so issuing one stores nothing: strangers
-//! can be challenged for free. The answer is checked before the nonce, so that only who knows the password is
-//! told "stale". LiveKit reads one header that begins with exactly `Digest `, splits `qop` without trimming,
-//! and puts the URI of the To of our 401 into `uri`.
+//! A nonce is its time of issue, random bits and an HMAC over both and the address that it is sent to, so
+//! issuing one stores nothing: strangers can be challenged for free. The answer is checked before the nonce,
+//! so that only who knows the password is told "stale". LiveKit reads one header that begins with exactly
+//! `Digest `, splits `qop` without trimming, and puts the URI of the To of our 401 into `uri`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
@@ -32,13 +33,16 @@ pub struct Verifier {
 pub enum Verdict {
     /// They are right, and used for the first time.
     Good,
-    /// They are right, but their nonce has expired, was used before or is not ours: challenge
-    /// again with `stale=true`.
+    /// They are right, but their nonce has expired, was used before, was sent elsewhere or is not ours:
+    /// challenge again with `stale=true`.
     Stale,
     /// There are none for our realm: challenge.
     Absent,
     /// Unknown user, wrong password, a `uri` that is neither the Request-URI's nor To's, or malformed: 403.
-    Wrong,
+    Wrong {
+        /// They answer a challenge that went to this very source: it is not forged.
+        is_answer: bool,
+    },
 }
 
 impl Verifier {
@@ -48,13 +52,13 @@ impl Verifier {
         Self { realm: realm.to_owned(), algorithm, nonces: Nonces::new(secret), replay: Replay::default() }
     }
 
-    /// The value of the one WWW-Authenticate header. `random` makes its nonce unique.
+    /// The value of the one WWW-Authenticate header for `source`. `random` makes its nonce unique.
     #[must_use]
-    pub fn challenge(&self, random: u64, now: Duration, stale: bool) -> String {
+    pub fn challenge(&self, random: u64, source: IpAddr, now: Duration, stale: bool) -> String {
         format!(
             "Digest realm={}, nonce=\"{}\", algorithm={}, qop=\"auth\"{}",
             quoted(&self.realm),
-            self.nonces.mint(random, now),
+            self.nonces.mint(random, source, now),
             self.algorithm.as_str(),
             if stale { ", stale=true" } else { "" },
         )
@@ -66,7 +70,7 @@ impl Verifier {
         self.presented(request)?.value("username").map(str::to_owned)
     }
 
-    /// Verifies what `request` presents for our realm against `credentials`.
+    /// Verifies what `request` from `source` presents for our realm against `credentials`.
     ///
     /// `transaction` names its server transaction: the same answer is good again in the same one, and a
     /// replay in another. For a user name that nobody has, pass that name with a random password: the verdict
@@ -74,18 +78,21 @@ impl Verifier {
     pub fn verify(
         &mut self,
         request: &Message,
+        source: IpAddr,
         credentials: &Credentials,
         transaction: u64,
         now: Duration,
     ) -> Verdict {
         let Some(presented) = self.presented(request) else { return Verdict::Absent };
-        let Some(answer) = Answer::read(&presented, self.algorithm) else { return Verdict::Wrong };
-        if !self.is_right(&answer, request, credentials) || !names_target(answer.uri, request) {
-            return Verdict::Wrong;
+        let Some(answer) = Answer::read(&presented, self.algorithm) else {
+            return Verdict::Wrong { is_answer: false };
+        };
+        let is_right = self.is_right(&answer, request, credentials) && names_target(answer.uri, request);
+        let nonce = self.nonces.recognise(answer.nonce, source, now);
+        if !is_right {
+            return Verdict::Wrong { is_answer: nonce.is_some() };
         }
-        let fresh = self
-            .nonces
-            .recognise(answer.nonce, now)
+        let fresh = nonce
             .is_some_and(|nonce| self.replay.admit(Use { nonce, count: answer.count }, transaction, now));
         if fresh { Verdict::Good } else { Verdict::Stale }
     }
@@ -176,14 +183,14 @@ mod tests {
 
     #[test]
     fn the_challenge_is_spelled_as_livekit_reads_it() {
-        let challenge = verifier(Algorithm::Md5).challenge(1, at(0), true);
+        let challenge = verifier(Algorithm::Md5).challenge(1, HERE, at(0), true);
 
         let (start, rest) = challenge.split_once("nonce=\"").expect("a nonce");
         let (nonce, end) = rest.split_once('"').expect("a quoted nonce");
         assert_eq!(start, "Digest realm=\"trunkline\", ");
         assert!(nonce.len() == 64 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit()), "{nonce}");
         assert_eq!(end, ", algorithm=MD5, qop=\"auth\", stale=true");
-        assert!(!verifier(Algorithm::Md5).challenge(1, at(0), false).contains("stale"));
+        assert!(!verifier(Algorithm::Md5).challenge(1, HERE, at(0), false).contains("stale"));
     }
 
     #[test]
@@ -192,7 +199,7 @@ mod tests {
             let mut verifier = verifier(algorithm);
             let answer = answer(&verifier, PASSWORD, TO, at(0));
 
-            assert_eq!(verifier.verify(&request(&[&answer]), &known(), 1, at(1)), Verdict::Good);
+            assert_eq!(verifier.verify(&request(&[&answer]), HERE, &known(), 1, at(1)), Verdict::Good);
             assert_eq!(verifier.remembered(), 1);
         }
     }
@@ -205,7 +212,7 @@ mod tests {
         for authorization in [&[][..], &[elsewhere.as_str()], &["Basic dXNlcjpwYXNz"], &["Digest"]] {
             let request = request(authorization);
 
-            assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Absent);
+            assert_eq!(verifier.verify(&request, HERE, &known(), 1, at(1)), Verdict::Absent);
             assert_eq!(verifier.username_of(&request), None);
         }
     }
@@ -218,7 +225,7 @@ mod tests {
         let request = request(&[elsewhere, &ours]);
 
         assert_eq!(verifier.username_of(&request).as_deref(), Some("retell-outbound"));
-        assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Good);
+        assert_eq!(verifier.verify(&request, HERE, &known(), 1, at(1)), Verdict::Good);
     }
 
     #[test]
@@ -228,8 +235,8 @@ mod tests {
         let right = request(&[&answer(&verifier, PASSWORD, TO, at(0))]);
         let someone_else = Credentials { username: "other".to_owned(), ..known() };
 
-        assert_eq!(verifier.verify(&wrong, &known(), 1, at(1)), Verdict::Wrong);
-        assert_eq!(verifier.verify(&right, &someone_else, 1, at(1)), Verdict::Wrong);
+        assert_eq!(verifier.verify(&wrong, HERE, &known(), 1, at(1)), GUESSED);
+        assert_eq!(verifier.verify(&right, HERE, &someone_else, 1, at(1)), GUESSED);
         assert_eq!(verifier.remembered(), 0);
     }
 
@@ -238,7 +245,7 @@ mod tests {
         let mut verifier = verifier(Algorithm::Md5);
         let request = request(&[&answer(&verifier, "guess", TO, at(0))]);
 
-        assert_eq!(verifier.verify(&request, &known(), 1, at(1_000)), Verdict::Wrong);
+        assert_eq!(verifier.verify(&request, HERE, &known(), 1, at(1_000)), WRONG);
     }
 
     #[test]
@@ -248,30 +255,30 @@ mod tests {
         let expired = request(&[&answer(&verifier, PASSWORD, TO, at(0))]);
         let foreign = request(&[&answer(&before_restart, PASSWORD, TO, at(0))]);
 
-        assert_eq!(verifier.verify(&expired, &known(), 1, at(61)), Verdict::Stale);
-        assert_eq!(verifier.verify(&foreign, &known(), 1, at(1)), Verdict::Stale);
+        assert_eq!(verifier.verify(&expired, HERE, &known(), 1, at(61)), Verdict::Stale);
+        assert_eq!(verifier.verify(&foreign, HERE, &known(), 1, at(1)), Verdict::Stale);
     }
 
     #[test]
     fn a_replayed_answer_is_stale_but_the_next_count_is_good() {
         let mut verifier = verifier(Algorithm::Md5);
-        let challenge = verifier.challenge(1, at(0), false);
+        let challenge = verifier.challenge(1, HERE, at(0), false);
         let [first, second] = [1, 2].map(|nc| request(&[&answer_to(&challenge, PASSWORD, TO, nc)]));
 
-        assert_eq!(verifier.verify(&first, &known(), 1, at(1)), Verdict::Good);
-        assert_eq!(verifier.verify(&first, &known(), 1, at(2)), Verdict::Good, "same transaction");
-        assert_eq!(verifier.verify(&first, &known(), 2, at(2)), Verdict::Stale);
-        assert_eq!(verifier.verify(&second, &known(), 3, at(2)), Verdict::Good);
+        assert_eq!(verifier.verify(&first, HERE, &known(), 1, at(1)), Verdict::Good);
+        assert_eq!(verifier.verify(&first, HERE, &known(), 1, at(2)), Verdict::Good, "same transaction");
+        assert_eq!(verifier.verify(&first, HERE, &known(), 2, at(2)), Verdict::Stale);
+        assert_eq!(verifier.verify(&second, HERE, &known(), 3, at(2)), Verdict::Good);
     }
 
     #[test]
     fn without_qop_a_nonce_works_once() {
         let mut verifier = verifier(Algorithm::Md5);
-        let old_style = verifier.challenge(1, at(0), false).replace(", qop=\"auth\"", "");
+        let old_style = verifier.challenge(1, HERE, at(0), false).replace(", qop=\"auth\"", "");
         let request = request(&[&answer_to(&old_style, PASSWORD, TO, 1)]);
 
-        assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Good);
-        assert_eq!(verifier.verify(&request, &known(), 2, at(1)), Verdict::Stale);
+        assert_eq!(verifier.verify(&request, HERE, &known(), 1, at(1)), Verdict::Good);
+        assert_eq!(verifier.verify(&request, HERE, &known(), 2, at(1)), Verdict::Stale);
     }
 
     #[test]
@@ -280,16 +287,16 @@ mod tests {
             (REQUEST_URI, Verdict::Good),
             (TO, Verdict::Good),
             ("sip:+14155550101@BRIDGE.example:5070;transport=tcp", Verdict::Good),
-            ("sip:+14155550199@bridge.example", Verdict::Wrong),
-            ("sip:+14155550101@elsewhere.example", Verdict::Wrong),
+            ("sip:+14155550199@bridge.example", GUESSED),
+            ("sip:+14155550101@elsewhere.example", GUESSED),
             ("sip:bridge.example", Verdict::Good),
-            ("sip:elsewhere.example", Verdict::Wrong),
-            ("/doe.json", Verdict::Wrong),
+            ("sip:elsewhere.example", GUESSED),
+            ("/doe.json", GUESSED),
         ] {
             let mut verifier = verifier(Algorithm::Md5);
             let request = request(&[&answer(&verifier, PASSWORD, uri, at(0))]);
 
-            assert_eq!(verifier.verify(&request, &known(), 1, at(1)), verdict, "{uri}");
+            assert_eq!(verifier.verify(&request, HERE, &known(), 1, at(1)), verdict, "{uri}");
         }
     }
 
@@ -301,7 +308,7 @@ mod tests {
             .replace("algorithm=MD5", "Algorithm=\"md5\"")
             .replace("nc=00000001", "nc=\"00000001\"");
 
-        assert_eq!(verifier.verify(&request(&[&answer]), &known(), 1, at(1)), Verdict::Good);
+        assert_eq!(verifier.verify(&request(&[&answer]), HERE, &known(), 1, at(1)), Verdict::Good);
     }
 
     #[test]
@@ -323,18 +330,47 @@ mod tests {
         ] {
             let request = request(&[&right.replacen(part, replacement, 1)]);
 
-            assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Wrong, "{replacement}");
+            let verdict = verifier.verify(&request, HERE, &known(), 1, at(1));
+            assert!(matches!(verdict, Verdict::Wrong { .. }), "{replacement}: {verdict:?}");
         }
     }
 
     #[test]
     fn a_nonce_count_of_zero_is_wrong_however_well_computed() {
         let mut verifier = verifier(Algorithm::Md5);
-        let challenge = verifier.challenge(1, at(0), false);
+        let challenge = verifier.challenge(1, HERE, at(0), false);
         let request = request(&[&answer_to(&challenge, PASSWORD, TO, 0)]);
 
-        assert_eq!(verifier.verify(&request, &known(), 1, at(1)), Verdict::Wrong);
+        assert_eq!(verifier.verify(&request, HERE, &known(), 1, at(1)), WRONG);
     }
+
+    #[test]
+    fn a_wrong_answer_is_one_only_from_where_the_challenge_went_and_in_its_time() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let wrong = request(&[&answer(&verifier, "guess", TO, at(0))]);
+        let elsewhere = IpAddr::from([192, 0, 2, 8]);
+        let made_up = answer(&verifier, "guess", TO, at(0)).replacen("nonce=\"0", "nonce=\"1", 1);
+
+        assert_eq!(verifier.verify(&wrong, HERE, &known(), 1, at(1)), GUESSED);
+        assert_eq!(verifier.verify(&wrong, elsewhere, &known(), 1, at(1)), WRONG);
+        assert_eq!(verifier.verify(&wrong, HERE, &known(), 1, at(61)), WRONG);
+        assert_eq!(verifier.verify(&request(&[&made_up]), HERE, &known(), 1, at(1)), WRONG);
+    }
+
+    #[test]
+    fn a_nonce_that_went_elsewhere_is_stale() {
+        let mut verifier = verifier(Algorithm::Md5);
+        let right = request(&[&answer(&verifier, PASSWORD, TO, at(0))]);
+
+        assert_eq!(verifier.verify(&right, IpAddr::from([192, 0, 2, 8]), &known(), 1, at(1)), Verdict::Stale);
+    }
+
+    /// Where the challenges go.
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
+
+    /// To a challenge of ours, and to none.
+    const GUESSED: Verdict = Verdict::Wrong { is_answer: true };
+    const WRONG: Verdict = Verdict::Wrong { is_answer: false };
 
     const PASSWORD: &str = "s3cret \"quoted\"";
     const REQUEST_URI: &str = "sip:+14155550101@192.0.2.10:5060";
@@ -349,7 +385,7 @@ mod tests {
     }
 
     fn answer(verifier: &Verifier, password: &str, uri: &str, now: Duration) -> String {
-        answer_to(&verifier.challenge(1, now, false), password, uri, 1)
+        answer_to(&verifier.challenge(1, HERE, now, false), password, uri, 1)
     }
 
     /// The peer's side, played by our own client.

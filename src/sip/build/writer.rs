@@ -84,9 +84,9 @@ impl Writer {
         true
     }
 
-    /// What was written so far.
+    /// What was written so far, in no more memory than it takes: transactions keep it for half a minute.
     pub(in crate::sip) fn into_bytes(self) -> Bytes {
-        self.bytes.into()
+        self.bytes.into_boxed_slice().into()
     }
 
     /// Content-Type, Content-Length, the empty line and the body.
@@ -100,7 +100,7 @@ impl Writer {
         write!(self, "{}", body.len()).expect("the writer can't fail");
         self.raw("\r\n\r\n");
         self.raw(body);
-        self.bytes.into()
+        self.into_bytes()
     }
 
     fn open(&mut self, name: Name) {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::id::InterfaceId;
 use crate::sip::message::Limits;
 
 /// A registration under a virtual clock, with what it asked for and did not get yet.
@@ -524,7 +525,13 @@ fn hop(address: &str) -> Hop {
         None => (Transport::Udp, address),
     };
     let sent_by = "192.0.2.1:5060".to_owned();
-    Hop { remote: address.parse().expect("an address"), transport, domain: None, sent_by }
+    Hop {
+        remote: address.parse().expect("an address"),
+        transport,
+        interface: InterfaceId::default(),
+        domain: None,
+        sent_by,
+    }
 }
 
 fn bound(expires: u32) -> String {

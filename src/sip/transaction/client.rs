@@ -114,6 +114,12 @@ impl Client {
         }
     }
 
+    /// Whether no response has come yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Trying { .. })
+    }
+
     /// Whether the request will not be sent again.
     #[must_use]
     pub fn is_silent(&self) -> bool {

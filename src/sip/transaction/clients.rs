@@ -4,6 +4,7 @@
 //! The request's bytes go as soon as they cannot be needed: an answered INVITE waits for further 2xx with
 //! a timer and nothing else.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use super::timed_map::{Timed, TimedMap};
 use super::{Action, ClientOutput};
 use crate::id::ClientTx;
 use crate::sip::build;
-use crate::sip::flow::Flow;
+use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::{Limits, Message, Method};
 use crate::sip::timers::Timers;
 
@@ -45,6 +46,8 @@ struct Wire {
     flow: Flow,
     request: Bytes,
     ack: Option<Bytes>,
+    /// It went by a second connection, since the first one was lost.
+    went_again: bool,
     cancel_reason: Option<Box<str>>,
 }
 
@@ -92,6 +95,36 @@ impl Clients {
                 wire.flow = flow;
             }
         });
+    }
+
+    pub(super) fn unanswered_by(&self, connection: ConnectionId, remote: SocketAddr) -> Vec<ClientTx> {
+        let went_by = |wire: &Wire| match wire.flow.connection {
+            Some(own) => own == connection,
+            None => wire.flow.transport.is_reliable() && wire.flow.remote == remote,
+        };
+        let unanswered = self.transactions.iter().filter(|(key, transaction)| {
+            !key.cancel
+                && transaction.machine.is_waiting()
+                && transaction.wire.as_deref().is_some_and(went_by)
+        });
+        let mut unanswered: Vec<_> = unanswered.map(|(key, _)| key.tx).collect();
+        unanswered.sort_unstable();
+        unanswered
+    }
+
+    pub(super) fn send_again(&mut self, tx: ClientTx, now: Instant, out: &mut Vec<Action>) -> bool {
+        let mut goes = false;
+        self.step(Key::of(tx), None, now, out, |transaction, _, outputs| {
+            let waits = transaction.machine.is_waiting();
+            let Some(wire) = transaction.wire.as_deref_mut().filter(|wire| waits && !wire.went_again) else {
+                return;
+            };
+            wire.went_again = true;
+            wire.flow.connection = None;
+            outputs.push(ClientOutput::SendRequest);
+            goes = true;
+        });
+        goes
     }
 
     pub(super) fn cancel(&mut self, tx: ClientTx, reason: Option<&str>, now: Instant, out: &mut Vec<Action>) {
@@ -161,7 +194,7 @@ impl Clients {
         };
         self.outputs.clear();
         out.push(Action::Send { flow, bytes: request.clone(), of: key.of_request() });
-        let wire = Some(Box::new(Wire { flow, request, ack: None, cancel_reason: None }));
+        let wire = Some(Box::new(Wire { flow, request, ack: None, went_again: false, cancel_reason: None }));
         self.transactions.insert(key, Transaction { machine, method: method.label(), wire });
     }
 
@@ -281,6 +314,13 @@ impl Machine {
         match self {
             Self::Invite(machine) => machine.on_deadline(now, outputs),
             Self::Other(machine) => machine.on_deadline(now, timers, outputs),
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        match self {
+            Self::Invite(machine) => machine.is_waiting(),
+            Self::Other(machine) => machine.is_waiting(),
         }
     }
 

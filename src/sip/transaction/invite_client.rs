@@ -159,6 +159,12 @@ impl InviteClient {
         }
     }
 
+    /// Whether no response has come yet, and one is still wanted.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Calling { cancelled: false, .. })
+    }
+
     /// Whether nothing can be sent any more, neither the INVITE, its CANCEL nor an ACK of the transaction's.
     #[must_use]
     pub fn is_silent(&self) -> bool {

@@ -8,6 +8,7 @@
 //! Hot path: a handful of hash look-ups and one heap operation per call, whatever the number
 //! of standing transactions.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use super::clients::Clients;
 use super::servers::Servers;
 use super::{Action, Incoming};
 use crate::id::{ClientTx, ServerTx};
-use crate::sip::flow::Flow;
+use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::{Message, Method};
 use crate::sip::timers::Timers;
 
@@ -98,6 +99,20 @@ impl Table {
     /// would end the transaction.
     pub fn resend(&mut self, tx: ClientTx, bytes: Bytes, flow: Flow, now: Instant, out: &mut Vec<Action>) {
         self.clients.resend(tx, bytes, flow, now, out);
+    }
+
+    /// Our requests that went by `connection`, or to `remote` by whatever stream stood, and that have had no
+    /// response.
+    #[must_use]
+    pub fn unanswered_by(&self, connection: ConnectionId, remote: SocketAddr) -> Vec<ClientTx> {
+        self.clients.unanswered_by(connection, remote)
+    }
+
+    /// Sends the request of `tx` once more, by a new connection, since the one it went by is gone. Whoever
+    /// got it by both takes the second for a repetition: the branch is the same. False, and nothing is sent,
+    /// when a response has come, nobody waits for one, or it went again before.
+    pub fn send_again(&mut self, tx: ClientTx, now: Instant, out: &mut Vec<Action>) -> bool {
+        self.clients.send_again(tx, now, out)
     }
 
     /// Cancels our INVITE (RFC 3261 §9.1): at once if a 1xx came, when the first 1xx comes otherwise, not at

@@ -1,6 +1,6 @@
 //! A map whose values have deadlines, and the queue of those deadlines.
 //!
-//! Hundreds of thousands of transactions linger for 32 s each, so nothing here looks at all of them: changing
+//! Hundreds of thousands of transactions linger for 32 s each, so no timer looks at all of them: changing
 //! a value costs one look-up and at most one push to a binary heap. A deadline that moved back or was dropped
 //! leaves its old heap entry behind, to be dealt with when it reaches the top; only the top is kept exact.
 //! The heap is swept when more than half of it is such litter.
@@ -41,6 +41,11 @@ impl<K: Copy + Ord + Hash, T: Timed> TimedMap<K, T> {
 
     pub(super) fn get(&self, key: K) -> Option<&T> {
         self.values.get(&key).map(|entry| &entry.value)
+    }
+
+    /// All of them, in no order: for what happens rarely.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
+        self.values.iter().map(|(key, entry)| (*key, &entry.value))
     }
 
     /// Puts `value` there, in place of any that was.
