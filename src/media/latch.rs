@@ -14,9 +14,9 @@
 //!
 //! The lock is on address and port, never on the SSRC: an SSRC is free to change, and anybody can write one.
 //! Packets that only bring a source nearer to the lock are not the peer's yet, and are dropped like any
-//! stranger's. Packets that come at once count as one: who speaks sends at most one in 10 ms, who sprays
-//! ports sends what he has and goes on to the next. An unspecified address, or one of a group, is never sent to: such a peer is sent its first
-//! packet once it was heard.
+//! stranger's. Of those that come at once one counts: who speaks sends at most one in 10 ms, who sprays ports
+//! sends what he has and goes on to the next. An unspecified address, or one of a group, is never sent to:
+//! such a peer is sent its first packet once it was heard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
