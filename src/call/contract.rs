@@ -164,8 +164,8 @@ pub enum Action {
     },
     /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].
     ReserveMedia {
-        /// To the caller.
-        caller: Way,
+        /// To the caller; `None` where it was told its ports, which stay then.
+        caller: Option<Way>,
         /// To the callee.
         callee: Way,
     },

@@ -4,7 +4,6 @@
 //! nothing else, because a callee that declined must not be rung through a second gateway. The abandoned
 //! INVITE is cancelled and watched until its transaction ends.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::id::{LegId, PeerId};
@@ -80,28 +79,20 @@ impl Call {
         }
     }
 
-    /// Tries one address; media ports come first, since the INVITE names them.
+    /// Tries one address; media ports come first, since the INVITE names them. A caller that was told its own
+    /// keeps them, and so does its callee, unless that is reached by another address of ours than the last.
     fn reach(&mut self, hop: Hop, cx: &mut Cx<'_>) {
         let callee = Way { interface: hop.interface, peer: hop.remote.ip() };
-        if self.caller.exchange.local.last().is_some() {
-            return self.reach_by_known_ports(hop, cx);
-        }
-        if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
+        let is_told = self.caller.exchange.local.last().is_some();
+        let family = |way: Way| way.peer.to_canonical().is_ipv4();
+        let is_alike = |way: Way| (way.interface, family(way)) == (callee.interface, family(callee));
+        if self.reserved.is_some_and(|(way, _)| way == callee || is_told && is_alike(way)) {
             return self.invite(hop, cx);
         }
         self.state = State::Resolving;
-        cx.out.push(Action::ReserveMedia { caller: self.caller.media_way(), callee });
+        let caller = (!is_told).then(|| self.caller.media_way());
+        cx.out.push(Action::ReserveMedia { caller, callee });
         self.hops.push_front(hop);
-    }
-
-    /// The caller was told its ports, so they stay; a callee of the other address family, or at another
-    /// interface of ours, cannot use its own.
-    fn reach_by_known_ports(&mut self, hop: Hop, cx: &mut Cx<'_>) {
-        let is_v4 = |ip: IpAddr| ip.to_canonical().is_ipv4();
-        let fits = self.reserved.is_some_and(|(way, known)| {
-            way.interface == hop.interface && is_v4(known.callee.ip()) == is_v4(hop.remote.ip())
-        });
-        if fits { self.invite(hop, cx) } else { self.next_target(cx) }
     }
 
     /// Takes the ports that [`Self::reach`] asked for.

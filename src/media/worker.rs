@@ -214,6 +214,7 @@ impl Worker {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
                 self.assign(rtcp, Role::Rtcp(id, side));
             }
+            Command::Rebind { id, side, sockets } => self.rebind(id, side, sockets),
             Command::Leave { id, to, new_id, new_sockets } => self.leave(id, &to, new_id, new_sockets),
             Command::Expect { id } => *self.place(id) = Place::Expected(Vec::new()),
             Command::Arrive { id, stream, sockets } => self.arrive(id, stream, sockets),
@@ -241,6 +242,21 @@ impl Worker {
         *self.place(id) = Place::Here(stream);
         for side in [Side::Caller, Side::Callee] {
             self.wheel.arm(entry(id, side), self.anchor.now + LOOK);
+        }
+    }
+
+    /// Gives one side of a stream other sockets; those it had are nobody's again.
+    fn rebind(&mut self, id: StreamId, side: Side, sockets: SideSockets) {
+        let Some(half) = self.stream(id).map(|stream| stream.side(side)) else { return };
+        let change = half.link.reset();
+        let before = std::mem::replace(&mut half.sockets, sockets);
+        self.relink(before.rtp, change);
+        for socket in std::iter::once(before.rtp).chain(before.rtcp) {
+            self.assign(socket, Role::Pooled);
+        }
+        self.assign(sockets.rtp, Role::Rtp(id, side));
+        if let Some(rtcp) = sockets.rtcp {
+            self.assign(rtcp, Role::Rtcp(id, side));
         }
     }
 

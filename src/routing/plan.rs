@@ -46,6 +46,8 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// Whether neither number changed (Identity may pass).
     pub numbers_unchanged: bool,
+    /// Somebody calls for help: no cap of its peer stands in the way.
+    pub is_emergency: bool,
     /// What is tried one after the other when Retell cannot take the call.
     pub fallbacks: Vec<Plan>,
 }
@@ -180,7 +182,7 @@ impl Routes {
             Err(_) if is_emergency => given.shown_anyway(),
             shown => shown?,
         };
-        course(trunk, retell, trunk, dialled, shown, trace)
+        Ok(Plan { is_emergency, ..course(trunk, retell, trunk, dialled, shown, trace)? })
     }
 
     /// The number to send for what `uri` of `caller` dials: an extension's number, else E.164 as `trunk`'s
@@ -331,6 +333,7 @@ pub(super) fn course(
         withheld: shown.withheld,
         diverting: shown.diverting,
         targets,
+        is_emergency: false,
         fallbacks: Vec::new(),
     })
 }

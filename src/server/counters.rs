@@ -113,6 +113,8 @@ pub enum Rejection {
     NoRoute,
     /// Forbidden by a rule: 403.
     Rule,
+    /// More calls or minutes than its caller may have within an hour: 403.
+    Cap,
     /// No media port or other means left: 503.
     Capacity,
     /// Draining: 503.
@@ -243,6 +245,7 @@ impl Rejection {
             Self::Media => "media",
             Self::NoRoute => "no_route",
             Self::Rule => "rule",
+            Self::Cap => "hourly_cap",
             Self::Capacity => "capacity",
             Self::Draining => "draining",
         }
@@ -350,7 +353,7 @@ const METHODS: [&str; 15] = [
 ];
 
 /// In the order of the variants, which index [`Counters::rejected`].
-const REJECTIONS: [Rejection; 17] = [
+const REJECTIONS: [Rejection; 18] = [
     Rejection::Stranger,
     Rejection::Banned,
     Rejection::Credentials,
@@ -366,6 +369,7 @@ const REJECTIONS: [Rejection; 17] = [
     Rejection::Media,
     Rejection::NoRoute,
     Rejection::Rule,
+    Rejection::Cap,
     Rejection::Capacity,
     Rejection::Draining,
 ];

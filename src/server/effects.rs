@@ -117,7 +117,10 @@ impl<W: World> Bridge<W> {
                 self.keep_figures(id, leg);
                 self.world.clear_leg(id, Side::Callee);
             }
-            Action::Answered => self.world.answered(id),
+            Action::Answered => {
+                self.hourly.answered(id, self.now);
+                self.world.answered(id);
+            }
             Action::SetHeld(side, held) => self.world.set_held(id, side, held),
             Action::Press { side, digit, duration } => self.world.press(id, side, digit, duration),
             Action::Ring(side, tone) => self.world.ring(id, side, tone),
@@ -159,6 +162,7 @@ impl<W: World> Bridge<W> {
             self.routes.note_answer(&record.trunk, &record.from, leg.sip_code, &mut self.rotation);
         }
         self.call_limits.leave(id);
+        self.hourly.leave(id, self.now);
         self.world.release(id);
         self.world.hide(id);
         self.set_active(self.active.saturating_sub(1));

@@ -83,7 +83,8 @@ impl World for Live {
         });
     }
 
-    fn reserve(&mut self, call: CallId, caller: Way, callee: Way) -> Result<Reserved, ReserveError> {
+    fn reserve(&mut self, call: CallId, caller: Option<Way>, callee: Way) -> Result<Reserved, ReserveError> {
+        let Some(caller) = caller else { return self.engine.reserve_callee(call, callee) };
         self.engine.release(call);
         self.engine.reserve(call, caller, callee)
     }

@@ -45,12 +45,13 @@ pub trait World {
     fn close(&mut self, connection: ConnectionId);
     /// Looks up a name; the result comes back later.
     fn look_up(&mut self, uri: Uri, waiting: Waiting);
-    /// Two port pairs for a call; in place of those it has, if any.
+    /// Two port pairs for a call, in place of those it has, if any; without `caller`, one for the callee
+    /// alone.
     ///
     /// # Errors
     ///
     /// No port is free, or none of our addresses can reach one of the two.
-    fn reserve(&mut self, call: CallId, caller: Way, callee: Way) -> Result<Reserved, ReserveError>;
+    fn reserve(&mut self, call: CallId, caller: Option<Way>, callee: Way) -> Result<Reserved, ReserveError>;
     /// Relays a side so from here on.
     fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia);
     /// Forgets what is known of a side.

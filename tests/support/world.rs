@@ -71,15 +71,17 @@ impl World for FakeWorld {
         panic!("a name was to be looked up: {uri}");
     }
 
-    fn reserve(&mut self, call: CallId, _caller: Way, _callee: Way) -> Result<Reserved, ReserveError> {
+    fn reserve(&mut self, call: CallId, caller: Option<Way>, _callee: Way) -> Result<Reserved, ReserveError> {
         if let Some(error) = &self.refuses {
             return Err(error.clone());
         }
         let port = 20_000 + self.next_port % 10_000;
         self.next_port = self.next_port.wrapping_add(4);
-        self.ports.insert(call, port);
+        let kept = self.ports.get(&call).filter(|_| caller.is_none()).copied();
         let at = |port| SocketAddr::from(([203, 0, 113, 10], port));
-        Ok(Reserved { caller: at(port), callee: at(port + 2) })
+        let reserved = Reserved { caller: at(kept.unwrap_or(port)), callee: at(port + 2) };
+        self.ports.insert(call, reserved.caller.port());
+        Ok(reserved)
     }
 
     fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {

@@ -153,26 +153,34 @@ impl Call {
         }
     }
 
-    /// A re-INVITE of ours ended: its 2xx gets an ACK and its answer is taken, anything
-    /// else takes the offer back.
-    pub(super) fn on_reinvite_outcome(
+    /// Acknowledges the 2xx that a re-INVITE of ours got, also if the call ended meanwhile: the peer would
+    /// repeat it for 32 s.
+    pub(in crate::call) fn acknowledge(
         &mut self,
         leg: LegId,
         asked: &Asked,
         outcome: Outcome<'_>,
         cx: &mut Cx<'_>,
     ) {
+        let Outcome::Answered(response) = outcome else { return };
+        let Some(party) = self.former_party(leg) else { return };
+        if !matches!(response.status(), Some(200..=299)) {
+            return;
+        }
+        party.dialog.refresh_target(response);
+        let ack = Ack { tx: cx.ids.client_tx(), draft: party.ack(asked, cx), to: party.destination() };
+        let peer = party.peer;
+        party.work.reinvite.acknowledged = Some(Box::new((asked.tx, ack.clone())));
+        cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
+    }
+
+    /// A re-INVITE of ours ended: the answer in its 2xx is taken, anything else takes the offer back.
+    pub(super) fn on_reinvite_outcome(&mut self, leg: LegId, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
         let Some(party) = self.party(leg) else { return };
         let Outcome::Answered(response) = outcome else { return party.exchange.withdraw() };
         if !matches!(response.status(), Some(200..=299)) {
             return party.exchange.withdraw();
         }
-        party.dialog.refresh_target(response);
-        let to = party.destination();
-        let ack = Ack { tx: cx.ids.client_tx(), draft: party.dialog.ack(asked.cseq).no_body(), to };
-        let peer = party.peer;
-        party.work.reinvite.acknowledged = Some(Box::new((asked.tx, ack.clone())));
-        cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
         if self.take_answer(leg, response, cx).is_err()
             && let Some(party) = self.party(leg)
         {

@@ -152,7 +152,7 @@ impl Call {
         cx: &mut Cx<'_>,
     ) {
         if asked.question.method == Method::Invite {
-            self.on_reinvite_outcome(leg, asked, outcome, cx);
+            self.on_reinvite_outcome(leg, outcome, cx);
         }
         if outcome.ends_dialog() {
             return self.end_dead_leg(

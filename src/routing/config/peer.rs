@@ -69,6 +69,10 @@ pub struct PeerConfig {
     pub calls_per_second: u32,
     /// Seconds that a call waits for its turn at most; 0 is not at all. Default `5`.
     pub queue_s: u32,
+    /// Calls from it that begin within an hour; 0 is no limit, which is the default.
+    pub calls_per_hour: u32,
+    /// Minutes that its calls talk within an hour, all together; 0 is no limit, which is the default.
+    pub minutes_per_hour: u32,
     /// Seconds between two OPTIONS to each of its targets; 0 sends none, which is the default: many peers
     /// ignore, count or ban who sends them what was not agreed.
     pub options_s: u32,
@@ -204,6 +208,8 @@ impl PeerConfig {
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),
+            calls_per_hour: table.whole("calls_per_hour", 0, 0..=10_000_000),
+            minutes_per_hour: table.whole("minutes_per_hour", 0, 0..=10_000_000),
             options_s: table.seconds("options_s", 0),
         }
     }
