@@ -65,13 +65,17 @@ fn written(invite: &Message, place: CalledNumber) -> Result<Uri, Refusal> {
     }
 }
 
-/// Who calls, as From says.
+/// Who calls, as From says; without control characters, which no number or name has.
 ///
 /// # Errors
 ///
 /// [`Refusal::Unreadable`] when From cannot be read.
 pub(super) fn calling(invite: &Message) -> Result<NameAddr, Refusal> {
-    invite.from().map_err(|_| Refusal::Unreadable { header: "From" })
+    let mut from = invite.from().map_err(|_| Refusal::Unreadable { header: "From" })?;
+    if let Some(user) = &mut from.uri.user {
+        user.retain(|character| !character.is_control());
+    }
+    Ok(from)
 }
 
 /// Who calls, as the network that `invite` comes from has checked it (RFC 3325 §9.1): of two values the one

@@ -58,6 +58,9 @@ pub enum Refusal {
     /// The called URI has no user part.
     #[error("no number was dialled")]
     NothingDialled,
+    /// An escaped line end or the like, which some reader farther on might take for one.
+    #[error("the number dialled holds control characters")]
+    ControlCharacters,
     /// The configuration gives no peer, or one without an address, for this direction.
     #[error("no route: {peer} has no uri")]
     NoRoute {
@@ -98,7 +101,7 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NothingDialled | Self::NoRoute { .. } => 404,
+            Self::NothingDialled | Self::ControlCharacters | Self::NoRoute { .. } => 404,
             Self::Emergency { .. } | Self::Toll(_) | Self::ForeignCaller { .. } => 403,
             Self::CallerIdsSpent { .. } => 503,
             Self::Unreadable { .. } => 400,
@@ -219,6 +222,9 @@ impl Routes {
     ) -> Result<Dialled, Refusal> {
         let place = caller.called_number;
         let written = parties::number_in(uri).ok_or(Refusal::NothingDialled)?;
+        if written.contains(char::is_control) {
+            return Err(Refusal::ControlCharacters);
+        }
         trace
             .note("dialled", || (written.clone().into_owned(), describe(place).to_owned()))
             .by(|| caller.key("called_number"));
