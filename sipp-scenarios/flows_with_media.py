@@ -244,6 +244,34 @@ def moved_media(case):
     case.finish()
 
 
+@flow("ringback", transports=["udp"], seconds=4)
+def ringback(case):
+    generates = "profile = { ringback = \"generate\" }"
+    trusted = "trust_address = true\nchallenge = false"
+    if case.direction == TO_RETELL:
+        case.start(trunk=f"country = \"US\"\n{generates}")
+    else:
+        case.start(retell=f"{trusted}\n{generates}", trunk="country = \"US\"")
+    net = case.network
+    with Caller(net, case.transport) as caller, Callee(net, case.transport) as callee, \
+            Voice(net.caller, 6000, LOW) as near, Voice(net.callee, 7000, HIGH) as far:
+        caller.invite()
+        invite = callee.wait_for("INVITE")
+        callee.answer(invite, 180, "Ringing")
+        early = caller.expect(183)
+        time.sleep(1.5)
+        lasted, low, high = near.hears_both(LOW, 480)
+        check(lasted > 1.3 and min(low, high) > 0.45, f"{lasted:.1f} s of ringing, {low:.2f} and {high:.2f} of it")
+        callee.accept(invite)
+        answer = caller.answered()
+        check(answer.body == early.body, f"the session changed by the answer: {early.body} {answer.body}")
+        far.speak_to(net.bridge, port(invite))
+        listen(near, HIGH, 1)
+        caller.hang_up()
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+    case.finish()
+
+
 def port(message):
     return int(re.search(r"^m=audio (\d+)", message.body, re.M).group(1))
 

@@ -66,6 +66,11 @@ class Voice:
         heard, self.heard = self.heard, []
         return len(heard) / RATE, share([MULAW[byte] for byte in heard], hz)
 
+    def hears_both(self, low, high):
+        """The shares of two tones in what was heard since the last time."""
+        heard, self.heard = [MULAW[byte] for byte in self.heard], []
+        return len(heard) / RATE, share(heard, low), share(heard, high)
+
     def _speak(self, target):
         second, ssrc = tone(self.hz, 1), random.getrandbits(32)
         begin, sequence, self.speaks = time.monotonic(), 0, True

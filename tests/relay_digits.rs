@@ -170,6 +170,9 @@ fn digits_are_played_over_speech_and_on_when_it_stops_and_also_where_pauses_are_
         let heard = relay.heard(1);
 
         assert_eq!(played(&heard, Law::Mu), "44D", "{packets} packets, fill {fill_ms}");
+        let playing = heard.iter().take_while(|packet| packet.at_ms < 640).map(|packet| packet.at_ms);
+        let waits = playing.clone().zip(playing.skip(1)).map(|(one, next)| next - one);
+        assert!(waits.max() <= Some(40), "{packets} packets, fill {fill_ms}");
         assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
         assert!(heard.windows(2).all(|pair| pair[1].timestamp == pair[0].timestamp.wrapping_add(160)));
     }
