@@ -323,8 +323,8 @@ impl Leg {
         if self.plays_digits { self.tones.press(press) } else { self.keypad.push(press) }
     }
 
-    /// Whether tones in what comes from the peer may be those that are played to it: a two-wire line gives them
-    /// back.
+    /// Whether tones in what comes from the peer may be those that are played to it: a two-wire line gives
+    /// them back.
     pub(super) fn may_echo(&self, now: Instant) -> bool {
         self.echo_until.is_some_and(|until| now < until)
     }
