@@ -193,7 +193,8 @@ fn the_interface_of_each_leg_is_told_with_the_rule_that_decided() {
     assert_eq!(
         explained(""),
         [
-            "interface toward carrier internet no networks hold 198.51.100.7: the first of its address family",
+            "interface toward carrier internet no networks hold 198.51.100.7: the first of its address \
+             family",
             toward_retell
         ]
     );

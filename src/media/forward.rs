@@ -106,8 +106,9 @@ fn hear_digits(
 ) {
     match kind {
         Some(Kind::Event) => {
+            let marker = packet.marker();
             if let Some(event) = Event::parse(packet.payload()) {
-                from.pressed.on_event(position, event, now);
+                from.pressed.on_event(position, marker, event, now);
             }
         }
         Some(Kind::Audio) if from.may_echo(now) => {}

@@ -258,12 +258,15 @@ impl Leg {
         let (position, marker) = (incoming.position, incoming.packet.marker());
         let law = recut.shape().to;
         let (outbound, tones, mut late) = (&mut self.outbound, &mut self.tones, false);
-        let ticks = recut.push(position, marker, incoming.packet.payload(), now, |frame| {
+        let payload = incoming.packet.payload();
+        recut.push(position, marker, payload, now, |frame| {
             late |= !put_frame(frame, outbound, (tones, law), payload_type, now, out);
         })?;
         if late {
             return Err(Reason::Late);
         }
+        // Also of a packet that filled no frame yet: silence in between would tear every frame apart.
+        let ticks = payload.len() as u32;
         self.on_sent(ticks, now);
         Ok(())
     }

@@ -106,6 +106,8 @@ pub enum OneWay {
     NeverHeard,
     /// Packets come, but from a source that is not the peer's as far as its session description tells.
     OnlyStrangers,
+    /// Packets come, but none that holds audio under a payload type and key that were agreed on.
+    NotUnderstood,
     /// It was heard before.
     Stopped,
 }
@@ -119,6 +121,9 @@ impl OneWay {
                 "nothing ever came: a firewall, or our advertised address can't be reached from there"
             }
             Self::OnlyStrangers => "packets come from another address than it signalled: NAT on its side",
+            Self::NotUnderstood => {
+                "packets come, but no audio that was agreed on: another codec, other keys, or only noise"
+            }
             Self::Stopped => "it was heard before: hold or mute without a word, or its network is gone",
         }
     }

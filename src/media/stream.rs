@@ -112,10 +112,13 @@ impl Half {
     }
 
     fn cause(&self) -> OneWay {
-        match (self.leg.spoke, self.leg.strangers.packets()) {
-            (Some(_), _) => OneWay::Stopped,
-            (None, 0) => OneWay::NeverHeard,
-            (None, _) => OneWay::OnlyStrangers,
+        let (heard, strangers) = (self.leg.reception.received() > 0, self.leg.strangers.packets() > 0);
+        match self.leg.spoke {
+            Some(_) => OneWay::Stopped,
+            None if heard => OneWay::NotUnderstood,
+            None if strangers => OneWay::OnlyStrangers,
+            None if self.counters.was_used() => OneWay::NotUnderstood,
+            None => OneWay::NeverHeard,
         }
     }
 }
@@ -276,6 +279,7 @@ mod tests {
     use crate::rtp::continuity::Position;
     use crate::rtp::packet::{self, Header};
     use crate::rtp::rtcp::{Cname, NtpClock, Session};
+    use crate::rtp::stats::Arrival;
 
     const LIMIT: Duration = Duration::from_secs(60);
     const PEER: &str = "198.51.100.7:4000";
@@ -381,20 +385,26 @@ mod tests {
 
     #[test]
     fn what_is_likely_depends_on_what_came_before() {
-        let cause = |spoke: Option<u64>, strangers| {
+        let cause = |spoke: Option<u64>, strangers, unread, others| {
             let (mut stream, start) = connected();
             stream.on_answer(start);
             stream.side(Side::Caller).leg.spoke = Some(at(start, 30));
-            stream.side(Side::Callee).leg.spoke = spoke.map(|seconds| at(start, seconds));
-            (0..strangers).for_each(|_| {
-                stream.side(Side::Callee).leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into())
-            });
+            let missed = stream.side(Side::Callee);
+            missed.leg.spoke = spoke.map(|seconds| at(start, seconds));
+            (0..strangers).for_each(|_| missed.leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into()));
+            let position = Position { ssrc: 1, sequence: 1, timestamp: 1 };
+            let arrival = Arrival { position, is_audio: false, bytes: 172, at: start };
+            (0..others).for_each(|_| missed.leg.reception.on_packet(arrival));
+            missed.counters.publish_received(&missed.leg, unread);
             stream.falls_one_way(Side::Callee, at(start, 30))
         };
 
-        assert_eq!(cause(None, 3), Some(OneWay::OnlyStrangers));
-        assert_eq!(cause(Some(25), 3), Some(OneWay::Stopped));
-        assert_eq!(cause(Some(26), 0), None);
+        assert_eq!(cause(None, 0, 0, 0), Some(OneWay::NeverHeard));
+        assert_eq!(cause(None, 3, 3, 0), Some(OneWay::OnlyStrangers));
+        assert_eq!(cause(None, 0, 3, 0), Some(OneWay::NotUnderstood), "under another key");
+        assert_eq!(cause(None, 3, 4, 1), Some(OneWay::NotUnderstood), "under another payload type");
+        assert_eq!(cause(Some(25), 3, 3, 0), Some(OneWay::Stopped));
+        assert_eq!(cause(Some(26), 0, 0, 0), None);
     }
 
     #[test]
