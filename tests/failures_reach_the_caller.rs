@@ -252,6 +252,20 @@ fn a_method_nobody_knows_is_501_and_one_that_is_not_for_us_is_405_each_with_allo
 }
 
 #[test]
+fn nothing_is_kept_of_what_begins_no_call_and_its_answer_is_the_same_when_it_comes_again() {
+    for method in ["OPTIONS", "CANCEL", "REGISTER", "DANCE", "INVITE"] {
+        let mut network = by_hand();
+        let request = Request { max_forwards: "none".into(), ..invite().of_method(method) }.to_string();
+        let request = if method == "INVITE" { request } else { request.replacen("none", "70", 1) };
+
+        let told = [(); 2].map(|()| answer_to(&mut network, CALLER, &request));
+
+        assert_eq!(network.bridge.standing(), trunkline::server::Standing::default(), "{method}");
+        assert_eq!(told[0], told[1]);
+    }
+}
+
+#[test]
 fn bye_and_cancel_of_nothing_are_481_or_405() {
     assert_eq!(status(&refused(&invite().of_method("CANCEL"))), Some(481));
     let claimed = Request { to: "<sip:+14155550100@203.0.113.10>;tag=made-up".into(), ..invite() };

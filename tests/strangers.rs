@@ -116,6 +116,19 @@ fn a_stream_that_carries_a_request_of_a_call_in_progress_is_no_strangers() {
     assert_eq!(&answer[..length], b"\r\n", "the pong, which is for peers alone");
 }
 
+#[test]
+fn silent_connections_from_a_peers_address_do_not_keep_the_peer_out() {
+    let (bridge, known, _retell) = serve();
+    let _silent: Vec<_> = (0..200).map(|_| connect(&bridge, known.ip)).collect();
+    let mut stream = connect(&bridge, known.ip);
+
+    stream.write_all(known.options().replace("SIP/2.0/UDP", "SIP/2.0/TCP").as_bytes()).unwrap();
+
+    let mut answer = vec![0; 4_096];
+    let length = stream.read(&mut answer).unwrap();
+    assert!(answer[..length].starts_with(b"SIP/2.0 200 "));
+}
+
 /// Whole requests outside of any dialog.
 fn requests(phone: &Phone) -> Vec<Vec<u8>> {
     let uri = "sip:+14155550100@bridge.example";

@@ -400,7 +400,7 @@ impl Worker {
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
-        let (call, mut sooner, mut pressed) = (stream.call, false, false);
+        let (call, mut sooner) = (stream.call, false);
         let (from, to) = stream.split(side);
         for place in 0..received {
             if self.batch.room() < MOST_MADE {
@@ -436,14 +436,12 @@ impl Worker {
         }
         from.counters.publish_received(&from.leg, received);
         self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
-        while let Some(press) = from.leg.next_press(&mut to.leg) {
-            pressed = true;
-            (self.setup.events)(Event::Digit { call, side, press });
-        }
-        if pressed {
-            self.wheel.arm(entry(id, side.other()), self.anchor.now);
-        } else if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
+        if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
             self.wheel.arm(entry(id, side.other()), due);
+        }
+        while let Some(press) = from.leg.next_press(&mut to.leg) {
+            self.wheel.arm(entry(id, side.other()), self.anchor.now);
+            (self.setup.events)(Event::Digit { call, side, press });
         }
     }
 

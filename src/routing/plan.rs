@@ -4,7 +4,7 @@
 //! attempt differs in its target alone. Extensions are looked up as dialled, in both directions, before the
 //! number is read.
 
-use super::caller::{Caller, Given, original_clid};
+use super::caller::{Caller, Given, Instead, original_clid};
 use super::config::CalledNumber;
 use super::emergency::is_emergency;
 use super::fallback::Falling;
@@ -58,6 +58,9 @@ pub enum Refusal {
     /// The called URI has no user part.
     #[error("no number was dialled")]
     NothingDialled,
+    /// An escaped line end or the like, which some reader farther on might take for one.
+    #[error("the number dialled holds control characters")]
+    ControlCharacters,
     /// The configuration gives no peer, or one without an address, for this direction.
     #[error("no route: {peer} has no uri")]
     NoRoute {
@@ -81,7 +84,10 @@ pub enum Refusal {
     },
     /// Every one of `caller_ids` has had its calls of the day.
     #[error("every number in caller_ids has reached caller_daily_cap")]
-    CallerIdsSpent,
+    CallerIdsSpent {
+        /// What is left of the day, in seconds.
+        left_s: u32,
+    },
     /// A header that the route depends on cannot be read.
     #[error("{header} cannot be read")]
     Unreadable {
@@ -95,13 +101,32 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NothingDialled | Self::NoRoute { .. } => 404,
+            Self::NothingDialled | Self::ControlCharacters | Self::NoRoute { .. } => 404,
             Self::Emergency { .. } | Self::Toll(_) | Self::ForeignCaller { .. } => 403,
-            Self::CallerIdsSpent => 503,
+            Self::CallerIdsSpent { .. } => 503,
             Self::Unreadable { .. } => 400,
         }
     }
+
+    /// Seconds after which another attempt may succeed, where that is so. Never the whole rest of a day: for
+    /// that long a caller sends us nothing else either (RFC 3261 §21.5.4), and other trunks have numbers left.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::CallerIdsSpent { left_s } => Some((*left_s).clamp(1, LONGEST_RETRY_S)),
+            Self::NothingDialled
+            | Self::ControlCharacters
+            | Self::NoRoute { .. }
+            | Self::Emergency { .. }
+            | Self::Toll(_)
+            | Self::ForeignCaller { .. }
+            | Self::Unreadable { .. } => None,
+        }
+    }
 }
+
+/// What a caller is told to wait at most.
+const LONGEST_RETRY_S: u32 = 300;
 
 /// The dialled number, as it came and as it goes on.
 #[derive(Clone)]
@@ -149,7 +174,9 @@ impl Routes {
     ) -> Result<Plan, Refusal> {
         let uri = parties::dialled(invite, trunk.called_number, trunk.registration.as_ref())?;
         let dialled = self.read_dialled(&uri, trunk, trunk, trace)?;
-        let given = Given::read(invite, parties::calling(invite)?, None, trunk.country, trace);
+        let from = parties::calling(invite)?;
+        let asserted = trunk.spelling.trust_identity.then(|| parties::asserted(invite)).flatten();
+        let given = Given::read(invite, from, asserted.map(Instead::Asserted), trunk.country, trace);
         let retell = self.retell_for(&dialled, trace)?;
         let shown = given.clone().toward_retell(trace);
         let plan = course(trunk, retell, retell, dialled.clone(), shown, trace)?;
@@ -173,7 +200,7 @@ impl Routes {
         if !is_emergency {
             check_tolls(retell, &dialled, trace)?;
         }
-        let given = Given::read(invite, from, clid, trunk.country, trace);
+        let given = Given::read(invite, from, clid.map(Instead::Clid), trunk.country, trace);
         if !is_emergency {
             given.check_owned(trunk, &self.numbers)?;
         }
@@ -196,6 +223,9 @@ impl Routes {
     ) -> Result<Dialled, Refusal> {
         let place = caller.called_number;
         let written = parties::number_in(uri).ok_or(Refusal::NothingDialled)?;
+        if written.contains(char::is_control) {
+            return Err(Refusal::ControlCharacters);
+        }
         trace
             .note("dialled", || (written.clone().into_owned(), describe(place).to_owned()))
             .by(|| caller.key("called_number"));

@@ -60,11 +60,14 @@ impl<W: World> Bridge<W> {
             self.complain_of_peer(flow.remote, &error, "request refused");
             return self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
-        if recognition.as_ref().is_some_and(Recognition::is_challenge)
-            && self.verifier.username_of(&request).is_none()
-        {
+        let is_challenged = recognition.as_ref().is_some_and(Recognition::is_challenge);
+        if is_challenged && self.verifier.username_of(&request).is_none() {
             return self.challenge_statelessly(&request, flow);
         }
+        let recognition = match recognition {
+            Some(recognition) if is_challenged || method == Method::Invite => recognition,
+            _ => return self.answer_outside_calls(&request, flow, method),
+        };
         let back = self.response_flow(&request, flow);
         match self.table.on_request(&request, back, self.now, &mut self.table_out) {
             Incoming::New(tx) => self.on_recognised(&request, tx, flow, recognition),
@@ -96,28 +99,19 @@ impl<W: World> Bridge<W> {
         false
     }
 
-    fn on_recognised(
-        &mut self,
-        request: &Message,
-        tx: ServerTx,
-        flow: Flow,
-        recognition: Option<Recognition>,
-    ) {
+    fn on_recognised(&mut self, request: &Message, tx: ServerTx, flow: Flow, recognition: Recognition) {
         let draining = self.draining;
         let peer = match recognition {
-            None => {
-                return self.on_options(request, tx, flow);
-            }
-            Some(Recognition::Peer(peer)) => peer,
-            Some(Recognition::ChallengeAs(peer)) => match self.authenticate(request, tx, flow, Some(peer)) {
+            Recognition::Peer(peer) => peer,
+            Recognition::ChallengeAs(peer) => match self.authenticate(request, tx, flow, Some(peer)) {
                 Some(peer) => peer,
                 None => return,
             },
-            Some(Recognition::Challenge) => match self.authenticate(request, tx, flow, None) {
+            Recognition::Challenge => match self.authenticate(request, tx, flow, None) {
                 Some(peer) => peer,
                 None => return,
             },
-            Some(Recognition::Stranger) => return,
+            Recognition::Stranger => return,
         };
         match request.method() {
             Some(Method::Invite) if draining => {
@@ -125,28 +119,43 @@ impl<W: World> Bridge<W> {
                 self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
             }
             Some(Method::Invite) => self.on_invite(request, tx, flow, peer),
-            Some(Method::Other(_)) => {
+            method => {
                 self.metrics.counters.rejected(Rejection::Method);
-                self.answer(request, tx, flow, 501, "", &[(Name::Allow, ALLOW.into())]);
+                self.answer(request, tx, flow, refused_as(method), "", &[(Name::Allow, ALLOW.into())]);
             }
-            _ => {
+        }
+    }
+
+    /// A request that can begin no call is answered without keeping anything: its source may be forged, and
+    /// whatever were kept for 32 s would be as much as somebody likes to send.
+    fn answer_outside_calls(&mut self, request: &Message, flow: Flow, method: Method<'_>) {
+        match method {
+            Method::Options => self.on_options(request, flow),
+            Method::Cancel => {
+                self.metrics.counters.rejected(Rejection::NoDialog);
+                self.answer_statelessly(request, flow, 481, "");
+            }
+            method => {
                 self.metrics.counters.rejected(Rejection::Method);
-                self.answer(request, tx, flow, 405, "", &[(Name::Allow, ALLOW.into())]);
+                let allow = [(Name::Allow, ALLOW.into())];
+                self.answer_statelessly_with(request, flow, refused_as(Some(method)), "", &allow);
             }
         }
     }
 
     /// Whoever probes us learns what we take (RFC 3261 §11.2), or that they should look elsewhere.
-    fn on_options(&mut self, request: &Message, tx: ServerTx, flow: Flow) {
+    fn on_options(&mut self, request: &Message, flow: Flow) {
         if self.draining {
-            return self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
+            let headers = [(Name::RetryAfter, RETRY_AFTER_DRAIN.into())];
+            return self.answer_statelessly_with(request, flow, 503, "", &headers);
         }
         if let Err(Refused::Extension(tags)) = supports_required(request, Profile::of(Preset::Standard)) {
             self.metrics.counters.rejected(Rejection::Extension);
-            return self.answer(request, tx, flow, 420, "", &[(Name::Unsupported, tags)]);
+            let headers = [(Name::Unsupported, tags)];
+            return self.answer_statelessly_with(request, flow, 420, "", &headers);
         }
         let capabilities = [(Name::Allow, ALLOW.into()), (Name::Accept, SDP.into())];
-        self.answer(request, tx, flow, 200, "", &capabilities);
+        self.answer_statelessly_with(request, flow, 200, "", &capabilities);
     }
 
     /// The peer that `request` proves to be; an answer was sent when it does not.
@@ -337,6 +346,11 @@ fn dialled(request: &Message) -> String {
 
 fn span(id: crate::id::CallId, plan: &Plan) -> tracing::Span {
     tracing::info_span!("call", %id, from = %Redact(&plan.from), to = %Redact(&plan.to))
+}
+
+/// The status for a request of no use to us: its method is unknown, or known and not taken here.
+fn refused_as(method: Option<Method<'_>>) -> u16 {
+    if matches!(method, Some(Method::Other(_))) { 501 } else { 405 }
 }
 
 fn rejection(refused: &Refused) -> Rejection {

@@ -6,6 +6,7 @@
 //! are carried out before the next input, through `inbox`.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::RandomState;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +60,8 @@ pub struct Bridge<W> {
     pub(super) total: Limit,
     pub(super) verifier: Verifier,
     pub(super) ids: Ids,
+    /// Makes the tags of answers that nothing is kept of.
+    pub(super) tags: RandomState,
     pub(super) settings: Settings,
     pub(super) limits: Limits,
     pub(super) metrics: &'static Metrics,
@@ -161,6 +164,7 @@ impl<W: World> Bridge<W> {
             total: Limit::default(),
             verifier: Verifier::new(key, REALM, Algorithm::Md5),
             ids,
+            tags: RandomState::new(),
             settings,
             limits,
             metrics: counters::metrics(),

@@ -4,6 +4,7 @@
 //! show who it is before any answer leaves: a stranger gets nothing, not even an error.
 
 use std::fmt::Display;
+use std::hash::BuildHasher as _;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -149,8 +150,9 @@ impl<W: World> Bridge<W> {
         if !self.routes.knows(flow.remote.ip()) {
             return self.on_stranger(flow);
         }
-        self.metrics.counters.rejected(Rejection::NoDialog);
+        // The ACK to a refusal that nothing was kept of comes here too, and nothing is wrong with it.
         if message.method() != Some(Method::Ack) {
+            self.metrics.counters.rejected(Rejection::NoDialog);
             self.answer_statelessly(message, flow, 481, "");
         }
     }
@@ -307,7 +309,7 @@ impl<W: World> Bridge<W> {
         self.answer_statelessly_with(request, flow, code, reason, &[]);
     }
 
-    /// The same with headers.
+    /// The same with headers. A request that is repeated gets the same tag again (§8.2.7).
     pub(super) fn answer_statelessly_with(
         &mut self,
         request: &Message,
@@ -316,7 +318,7 @@ impl<W: World> Bridge<W> {
         reason: &str,
         headers: &[(Name, String)],
     ) {
-        let tag = format!("{:016x}", self.ids.random());
+        let tag = format!("{:016x}", self.tags.hash_one(request.raw()));
         let response = ResponseBuilder::new(request, code, reason, Some(&tag), flow.remote);
         let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, value));
         let bytes = response.no_body();

@@ -258,7 +258,7 @@ impl Transports {
 
     /// The other side is a peer of ours: call it before anything is sent to a connection that came in. From
     /// here on its pings are answered (RFC 5626 §3.5.1), and it is neither counted against its source nor
-    /// closed after a minute.
+    /// closed after 10 s.
     pub fn recognise(&mut self, connection: ConnectionId) {
         self.pool.recognise(connection);
     }

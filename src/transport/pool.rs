@@ -59,7 +59,8 @@ impl Pool {
     }
 
     /// Takes a connection that came in by `flow`, if there is room for it; the oldest one of a stranger has
-    /// to make some. With `tls` there, it has to agree on TLS first.
+    /// to make some, from the same source if that has many: connections that say nothing must not keep a peer
+    /// out that shares their address. With `tls` there, it has to agree on TLS first.
     pub(super) fn accept(
         &mut self,
         flow: Flow,
@@ -69,8 +70,9 @@ impl Pool {
     ) {
         let from = subscriber(flow.remote.ip());
         let Count { all, strangers } = self.sources.get(&from).copied().unwrap_or_default();
-        let is_full =
-            self.connections.len() >= MAX_CONNECTIONS || all >= MAX_OF_SOURCE || strangers >= MAX_STRANGERS;
+        let is_full = self.connections.len() >= MAX_CONNECTIONS
+            || all >= MAX_OF_SOURCE
+            || (strangers >= MAX_STRANGERS && !self.make_room_of(from, events));
         if is_full || (tls.is_some() && self.shaking_with(from) >= MAX_HANDSHAKES) {
             metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections").increment(1);
             tracing::debug!(remote = %flow.remote, all, strangers, "turned a connection away");
@@ -87,6 +89,17 @@ impl Pool {
         }
         let task = Task::spawn(tcp::run_accepted(Arc::clone(&link), stream, tls, self.run.clone()));
         self.insert(link, true, task);
+    }
+
+    /// Closes the longest standing connection from there on which nobody was recognised; false if there is
+    /// none.
+    fn make_room_of(&mut self, from: IpAddr, events: &mut Vec<Event>) -> bool {
+        let is_of_it = |id: &ConnectionId| {
+            let link = self.connections.get(id).map(|connection| &connection.link);
+            link.is_some_and(|link| !link.is_recognised() && subscriber(link.remote.ip()) == from)
+        };
+        let oldest = self.arrived.iter().position(is_of_it).and_then(|place| self.arrived.remove(place));
+        oldest.is_some_and(|oldest| self.remove(oldest, &Ended::Closed, events).is_some())
     }
 
     /// How many connections from there have not agreed on TLS yet.

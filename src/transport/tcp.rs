@@ -302,7 +302,7 @@ const PARTIAL_MESSAGE: Duration = Duration::from_secs(10);
 const WRITE_STALL: Duration = Duration::from_secs(10);
 
 /// How long a connection may stand before its other side is recognised.
-const STRANGER: Duration = Duration::from_secs(60);
+const STRANGER: Duration = Duration::from_secs(10);
 
 /// Connections that wait for `accept`.
 const BACKLOG: i32 = 1024;
