@@ -20,6 +20,7 @@ use crate::net;
 use crate::routing::Routes;
 use crate::routing::config::InterfaceConfig;
 use crate::sip::flow::Transport;
+use crate::sip::nat::is_out_of_reach;
 use crate::store::Records;
 use crate::transport::Transports;
 use crate::transport::resolve::Resolver;
@@ -56,6 +57,7 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
         transports.set_tls(tls);
     }
     let routes = Arc::new(routes);
+    warn_of_private_addresses(&config, &routes, &mut transports);
     let seed = clock::seed().map_err(|error| system(&error))?;
     let resolver =
         Resolver::new(&config.dns, transports.listeners(), seed).map_err(|error| system(&error))?;
@@ -76,7 +78,8 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     for interface in &config.routing.interfaces {
         let InterfaceConfig { name, address, advertise, ports: [first, last], networks } = interface;
         let ports = format_args!("{first}-{last}");
-        tracing::info!(%name, ?address, ?advertise, %ports, ?networks, "interface");
+        let legs = (u32::from(*last) - u32::from(*first)).div_ceil(2);
+        tracing::info!(%name, ?address, ?advertise, %ports, legs, ?networks, "interface");
     }
     let records = Records::open(&config.records, folder)?;
     let views = Arc::new(DashMap::new());
@@ -138,6 +141,30 @@ impl Bridge<Live> {
 /// `[sip].ban_after` and `ban_s`.
 pub(super) fn ban_policy(config: &Config) -> BanPolicy {
     BanPolicy { after: config.sip.ban_after, lasts: Duration::from_secs(config.sip.ban_s.into()) }
+}
+
+/// What a wildcard shows depends on the routes of this machine, so that only here it can be said that a peer
+/// on the Internet is told an address which it cannot reach; what stands in the file was judged with it.
+fn warn_of_private_addresses(config: &Config, routes: &Routes, transports: &mut Transports) {
+    let mut told = Vec::new();
+    for peer in routes.peers() {
+        let reached = peer.uris.iter().filter_map(|uri| uri.host.ip());
+        for remote in reached.chain(peer.allow.iter().map(|range| range.addr())) {
+            let interface = routes.interface(Some(peer), remote);
+            let mut ways = [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter();
+            let at = SocketAddr::new(remote, 0);
+            let Some(own) = ways.find_map(|way| transports.local(way, at, interface)) else { continue };
+            let bound = transports.listeners()[usize::from(own.listener.0)].address.ip();
+            let is_fixed = config.sip.advertised_by(interface).contains(&own.ip) || !bound.is_unspecified();
+            if is_fixed || !is_out_of_reach(own.ip, remote) || told.contains(&(interface, own.ip)) {
+                continue;
+            }
+            told.push((interface, own.ip));
+            let (peer, address) = (&peer.name, own.ip);
+            tracing::warn!(%address, %peer, %remote, "a peer on the Internet will be told a private address; \
+                                                      write the one that it reaches into `advertise`");
+        }
+    }
 }
 
 /// What TLS is spoken with, if any listener does.
