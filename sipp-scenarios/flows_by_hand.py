@@ -151,6 +151,24 @@ def bye_crosses_reinvite(case):
     case.finish()
 
 
+@flow("crossing", name="reinvite-before-ack")
+def reinvite_before_ack(case):
+    """The ACK to the first 200 comes after the hold that followed it at once."""
+    case.start()
+    with Caller(case.network, case.transport) as caller, Callee(case.network, case.transport) as callee:
+        caller.invite()
+        callee.accept(callee.wait_for("INVITE"))
+        caller.expect(200)
+        caller.request("INVITE", 2, body=sdp(caller.address, direction="sendonly"))
+        held = caller.answered(cseq=2)
+        check("a=recvonly" in held.body, f"the hold was answered {held.body}")
+        caller.request("ACK", 1)
+        callee.wait_for("ACK")
+        callee.nothing_comes("INVITE", 0.3)
+        hang_up_by_caller(caller, callee, cseq=3)
+    case.finish()
+
+
 @flow("crossing", name="bye-crosses-bye")
 def bye_crosses_bye(case):
     """Both hang up at once: each BYE gets its 200, those of ours that cross them are taken for what they are."""

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::reinvite::Headers;
+use super::Headers;
 use crate::call::admit::{Refused, session_in};
 use crate::call::caller::{Progress, SDP};
 use crate::call::contract::{Action, Cx};

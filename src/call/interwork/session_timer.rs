@@ -9,8 +9,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::reinvite::{Headers, glare_delay};
-use super::supported;
+use super::reinvite::glare_delay;
+use super::{Headers, supported};
 use crate::call::Call;
 use crate::call::admit::Refused;
 use crate::call::caller::SDP;
