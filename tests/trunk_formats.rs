@@ -115,6 +115,7 @@ fn the_callers_number_stands_in_every_place_the_trunk_looks_at() {
         CallerPlace::PPreferredIdentity,
         CallerPlace::RemotePartyId,
         CallerPlace::Diversion,
+        CallerPlace::PChargeInfo,
     ]);
     let config = spelt(Spelling { caller_in: places, from_host: Some(host("acct.example")), ..e164() });
     let plan = plan(&config, &invite(AGENT, DIALLED, &[]));
@@ -129,6 +130,7 @@ fn the_callers_number_stands_in_every_place_the_trunk_looks_at() {
             "P-Preferred-Identity: <sip:14155550100@acct.example>",
             "Remote-Party-ID: <sip:14155550100@acct.example>;party=calling;screen=no;privacy=off",
             "Diversion: <sip:14155550100@acct.example>;reason=unconditional",
+            "P-Charge-Info: <sip:14155550100@acct.example>",
         ]
     );
 }

@@ -1,5 +1,5 @@
 //! What an INVITE toward a trunk says: its numbers in the trunk's format, the caller in the headers that the
-//! trunk reads it from (RFC 3325, RFC 5806), and the hosts around them.
+//! trunk reads it from (RFC 3325, RFC 5806, RFC 8496), and the hosts around them.
 //!
 //! Numbers are rewritten here last, and only here: routing, rules and records go by E.164. What is no number
 //! in E.164 (an extension, `*98`, an account name) is written as it stands in every format; the prefix goes
@@ -167,6 +167,7 @@ impl Plan {
                 CallerPlace::RemotePartyId => {
                     ("Remote-Party-ID", format!("<{uri}>;party=calling;screen=no;privacy={privacy}"))
                 }
+                CallerPlace::PChargeInfo => ("P-Charge-Info", format!("<{uri}>")),
                 CallerPlace::Diversion if self.diverting.is_some() => return None,
                 CallerPlace::Diversion => ("Diversion", format!("<{uri}>;reason=unconditional")),
             })

@@ -69,6 +69,8 @@ pub enum CallerPlace {
     RemotePartyId,
     /// `"diversion"` (RFC 5806).
     Diversion,
+    /// `"p-charge-info"` (RFC 8496): who pays.
+    PChargeInfo,
 }
 
 impl Default for CallerPlaces {
@@ -147,13 +149,14 @@ impl NumberFormat {
 }
 
 impl CallerPlace {
-    const WORDS: [(&str, Self); 6] = [
+    const WORDS: [(&str, Self); 7] = [
         ("from", Self::From),
         ("display", Self::Display),
         ("p-asserted-identity", Self::PAssertedIdentity),
         ("p-preferred-identity", Self::PPreferredIdentity),
         ("remote-party-id", Self::RemotePartyId),
         ("diversion", Self::Diversion),
+        ("p-charge-info", Self::PChargeInfo),
     ];
 }
 
