@@ -185,14 +185,22 @@ class Callee(Agent):
     def accept(self, invite, connection=None):
         self.answer(invite, 200, "OK", sdp(self.address, 7000), connection)
 
-    def request(self, method, cseq, invite):
+    def request(self, method, cseq, invite, body=""):
         """Inside the dialog of `invite`."""
+        typed = "Content-Type: application/sdp\r\n" if body else ""
         target = re.search("<(.*?)>", invite.one("Contact")).group(1)
         self.send(f"{method} {target} SIP/2.0\r\n"
-                  f"Via: SIP/2.0/{self.transport.upper()} {self.address}:{self.port};branch=z9hG4bK-their-{cseq}\r\n"
+                  f"Via: SIP/2.0/{self.transport.upper()} {self.address}:{self.port};branch=z9hG4bK-their-{method}-{cseq}\r\n"
                   f"From: {invite.one('To')};tag=theirs\r\nTo: {invite.one('From')}\r\n"
                   f"Call-ID: {invite.one('Call-ID')}\r\nCSeq: {cseq} {method}\r\n"
-                  f"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n", invite.connection)
+                  f"Contact: <sip:{self.address}:{self.port};transport={self.transport}>\r\n"
+                  f"Max-Forwards: 70\r\n{typed}Content-Length: {len(body)}\r\n\r\n{body}", invite.connection)
+
+    def reinvite(self, cseq, invite, body):
+        self.request("INVITE", cseq, invite, body)
+        answer = self.wait(lambda it: (it.status("INVITE") or 0) >= 200, "response to a re-INVITE")
+        check(answer.status("INVITE") == 200, f"{answer.start} to a re-INVITE")
+        self.request("ACK", cseq, invite)
 
     def expect(self, code, method):
         response = self.wait(lambda it: it.status(method) is not None, f"response to {method}")

@@ -24,7 +24,10 @@ def is_inside():
 
 
 def prepare_namespace():
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    """Loopback, and a network that leads nowhere: without an address other than loopback's baresip does nothing."""
+    for command in ("link set lo up", "link add lan type veth peer name nowhere",
+                    "addr add 192.0.2.1/24 dev lan", "link set lan up", "link set nowhere up"):
+        subprocess.run(["ip", *command.split()], check=True)
     nft("add table inet faults", "add chain inet faults input { type filter hook input priority 0 ; }")
 
 

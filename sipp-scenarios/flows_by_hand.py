@@ -114,6 +114,81 @@ def glare(case):
     case.finish()
 
 
+@flow("crossing", name="cancel-crosses-200")
+def cancel_crosses_200(case):
+    case.start()
+    with Caller(case.network, case.transport) as caller, Callee(case.network, case.transport) as callee:
+        caller.invite(branch="the-invite")
+        invite = callee.wait_for("INVITE")
+        callee.answer(invite, 180, "Ringing")
+        caller.expect(180)
+        caller.request("CANCEL", 1, branch="the-invite", uri=caller.uri, to=f"<{caller.uri}>")
+        caller.expect(200, "CANCEL")
+        caller.expect(487)
+        caller.request("ACK", 1, branch="the-invite", uri=caller.uri)
+        cancel = callee.wait_for("CANCEL")
+        callee.accept(invite)
+        callee.answer(cancel, 200, "OK")
+        callee.wait_for("ACK")
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+        caller.nothing_comes("BYE", 0.3)
+    case.finish(487, "caller", answered=False)
+
+
+@flow("crossing", name="bye-crosses-reinvite")
+def bye_crosses_reinvite(case):
+    case.start()
+    with Caller(case.network, case.transport) as caller, Callee(case.network, case.transport) as callee:
+        caller.invite()
+        callee.accept(callee.wait_for("INVITE"))
+        caller.answered()
+        callee.wait_for("ACK")
+        caller.request("INVITE", 2, body=sdp(caller.address, direction="sendonly"))
+        caller.request("BYE", 3).expect(200, "BYE")
+        caller.answered(cseq=2)
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+        callee.nothing_comes("INVITE", 0.3)
+    case.finish()
+
+
+@flow("crossing", name="reinvite-before-ack")
+def reinvite_before_ack(case):
+    """The ACK to the first 200 comes after the hold that followed it at once."""
+    case.start()
+    with Caller(case.network, case.transport) as caller, Callee(case.network, case.transport) as callee:
+        caller.invite()
+        callee.accept(callee.wait_for("INVITE"))
+        caller.expect(200)
+        caller.request("INVITE", 2, body=sdp(caller.address, direction="sendonly"))
+        held = caller.answered(cseq=2)
+        check("a=recvonly" in held.body, f"the hold was answered {held.body}")
+        caller.request("ACK", 1)
+        callee.wait_for("ACK")
+        callee.nothing_comes("INVITE", 0.3)
+        hang_up_by_caller(caller, callee, cseq=3)
+    case.finish()
+
+
+@flow("crossing", name="bye-crosses-bye")
+def bye_crosses_bye(case):
+    """Both hang up at once: each BYE gets its 200, those of ours that cross them are taken for what they are."""
+    case.start()
+    with Caller(case.network, case.transport) as caller, Callee(case.network, case.transport) as callee:
+        caller.invite()
+        invite = callee.wait_for("INVITE")
+        callee.accept(invite)
+        caller.answered()
+        callee.wait_for("ACK")
+        caller.request("BYE", 2)
+        callee.request("BYE", 1, invite)
+        caller.expect(200, "BYE")
+        callee.expect(200, "BYE")
+        was_told = lambda agent: any(message.is_request("BYE") for message in agent.inbox)
+        second, first = (caller, "callee") if was_told(caller) else (callee, "caller")
+        second.answer(second.wait_for("BYE"), 481)
+    case.finish(ended_by=first)
+
+
 @flow("redirected")
 def redirected(case):
     case.start()

@@ -28,10 +28,7 @@ def baresip_calls(case):
         voice.speak_to(net.bridge, port(invite))
         phone.wait_for("CALL_ESTABLISHED")
         listen(voice, LOW, 2)
-        phone.command("hold")
-        silence(voice, LOW)
-        phone.command("resume")
-        listen(voice, LOW, 2)
+        holds_and_resumes(phone, voice, LOW, HIGH)
         phone.command("sndcode", "5")
         digit(voice, 5)
         callee.nothing_comes("INVITE", 0.1)
@@ -42,7 +39,7 @@ def baresip_calls(case):
     case.finish()
 
 
-@flow("baresip", name="baresip-answers", seconds=5)
+@flow("baresip", name="baresip-answers", seconds=8)
 def baresip_answers(case):
     case.start(phone="callee")
     net = case.network
@@ -53,10 +50,12 @@ def baresip_answers(case):
         voice.speak_to(net.bridge, port(answer))
         phone.wait_for("CALL_ESTABLISHED")
         listen(voice, HIGH, 2)
+        holds_and_resumes(phone, voice, HIGH, LOW)
+        caller.nothing_comes("INVITE", 0.1)
         phone.command("hangup")
         caller.answer(caller.wait_for("BYE"), 200, "OK")
     seconds, tone = phone.heard(LOW)
-    check(seconds > 1.5 and tone > WHOLE, f"baresip heard {seconds:.1f} s, {tone:.3f} of it {LOW} Hz")
+    check(seconds > 2 and tone > WHOLE, f"once resumed it heard {seconds:.1f} s, {tone:.3f} of it {LOW} Hz")
     case.finish(ended_by="callee")
 
 
@@ -150,6 +149,71 @@ def audio_echo(case):
     case.finish()
 
 
+@flow("info-digits", [TO_RETELL], seconds=2)
+def info_digits(case):
+    """A trunk without telephone events sends its keys by INFO; Retell hears them as events, each once."""
+    case.start()
+    net = case.network
+    with Caller(net, case.transport) as caller, Callee(net, case.transport) as callee, \
+            Voice(net.caller, 6000, LOW) as near, Voice(net.callee, 7000, HIGH) as far:
+        caller.invite(body=sdp(net.caller, formats="0 8"))
+        invite = callee.wait_for("INVITE")
+        callee.accept(invite)
+        near.speak_to(net.bridge, port(caller.answered()))
+        far.speak_to(net.bridge, port(invite))
+        listen(far, LOW, 1)
+        for cseq, content, body, key in ((2, "application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", 5),
+                                         (3, "application/dtmf", "#", 11)):
+            caller.request("INFO", cseq, content=content, body=body).expect(200, "INFO")
+            digit(far, key)
+            time.sleep(0.3)
+            digit(far, key)
+            far.digits.clear()
+        callee.nothing_comes("INFO", 0.1)
+        caller.request("BYE", 4)
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+        caller.expect(200, "BYE")
+    case.finish()
+
+
+@flow("resumed-media", transports=["udp"], seconds=4)
+def resumed_media(case):
+    """A holder whose clock stood still meanwhile is heard from its first packet on, however it held."""
+    case.start()
+    net = case.network
+    with Caller(net) as caller, Callee(net) as callee, \
+            Voice(net.caller, 6000, LOW) as near, Voice(net.callee, 7000, MIDDLE) as far:
+        caller.invite()
+        invite = callee.wait_for("INVITE")
+        callee.accept(invite)
+        near.speak_to(net.bridge, port(caller.answered()))
+        far.speak_to(net.bridge, port(invite))
+        trunk_calls = case.direction == TO_RETELL
+        holder, listener, address = (near, far, net.caller) if trunk_calls else (far, near, net.callee)
+        listen(listener, holder.hz, 1)
+        for turn, held in enumerate((sdp(address, holder.port, direction="sendonly"),
+                                     sdp(address, holder.port).replace(f"c=IN IP4 {address}", "c=IN IP4 0.0.0.0"),
+                                     sdp(address, 0))):
+            for body in (held, sdp(address, holder.port)):
+                cseq = 2 + 2 * turn + (body is not held)
+                if trunk_calls:
+                    caller.request("INVITE", cseq, body=body).answered(cseq=cseq)
+                else:
+                    callee.reinvite(cseq, invite, body)
+                if body is held:
+                    holder.hold()
+                    time.sleep(0.5)
+                    listener.hears(holder.hz)
+            first = holder.resume()
+            time.sleep(0.2)
+            words = listener.words()
+            check(words[:1] == [first], f"the first packet after hold {turn + 1} was lost; {len(words)} came")
+        caller.request("BYE", 9)
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+        caller.expect(200, "BYE")
+    case.finish()
+
+
 @flow("moved-media", seconds=4)
 def moved_media(case):
     case.start()
@@ -180,6 +244,34 @@ def moved_media(case):
     case.finish()
 
 
+@flow("ringback", transports=["udp"], seconds=4)
+def ringback(case):
+    generates = "profile = { ringback = \"generate\" }"
+    trusted = "trust_address = true\nchallenge = false"
+    if case.direction == TO_RETELL:
+        case.start(trunk=f"country = \"US\"\n{generates}")
+    else:
+        case.start(retell=f"{trusted}\n{generates}", trunk="country = \"US\"")
+    net = case.network
+    with Caller(net, case.transport) as caller, Callee(net, case.transport) as callee, \
+            Voice(net.caller, 6000, LOW) as near, Voice(net.callee, 7000, HIGH) as far:
+        caller.invite()
+        invite = callee.wait_for("INVITE")
+        callee.answer(invite, 180, "Ringing")
+        early = caller.expect(183)
+        time.sleep(1.5)
+        lasted, low, high = near.hears_both(LOW, 480)
+        check(lasted > 1.3 and min(low, high) > 0.45, f"{lasted:.1f} s of ringing, {low:.2f} and {high:.2f} of it")
+        callee.accept(invite)
+        answer = caller.answered()
+        check(answer.body == early.body, f"the session changed by the answer: {early.body} {answer.body}")
+        far.speak_to(net.bridge, port(invite))
+        listen(near, HIGH, 1)
+        caller.hang_up()
+        callee.answer(callee.wait_for("BYE"), 200, "OK")
+    case.finish()
+
+
 def port(message):
     return int(re.search(r"^m=audio (\d+)", message.body, re.M).group(1))
 
@@ -192,6 +284,16 @@ def listen(voice, hz, seconds):
     lasted, tone = voice.hears(hz)
     came = f"{lasted:.1f} of {seconds} s came, {tone:.3f} of it {hz} Hz"
     check(lasted > 0.9 * seconds and tone > WHOLE, came)
+
+
+def holds_and_resumes(phone, voice, near, far):
+    """The telephone's tone ends and comes back; what it heard until it held was the far one's alone."""
+    phone.command("hold")
+    silence(voice, near)
+    seconds, tone = phone.heard(far)
+    check(seconds > 2 and tone > WHOLE, f"until it held it heard {seconds:.1f} s, {tone:.3f} of it {far} Hz")
+    phone.command("resume")
+    listen(voice, near, 2)
 
 
 def silence(voice, hz):

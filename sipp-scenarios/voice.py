@@ -20,7 +20,9 @@ class Voice:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, port))
         self.socket.settimeout(0.1)
-        self.hz, self.heard, self.payload_types = hz, [], set()
+        self.hz, self.port, self.heard, self.payload_types = hz, port, [], set()
+        self.first, self.held = None, threading.Event()
+        self.held.set()
         self.digits, self.open = [], True
         self.threads = [threading.Thread(target=self._listen, daemon=True)]
         self.threads[0].start()
@@ -41,18 +43,46 @@ class Voice:
     def pause(self):
         self.speaks = False
 
+    def hold(self):
+        """It is silent, and its clock and its numbers stand still, until `resume`."""
+        self.held.clear()
+
+    def resume(self):
+        """Speaks on; returns the first of what it says."""
+        self.first = None
+        self.held.set()
+        while self.first is None:
+            time.sleep(0.005)
+        return self.first
+
+    def words(self):
+        """The packets heard since the last time this, or `hears`, was asked; silence is none."""
+        heard, self.heard = bytes(self.heard), []
+        packets = [heard[at:at + PACKET] for at in range(0, len(heard), PACKET)]
+        return [packet for packet in packets if len(set(packet)) > 2]
+
     def hears(self, hz):
         """The share of `hz` in what was heard since the last time this was asked."""
         heard, self.heard = self.heard, []
         return len(heard) / RATE, share([MULAW[byte] for byte in heard], hz)
 
+    def hears_both(self, low, high):
+        """The shares of two tones in what was heard since the last time."""
+        heard, self.heard = [MULAW[byte] for byte in self.heard], []
+        return len(heard) / RATE, share(heard, low), share(heard, high)
+
     def _speak(self, target):
         second, ssrc = tone(self.hz, 1), random.getrandbits(32)
         begin, sequence, self.speaks = time.monotonic(), 0, True
         while self.open and self.speaks:
+            if not self.held.is_set():
+                self.held.wait(0.1)
+                begin = time.monotonic() - sequence * PACKET / RATE
+                continue
             place = sequence * PACKET % len(second)
             header = struct.pack(">BBHII", 0x80, 0, sequence & 0xFFFF, sequence * PACKET, ssrc)
             self.socket.sendto(header + second[place:place + PACKET], target)
+            self.first = self.first or second[place:place + PACKET]
             sequence += 1
             time.sleep(max(0, begin + sequence * PACKET / RATE - time.monotonic()))
 

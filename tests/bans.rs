@@ -10,7 +10,7 @@ mod phone;
 mod process;
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use digest::Login;
 use phone::{Phone, header};
@@ -160,9 +160,9 @@ fn with_ban_s_0_nobody_is_banned() {
 }
 
 /// Connects from `from`, sends `bytes`, and waits until the bridge has closed the connection.
-fn knock(bridge: &Process, from: Ipv4Addr, bytes: &[u8]) {
+fn knock(bridge: &Process, from: impl Into<IpAddr>, bytes: &[u8]) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.bind(&SocketAddr::new(from.into(), 0).into()).unwrap();
     socket.connect(&bridge.net.sip().into()).unwrap();
     let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(SOON)).unwrap();

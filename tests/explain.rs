@@ -168,6 +168,39 @@ fn wrong_arguments_exit_with_2_and_a_broken_configuration_with_1() {
 }
 
 #[test]
+fn the_interface_of_each_leg_is_told_with_the_rule_that_decided() {
+    let explained = |lan: &str| {
+        let interfaces = format!(
+            "[[interfaces]]\nname = \"internet\"\naddress = \"127.0.0.1\"\nadvertise = \"203.0.113.10\"\n\
+             [[interfaces]]\nname = \"lan\"\naddress = \"127.0.0.1\"\n{lan}\n"
+        );
+        let sip = "[sip]\nadvertise = [\"203.0.113.10\"]\n";
+        let home = Home::with(&CONFIG.replace(sip, &interfaces));
+        let output = home.explain(&["--source", "198.51.100.7", "--from", "1", "--to", "4155550100"]);
+        let steps = without_padding(&output.stdout);
+        steps.into_iter().filter(|line| line.starts_with("interface")).collect::<Vec<_>>()
+    };
+
+    let toward_retell = "interface toward retell depends on the look-up whichever has networks that hold the \
+                         address, else the first of its family";
+    assert_eq!(
+        explained("networks = [\"198.51.100.0/24\"]"),
+        [
+            "interface toward carrier lan its networks hold 198.51.100.7, by 198.51.100.0/24 (config.toml:9)",
+            toward_retell
+        ]
+    );
+    assert_eq!(
+        explained(""),
+        [
+            "interface toward carrier internet no networks hold 198.51.100.7: the first of its address \
+             family",
+            toward_retell
+        ]
+    );
+}
+
+#[test]
 fn no_secret_is_asked_for_and_none_is_printed() {
     let home = Home::new(); // its password is an environment variable that is not set
 

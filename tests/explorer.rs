@@ -1,5 +1,5 @@
-//! Races are searched, not imagined: seeds interleave CANCEL, 200, BYE, re-INVITE, UPDATE, PRACK, refreshes
-//! and loss on both legs of a call over the real bridge in virtual time.
+//! Races are searched, not imagined: seeds interleave CANCEL, 200, forks, late offers, BYE, re-INVITE,
+//! UPDATE, PRACK, refreshes, fallback and loss on both legs of a call over the real bridge in virtual time.
 //!
 //! After each run both legs have ended or stand agreed, versions of session descriptions never went back,
 //! everything that left was well formed, and nothing is left. A failure prints its seed and the ladder of the
@@ -14,7 +14,10 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use calls::{BRIDGE, CALLEE, CALLER, End, LAST, Network, Wanderer, Way, Weather, body, emitted, header, leg};
+use calls::{
+    BRIDGE, CALLEE, CALLER, End, LAST, Network, Wanderer, Way, Weather, body, emitted, header, leg, routes,
+};
+use trunkline::routing::config::{FallbackConfig, Ringing};
 
 #[test]
 fn however_the_two_legs_race_they_end_agreed_and_nothing_is_left() {
@@ -33,7 +36,8 @@ fn however_the_two_legs_race_they_end_agreed_and_nothing_is_left() {
     }
 }
 
-/// A call between two wanderers; every third seed in a storm.
+/// A call between two wanderers: every third seed in a storm; in every fourth the agent has a desk behind
+/// it; every fifth with ringing of ours.
 fn wandering(seed: u64) -> Network {
     let way = if seed.is_multiple_of(2) { Way::ToRetell } else { Way::ToTrunk };
     let weather = match seed % 3 {
@@ -41,10 +45,23 @@ fn wandering(seed: u64) -> Network {
         1 => Weather { delay_ms: (1, 300), ..Weather::FAIR },
         _ => Weather::STORM,
     };
-    let mut network = Network::new(way.routes(), seed, weather);
+    let mut config = way.config();
+    if seed.is_multiple_of(5) {
+        config.retell[0].peer.profile.ringback = Ringing::Generate;
+        config.trunks[0].peer.profile.ringback = Ringing::Generate;
+    }
+    let has_desk = seed.is_multiple_of(4);
+    if has_desk {
+        config.trunks[0].peer.uris = vec![routes::address("198.51.100.20")];
+        config.retell[0].fallback = vec![FallbackConfig::Word("+14155550199".into())];
+    }
+    let mut network = Network::new(routes::compile(&config), seed, weather);
     let (here, there) = way.ends();
-    network.add(Wanderer::new(here, seed.wrapping_mul(2), true));
-    network.add(Wanderer::new(there, seed.wrapping_mul(2) + 1, false));
+    network.add(Wanderer::new(here, seed.wrapping_mul(3), true));
+    network.add(Wanderer::new(there, seed.wrapping_mul(3).wrapping_add(1), false));
+    if has_desk {
+        network.add(Wanderer::new("198.51.100.20:5060", seed.wrapping_mul(3).wrapping_add(2), false));
+    }
     network
 }
 
@@ -59,11 +76,15 @@ fn explore(network: &mut Network) -> Result<(), String> {
 
 /// Both ends are up and the relay knows where each wants its audio, or neither is.
 fn stands_agreed(network: &Network) -> Result<(), String> {
-    let ports = [CALLER, CALLEE].map(|who| network.agents[who].agreed());
-    match ports {
-        [None, None] => Ok(()),
-        [Some(_), Some(_)] => {
-            for (who, port) in [CALLER, CALLEE].into_iter().zip(ports.into_iter().flatten()) {
+    let (caller, callees) = network.agents.split_first().expect("the caller was added first");
+    let callee = callees.iter().find_map(|agent| agent.agreed());
+    match (caller.agreed(), callee) {
+        (None, None) => Ok(()),
+        (Some(_), Some(_)) if !network.bridge.world.ringing.is_empty() => {
+            Err("it still rings in an answered call".to_owned())
+        }
+        (Some(caller), Some(callee)) => {
+            for (who, port) in [(CALLER, caller), (CALLEE, callee)] {
                 let known = leg(network, who).remote.port();
                 if known != port {
                     return Err(format!("agent {who} agreed on port {port}, the relay knows {known}"));
@@ -71,7 +92,7 @@ fn stands_agreed(network: &Network) -> Result<(), String> {
             }
             Ok(())
         }
-        _ => Err(format!("one leg stands alone: {ports:?}")),
+        alone => Err(format!("one leg stands alone: {alone:?}")),
     }
 }
 

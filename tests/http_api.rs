@@ -95,7 +95,7 @@ fn trunks_are_shown_with_every_key() {
     assert_eq!(
         shown,
         json!([{
-            "name": "carrier", "kind": "trunk", "calls": 2,
+            "name": "carrier", "kind": "trunk", "calls": 2, "calls_last_hour": 3, "minutes_last_hour": 4,
             "registration": {
                 "state": "registered", "registrar": "udp:198.51.100.7:5060",
                 "expires": "2026-11-21T10:30:00.000Z",
@@ -315,7 +315,9 @@ fn trunk() -> TrunkView {
         last_change: None,
     };
     let name = "carrier".into();
-    TrunkView { name, kind: "trunk", calls: 2, registration: Some(registration), targets: vec![target] }
+    let (registration, targets) = (Some(registration), vec![target]);
+    let (calls_last_hour, minutes_last_hour) = (3, 4);
+    TrunkView { name, kind: "trunk", calls: 2, calls_last_hour, minutes_last_hour, registration, targets }
 }
 
 /// A served API; where there is signalling, it is a thread that ends the calls in the views.

@@ -82,6 +82,19 @@ fn a_lost_ack_is_made_up_for_by_the_repeated_one() {
 }
 
 #[test]
+fn a_reinvite_that_overtakes_the_answer_is_491_and_the_answer_counts() {
+    let mut call = answered(Way::ToRetell);
+
+    let told = call.ask(CALLER, "INVITE", &with_body("", &SDP.replace("m=audio 6000", "m=audio 6002")));
+
+    assert_eq!(status(&told), Some(491));
+    let ack = call.sides[CALLER].numbered("ACK", 1, &with_body("", SDP));
+    call.say(CALLER, &ack);
+    assert_eq!(leg(&call.network, CALLER).remote.port(), 6_000);
+    call.hang_up();
+}
+
+#[test]
 fn a_caller_that_requires_100rel_gets_our_offer_in_the_first_18x_and_answers_in_its_prack() {
     let invite = late(TRUNK).with_headers("Require: 100rel\r\n");
     let mut network = ByHandCall::inviting(Way::ToRetell, routes_of(Way::ToRetell), &invite);

@@ -181,6 +181,24 @@ fn an_offer_in_a_prack_is_answered_in_its_200_and_moves_the_media() {
 }
 
 #[test]
+fn what_the_caller_acknowledged_is_not_described_again_while_it_rings() {
+    let mut early = Early::with("Require: 100rel\r\n");
+    for _ in 0..2 {
+        early.callee_says(183, "", SDP);
+    }
+    let first = early.told("SIP/2.0 183 ");
+    let got = early.prack_all(&first, &format!("{SDP}a=sendonly\r\n"));
+
+    let [accepted, second] = &got[..] else { panic!("{got:#?}") };
+    assert!(body(accepted).contains(" 2 IN IP4 "), "{accepted}");
+    assert_eq!((status(second), body(second)), (Some(183), ""));
+    early.prack(second, "");
+    early.callee_says(200, "", SDP);
+    assert_eq!(body(&early.told("SIP/2.0 200 ")), body(accepted));
+    early.hang_up();
+}
+
+#[test]
 fn an_offer_in_a_prack_that_cannot_be_used_is_488_and_the_call_goes_on() {
     let mut early = Early::with("Supported: 100rel\r\n");
     early.callee_says(183, "", SDP);

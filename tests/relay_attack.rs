@@ -56,6 +56,23 @@ fn a_sprayer_that_begins_before_the_far_ends_speak_gets_fewer_than_five_packets_
 }
 
 #[test]
+fn a_sprayer_that_sends_ten_packets_to_a_port_before_it_goes_on_to_the_next_gets_none_in() {
+    let mut call = Call::connected("127.0.13.4", |_, media| media);
+    let mut sprayer = Peer::at("127.0.0.66");
+
+    for relay in [Side::Callee, Side::Caller].map(|side| call.relay(side)) {
+        (0..10).for_each(|_| sprayer.send(relay, 0, b"stolen?"));
+    }
+    let injected = call.caller.receive(5).len() + call.callee.receive(5).len();
+    call.engine.answered(CALL);
+    let to_callee = call.say(Side::Caller, &[(0, "voice")]);
+
+    assert!(injected < 5, "{injected} packets");
+    assert_eq!(heard(&to_callee), vec![(0, "voice")]);
+    assert!(sprayer.receive_all().is_empty());
+}
+
+#[test]
 fn a_sprayer_does_not_prove_itself_a_far_end_that_is_silent_or_behind_nat() {
     let mut call = Call::connected("127.0.13.3", |side, media| match side {
         Side::Caller => media,
@@ -68,13 +85,21 @@ fn a_sprayer_does_not_prove_itself_a_far_end_that_is_silent_or_behind_nat() {
 
     (0..50).for_each(|_| spray(&mut sprayer, &call));
     let injected = call.caller.receive(1).len();
-    let found = call.say(Side::Callee, &[(0, "1"), (0, "2"), (0, "3"), (0, "4")]);
+    let relay = call.relay(Side::Callee);
+    for text in ["1", "2", "3", "4"] {
+        call.callee.send(relay, 0, text.as_bytes());
+        std::thread::sleep(PACE);
+    }
+    let found = call.caller.receive(2);
     let to_callee = call.say(Side::Caller, &[(0, "voice")]);
 
     assert_eq!(injected, 0);
     assert_eq!((heard(&found), heard(&to_callee)), (vec![(0, "3"), (0, "4")], vec![(0, "voice")]));
     assert!(sprayer.receive_all().is_empty());
 }
+
+/// Between two packets of one who speaks.
+const PACE: Duration = Duration::from_millis(20);
 
 /// Each goes on counting from pass to pass, as one source.
 fn sprayers() -> Vec<Peer> {

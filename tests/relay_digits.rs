@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use trunkline::rtp::dtmf::{Detector, Heard as Tone};
+use std::time::Duration;
+
+use trunkline::rtp::dtmf::{Detector, Digit, Heard as InAudio, Tone};
 use trunkline::rtp::g711::Law;
 
 #[path = "support/virtual_relay.rs"]
@@ -170,6 +172,9 @@ fn digits_are_played_over_speech_and_on_when_it_stops_and_also_where_pauses_are_
         let heard = relay.heard(1);
 
         assert_eq!(played(&heard, Law::Mu), "44D", "{packets} packets, fill {fill_ms}");
+        let playing = heard.iter().take_while(|packet| packet.at_ms < 640).map(|packet| packet.at_ms);
+        let waits = playing.clone().zip(playing.skip(1)).map(|(one, next)| next - one);
+        assert!(waits.max() <= Some(40), "{packets} packets, fill {fill_ms}");
         assert!(heard.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
         assert!(heard.windows(2).all(|pair| pair[1].timestamp == pair[0].timestamp.wrapping_add(160)));
     }
@@ -205,6 +210,34 @@ fn a_far_end_on_hold_is_played_nothing_and_no_digit_waits_for_it() {
     relay.run_until(1_000);
 
     assert_eq!(played(&relay.heard(1), Law::Mu), "");
+}
+
+#[test]
+fn the_echo_of_a_digit_that_was_played_is_no_digit_of_the_far_end_and_its_own_are_heard_again_soon() {
+    let mut relay = Relay::new(MU, 100);
+    relay.plays_digits(1);
+    relay.hears_tones(1, Law::Mu);
+    relay.press(1, '5', 100);
+    relay.run_until(200);
+    for (packet, n) in relay.heard(1).into_iter().zip(0..) {
+        relay.says(1, packet.at_ms + 300, &Said::audio(Law::Mu, n, 160 * u32::from(n), packet.payload));
+    }
+
+    relay.run_until(800);
+    assert_eq!(relay.told(1), Vec::<String>::new());
+    let tone = Tone::new(Digit::try_from('7').unwrap(), Duration::from_millis(100), 0);
+    for n in 0..20 {
+        let mut payload = vec![Law::Mu.silence(); 160];
+        tone.lay_over(Law::Mu, 160 * n, &mut payload);
+        relay.says(
+            1,
+            800 + 20 * u64::from(n),
+            &Said::audio(Law::Mu, 40 + n as u16, 6_400 + 160 * n, payload),
+        );
+    }
+    relay.run_until(1_500);
+
+    assert_eq!(relay.told(1), ["7"]);
 }
 
 #[test]
@@ -305,7 +338,7 @@ fn played(heard: &[Heard], law: Law) -> String {
     let (mut ear, mut digits) = (Detector::new(law), String::new());
     for packet in heard {
         ear.listen(&packet.payload, |it| {
-            if let Tone::Begins { digit, .. } = it {
+            if let InAudio::Begins { digit, .. } = it {
                 digits += &digit.to_string();
             }
         });

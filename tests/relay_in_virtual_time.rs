@@ -200,6 +200,31 @@ fn what_is_cut_is_filled_for_in_its_pauses_and_goes_on_behind_the_silence() {
 }
 
 #[test]
+fn words_whose_packets_fill_a_frame_only_together_end_the_silence_at_any_time_in_its_beat() {
+    for (packet_ms, wanted_ms) in [(10, 20), (30, 20), (20, 30), (20, 40), (20, 60), (30, 100)] {
+        for phase_ms in 0..20 {
+            let mut relay = Relay::new(MU, 100);
+            relay.legs[1].peer.as_mut().unwrap().ptime_ms = wanted_ms;
+            for n in 0..60 {
+                let ticks = n * packet_ms * 8;
+                let said = Said::audio(Law::Mu, n as u16, ticks, vec![WORDS; packet_ms as usize * 8]);
+                relay.says(0, 500 + phase_ms + u64::from(n * packet_ms), &said);
+            }
+
+            relay.run_until(500 + phase_ms + 60 * u64::from(packet_ms) + 50);
+            let heard = relay.heard(1);
+
+            let case = format!("{packet_ms} ms for {wanted_ms} ms, {phase_ms} ms after the beat");
+            let begun = heard.iter().position(is_words).unwrap();
+            let frames = 60 * packet_ms as usize / usize::from(wanted_ms);
+            let words = &heard[begun..begun + frames];
+            assert!(words.iter().all(|it| it.payload == vec![WORDS; usize::from(wanted_ms) * 8]), "{case}");
+            assert_eq!(relay.dropped, [], "{case}");
+        }
+    }
+}
+
+#[test]
 fn comfort_noise_is_taken_for_silence_at_once_and_is_never_passed_on() {
     let mut relay = Relay::new(MU, 200);
     (0..10).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));

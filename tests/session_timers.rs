@@ -10,8 +10,8 @@ mod calls;
 use std::time::Duration;
 
 use calls::{
-    ByHandCall, CALLEE, CALLER, CalleeScript, CallerScript, End, RETELL, Request, SDP, Step, TRUNK, Way,
-    answer, body, finish, header, routes, status, with_body,
+    ByHandCall, CALLEE, CALLER, CalleeScript, CallerScript, End, NO_BODY, RETELL, Request, SDP, Step, TRUNK,
+    Way, answer, body, finish, header, routes, status, with_body,
 };
 use trunkline::routing::Routes;
 use trunkline::routing::config::{Profile, Treatment};
@@ -90,6 +90,47 @@ fn a_repeated_200_to_our_reinvite_gets_its_ack_again() {
         assert_eq!(acks(&call), expected);
     }
 
+    call.hang_up();
+}
+
+#[test]
+fn a_200_to_our_reinvite_that_comes_after_the_end_of_the_call_gets_its_ack_all_the_same() {
+    let mut call = refreshing("Allow: INVITE\r\n");
+    let reinvite = next_request(&mut call, CALLER, "INVITE ");
+    let bye = call.ask(CALLEE, "BYE", NO_BODY);
+    assert_eq!(status(&bye), Some(200));
+    let bye = call.network.received(CALLER, "BYE ")[0].to_owned();
+    respond(&mut call, CALLER, &bye, 200, "", "");
+
+    for expected in [1, 2] {
+        respond(&mut call, CALLER, &reinvite, 200, "", SDP);
+
+        let acks = call.network.received(CALLER, "ACK ");
+        assert_eq!(acks.len(), expected);
+        assert!(acks.iter().all(|ack| cseq(ack) == cseq(&reinvite)));
+    }
+    finish(&mut call.network);
+}
+
+#[test]
+fn the_ack_to_a_reinvite_that_was_challenged_repeats_its_credentials() {
+    let mut config = Way::ToRetell.config();
+    config.trunks[0].peer.username = Some("acct".into());
+    config.trunks[0].peer.password = config.retell[0].peer.password.clone();
+    let lines = "Allow: INVITE\r\nSupported: timer\r\nSession-Expires: 1800\r\n";
+    let mut call =
+        ByHandCall::answered_as(Way::ToRetell, routes::compile(&config), &invite(TRUNK, lines), "");
+    let reinvite = next_request(&mut call, CALLER, "INVITE ");
+    let challenge = "WWW-Authenticate: Digest realm=\"desk\", nonce=\"n\", algorithm=MD5, qop=\"auth\"\r\n";
+    respond(&mut call, CALLER, &reinvite, 401, challenge, "");
+    let proved = call.network.received(CALLER, "INVITE ").last().unwrap().to_string();
+
+    respond(&mut call, CALLER, &proved, 200, "", SDP);
+
+    let ack = call.network.received(CALLER, "ACK ").last().unwrap().to_string();
+    assert_eq!(cseq(&ack), cseq(&proved));
+    let shown = header(&ack, "Authorization");
+    assert!(shown.is_some() && shown == header(&proved, "Authorization"), "RFC 3261 §22.1: {ack}");
     call.hang_up();
 }
 

@@ -8,7 +8,7 @@ mod phone;
 mod process;
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 
 use phone::{Call, Phone, cancel};
 use process::{Net, Process, SOON};
@@ -170,7 +170,7 @@ fn broken(phone: &Phone) -> Vec<Vec<u8>> {
     ]
 }
 
-fn connect(bridge: &Process, from: Ipv4Addr) -> TcpStream {
+fn connect(bridge: &Process, from: IpAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
     socket.connect(&bridge.net.sip().into()).unwrap();
@@ -190,7 +190,7 @@ fn read_to_the_end(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 /// How many lines of the log name `source`.
-fn lines_about(bridge: &Process, source: Ipv4Addr) -> usize {
+fn lines_about(bridge: &Process, source: impl std::fmt::Display) -> usize {
     let log = bridge.log();
     log.iter().filter(|line| line.contains(&format!("{source}:")) && line.contains("not answered")).count()
 }

@@ -5,22 +5,27 @@
 //! time-outs of a connection run on a paused clock, which jumps ahead whenever nothing is left to do.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, ErrorKind};
+#[path = "support/transports.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bytes::Bytes;
-use socket2::{Domain, Socket, Type};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 use trunkline::id::InterfaceId;
-use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
+use trunkline::sip::flow::{Flow, ListenerId, Transport};
 use trunkline::sip::message::Limits;
-use trunkline::transport::config::Listen;
-use trunkline::transport::{Config, Event, Transports, UNTRACKED};
+use trunkline::transport::{Event, Transports, UNTRACKED};
+
+use support::{
+    DeafListener, bind, bind_with, bytes_until_end, config, connect, datagram, failed, message, next,
+    nothing_happens, read_exactly, received, tcp, udp, unused_tcp, unused_udp, within,
+};
 
 #[tokio::test]
 async fn the_answer_to_a_datagram_leaves_from_the_socket_it_came_in_on() {
@@ -436,165 +441,4 @@ async fn of_one_source_the_oldest_connection_makes_room_on_which_nobody_was_reco
     }
 
     assert_eq!(made_room, 0);
-}
-
-/// Transports whose events come one at a time.
-struct Bridge {
-    transports: Transports,
-    read: VecDeque<Event>,
-}
-
-impl Bridge {
-    async fn next_event(&mut self) -> Event {
-        if self.read.is_empty() {
-            let mut events = Vec::new();
-            self.transports.next(&mut events).await;
-            self.read = events.into();
-        }
-        self.read.pop_front().expect("next returns with an event")
-    }
-}
-
-impl Deref for Bridge {
-    type Target = Transports;
-
-    fn deref(&self) -> &Transports {
-        &self.transports
-    }
-}
-
-impl DerefMut for Bridge {
-    fn deref_mut(&mut self) -> &mut Transports {
-        &mut self.transports
-    }
-}
-
-async fn bind(listen: &[&str]) -> Bridge {
-    bind_with(listen, Limits::default()).await
-}
-
-async fn bind_with(listen: &[&str], limits: Limits) -> Bridge {
-    let transports = Transports::bind(&config(listen, limits)).await.unwrap();
-    Bridge { transports, read: VecDeque::new() }
-}
-
-fn config(listen: &[&str], limits: Limits) -> Config {
-    let listen = listen.iter().map(|listen| {
-        let (transport, address) = listen.split_once(':').unwrap();
-        let transport = if transport == "udp" { Transport::Udp } else { Transport::Tcp };
-        Listen { transport, address: address.parse().unwrap() }
-    });
-    Config { listen: listen.collect(), limits, ..Config::default() }
-}
-
-async fn next(bridge: &mut Bridge) -> Event {
-    within(bridge.next_event()).await
-}
-
-/// Gives every task a chance, and the kernel 50 ms.
-async fn nothing_happens(bridge: &mut Bridge) -> bool {
-    timeout(Duration::from_millis(50), bridge.next_event()).await.is_err()
-}
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(10), future).await.expect("it happens within 10 s")
-}
-
-fn received(event: Event) -> (Bytes, Flow) {
-    match event {
-        Event::Received { bytes, flow } => (bytes, flow),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn failed(event: Event) -> (u64, Flow, String) {
-    match event {
-        Event::SendFailed { token, flow, error, .. } => (token, flow, error),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn message(start: &str, index: u64) -> Bytes {
-    Bytes::from(format!(
-        "{start} x\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK{index}\r\nContent-Length: 4\r\n\r\nbody"
-    ))
-}
-
-fn udp(remote: SocketAddr) -> Flow {
-    Flow { transport: Transport::Udp, listener: ListenerId(0), remote, connection: None, domain: None }
-}
-
-fn tcp(listener: u16, remote: SocketAddr) -> Flow {
-    Flow {
-        transport: Transport::Tcp,
-        listener: ListenerId(listener),
-        remote,
-        connection: None::<ConnectionId>,
-        domain: None,
-    }
-}
-
-async fn connect(bridge: &Bridge, listener: usize) -> TcpStream {
-    within(TcpStream::connect(bridge.listeners()[listener].address)).await.unwrap()
-}
-
-async fn datagram(socket: &UdpSocket) -> (Bytes, SocketAddr) {
-    let mut buffer = vec![0; 65_536];
-    let (length, from) = within(socket.recv_from(&mut buffer)).await.unwrap();
-    (Bytes::copy_from_slice(&buffer[..length]), from)
-}
-
-async fn read_exactly(stream: &mut TcpStream, expected: &[u8]) -> Bytes {
-    let mut buffer = vec![0; expected.len()];
-    within(stream.read_exact(&mut buffer)).await.unwrap();
-    buffer.into()
-}
-
-/// How many bytes come before the end or reset of the stream, while the bridge runs.
-async fn bytes_until_end(stream: &mut TcpStream, bridge: &mut Bridge) -> usize {
-    let mut bytes = Vec::new();
-    let read = async {
-        match stream.read_to_end(&mut bytes).await {
-            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
-            Ok(_) | Err(_) => {}
-        }
-    };
-    let run = async {
-        let event = bridge.next_event().await;
-        panic!("{event:?}");
-    };
-    within(async {
-        tokio::select! { () = read => {}, () = run => {} }
-    })
-    .await;
-    bytes.len()
-}
-
-async fn unused_udp() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
-async fn unused_tcp() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
-/// Accepts nobody, and its queue is full: whoever connects hears nothing.
-struct DeafListener {
-    address: SocketAddr,
-    _socket: Socket,
-    _queued: Vec<TcpStream>,
-}
-
-impl DeafListener {
-    async fn bind() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket.listen(0).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        let mut queued = Vec::new();
-        while let Ok(stream) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
-            queued.push(stream.unwrap_or_else(|error: io::Error| panic!("{error}")));
-        }
-        Self { address, _socket: socket, _queued: queued }
-    }
 }

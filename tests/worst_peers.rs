@@ -17,7 +17,7 @@ mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -309,7 +309,7 @@ impl Attacker {
     }
 }
 
-fn valid_message(number: usize, ip: Ipv4Addr, bridge: SocketAddr) -> String {
+fn valid_message(number: usize, ip: IpAddr, bridge: SocketAddr) -> String {
     let method =
         ["INVITE", "INVITE", "INVITE", "OPTIONS", "BYE", "CANCEL", "ACK", "REGISTER", "INFO"][number % 9];
     let sdp = format!(

@@ -14,6 +14,10 @@ pub struct TrunkView {
     pub kind: &'static str,
     /// Calls with it now, in both directions.
     pub calls: u32,
+    /// Calls that it began within the last hour (`calls_per_hour`).
+    pub calls_last_hour: u32,
+    /// Minutes that its calls talked within the last hour (`minutes_per_hour`).
+    pub minutes_last_hour: u64,
     /// Null where none is configured.
     pub registration: Option<RegistrationView>,
     /// In the order of its URIs.

@@ -6,6 +6,7 @@
 
 use crate::id::PeerId;
 use crate::routing::config::{Profile, Treatment};
+use crate::routing::hourly::Spent;
 use crate::routing::limits::Full;
 use crate::routing::{Plan, Refusal, Rotation, Routes};
 use crate::sdp::crypto::Policy;
@@ -52,6 +53,9 @@ pub enum Refused {
     /// There is no room for it.
     #[error("{0}")]
     Full(#[from] Full),
+    /// Whoever calls has had its hour's worth.
+    #[error("{0}")]
+    Spent(#[from] Spent),
     /// Routing refuses it.
     #[error("{0}")]
     Route(#[from] Refusal),
@@ -71,6 +75,7 @@ impl Refused {
             Self::Body(_) => 415,
             Self::NoOffer | Self::Unreadable(_) | Self::Unusable(_) | Self::Cleartext => 488,
             Self::Full(_) => 503,
+            Self::Spent(_) => 403,
             Self::Header(error) => error.status(),
             Self::Route(refusal) => refusal.status(),
         }
@@ -88,7 +93,10 @@ impl Refused {
             Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),
             Self::NoOffer | Self::Unreadable(_) | Self::Cleartext => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
-            Self::TooManyHops | Self::Header(_) | Self::Route(_) => None,
+            Self::Route(refusal) => {
+                refusal.retry_after_s().map(|seconds| (Name::RetryAfter, seconds.to_string()))
+            }
+            Self::TooManyHops | Self::Header(_) | Self::Spent(_) => None,
         }
     }
 

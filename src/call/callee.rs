@@ -66,10 +66,12 @@ impl Call {
             return;
         }
         let early = self.on_early_media(index, code, response, cx);
-        if (code == 180 && self.caller.alerted) || self.is_caller_answered() {
+        if code == 180 {
+            return self.on_ringing(Some(response), cx);
+        }
+        if self.is_caller_answered() {
             return;
         }
-        self.caller.alerted |= code == 180;
         let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, Some(response), cx);
         self.provisional(code, headers, early, cx);
         cx.out.push(Action::Show(self.view()));
@@ -149,6 +151,7 @@ impl Call {
             return self.callee_failed(Failure::bad_answer(&callee, &error, self.direction), cx);
         }
         self.state = State::Answered { attempt: index };
+        self.stop_ringback(cx);
         self.start_timer_of_callee(leg, response, cx);
         self.start_keepalive(leg, cx);
         self.lost_agent = None;

@@ -12,6 +12,7 @@ use crate::routing::limits::Verdict;
 use crate::routing::{Plan, Routes};
 use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use crate::rtp::ringback::Ringback;
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Flow};
 use crate::sip::message::Message;
@@ -152,6 +153,8 @@ pub enum Action {
     },
     /// Ask whether this callee has room for a call; answered at once by [`Input::Admission`].
     Admit(PeerId),
+    /// This callee cannot take the call, or lost it, and the next fallback gets it.
+    FellBack(PeerId),
     /// Look a target up; answered by [`Input::Targets`].
     Resolve(Uri),
     /// Let other calls try this address last for a while: it failed.
@@ -163,8 +166,8 @@ pub enum Action {
     },
     /// Reserve media ports (again: for another address of the callee); answered at once by [`Input::Media`].
     ReserveMedia {
-        /// To the caller.
-        caller: Way,
+        /// To the caller; `None` where it was told its ports, which stay then.
+        caller: Option<Way>,
         /// To the callee.
         callee: Way,
     },
@@ -219,6 +222,8 @@ pub enum Action {
         /// For how long.
         duration: Duration,
     },
+    /// Have this side hear ringing in place of silence, or no longer; real audio ends it, too.
+    Ring(Side, Option<Ringback>),
     /// Tell how many packets came from the caller; answered at once by [`Input::MediaCount`].
     CountMedia,
     /// The call shows itself anew.

@@ -4,7 +4,6 @@
 //! nothing else, because a callee that declined must not be rung through a second gateway. The abandoned
 //! INVITE is cancelled and watched until its transaction ends.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::id::{LegId, PeerId};
@@ -80,28 +79,20 @@ impl Call {
         }
     }
 
-    /// Tries one address; media ports come first, since the INVITE names them.
+    /// Tries one address; media ports come first, since the INVITE names them. A caller that was told its own
+    /// keeps them, and so does its callee, unless that is reached by another address of ours than the last.
     fn reach(&mut self, hop: Hop, cx: &mut Cx<'_>) {
         let callee = Way { interface: hop.interface, peer: hop.remote.ip() };
-        if self.caller.exchange.local.last().is_some() {
-            return self.reach_by_known_ports(hop, cx);
-        }
-        if self.reserved.is_some_and(|(reserved_for, _)| reserved_for == callee) {
+        let is_told = self.caller.exchange.local.last().is_some();
+        let family = |way: Way| way.peer.to_canonical().is_ipv4();
+        let is_alike = |way: Way| (way.interface, family(way)) == (callee.interface, family(callee));
+        if self.reserved.is_some_and(|(way, _)| way == callee || is_told && is_alike(way)) {
             return self.invite(hop, cx);
         }
         self.state = State::Resolving;
-        cx.out.push(Action::ReserveMedia { caller: self.caller.media_way(), callee });
+        let caller = (!is_told).then(|| self.caller.media_way());
+        cx.out.push(Action::ReserveMedia { caller, callee });
         self.hops.push_front(hop);
-    }
-
-    /// The caller was told its ports, so they stay; a callee of the other address family, or at another
-    /// interface of ours, cannot use its own.
-    fn reach_by_known_ports(&mut self, hop: Hop, cx: &mut Cx<'_>) {
-        let is_v4 = |ip: IpAddr| ip.to_canonical().is_ipv4();
-        let fits = self.reserved.is_some_and(|(way, known)| {
-            way.interface == hop.interface && is_v4(known.callee.ip()) == is_v4(hop.remote.ip())
-        });
-        if fits { self.invite(hop, cx) } else { self.next_target(cx) }
     }
 
     /// Takes the ports that [`Self::reach`] asked for.
@@ -151,7 +142,7 @@ impl Call {
         let (Some((_, reserved)), Some(target)) = (self.reserved, self.target.clone()) else { return };
         let leg = LegId(u16::try_from(self.attempts.len() + 1).unwrap_or(u16::MAX));
         let peer = self.plan.callee;
-        let codecs = self.still_possible(self.codecs_for(cx.routes.peer(peer).kind));
+        let codecs = self.still_possible(self.codecs_for_callee(cx));
         let local = Local::new(cx.ids.random() >> 1, reserved.callee);
         let mut exchange = Exchange::new(local, Protection::new(policy, |suite| cx.ids.master_key(suite)));
         exchange.takes_events = cx.routes.peer(peer).profile.dtmf == DigitsBy::Events;
@@ -188,16 +179,20 @@ impl Call {
         self.state = State::Calling { attempt: self.attempts.len() - 1, silent_until };
     }
 
-    /// The codecs that a callee is offered: what the caller has; both if it did not say yet.
-    fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
+    /// The codecs that the callee is offered: what the caller has; both if it did not say yet. What the
+    /// callee wants first goes before what the caller does.
+    pub(super) fn codecs_for_callee(&self, cx: &Cx<'_>) -> Vec<Payload> {
+        let [callee, from] = [self.plan.callee, self.caller.peer].map(|peer| cx.routes.peer(peer));
+        let first = callee.media.first_codec.or(from.media.first_codec);
         let caller = &self.caller.exchange;
         let offered = caller.offered().and_then(|offer| negotiate::offered(offer).ok());
         let known = offered.or(caller.agreed().map(|agreed| &agreed.audio));
-        match (known, callee) {
-            (Some(audio), Kind::Retell) => negotiate::codecs_for_retell(audio),
-            (Some(audio), Kind::Trunk) => negotiate::codecs_for_trunk(audio),
-            (None, Kind::Retell) => vec![Codec::Pcmu.offered()],
-            (None, Kind::Trunk) => codecs_from(Codec::Pcmu),
+        let unsaid = first.unwrap_or(Codec::Pcmu);
+        match (known, callee.kind) {
+            (Some(audio), Kind::Retell) => negotiate::codecs_for_retell(audio, first),
+            (Some(audio), Kind::Trunk) => negotiate::codecs_for_trunk(audio, first),
+            (None, Kind::Retell) => vec![unsaid.offered()],
+            (None, Kind::Trunk) => codecs_from(unsaid),
         }
     }
 

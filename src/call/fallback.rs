@@ -1,8 +1,9 @@
 //! Retell cannot take the call, or lost it: the next place in `fallback` gets it, else the caller is told.
 //!
-//! To the caller it stays one call. Before the answer it hears 180 once, however many are tried. After the
-//! answer its leg and its media stay as they are, and whoever is called next is offered exactly the codec
-//! that the caller was promised, on ports that it knows: no re-INVITE is needed.
+//! To the caller it stays one call. Before the answer it is told of ringing once, however many are tried, and
+//! a caller that listens to us hears it all the while (see `interwork::ringback`). After the answer its leg
+//! and its media stay as they are, and whoever is called next is offered exactly the codec that the caller
+//! was promised, on ports that it knows: no re-INVITE is needed.
 
 use crate::routing::Kind;
 use crate::rtp::leg::Side;
@@ -10,7 +11,6 @@ use crate::sdp::codec::Payload;
 use crate::sip::cause::TIMER_EXPIRY;
 use crate::sip::reason::Reason;
 
-use super::caller::Progress;
 use super::contract::{Action, Cx};
 use super::failure::Failure;
 use super::{Call, State, reason};
@@ -21,6 +21,7 @@ impl Call {
         let Some(mut next) = self.fallbacks.pop_front() else { return self.fail(failure, cx) };
         let name = cx.routes.peer(next.callee).name.clone();
         self.note_hints([format!("{}, so the call went on to {} ({name})", failure.reason, next.to)]);
+        cx.out.push(Action::FellBack(self.plan.callee));
         self.targets = std::mem::take(&mut next.targets).into();
         self.hops.clear();
         self.resting.clear();
@@ -30,7 +31,7 @@ impl Call {
         self.plan = next;
         self.state = State::Resolving;
         self.clear_callee(cx);
-        self.ring_caller(cx);
+        self.on_ringing(None, cx);
         cx.out.push(Action::Admit(self.plan.callee));
     }
 
@@ -58,16 +59,5 @@ impl Call {
             Some(promised) => vec![promised.codec.codec.offered()],
             None => codecs,
         }
-    }
-
-    /// A caller that was not told yet hears ringing.
-    fn ring_caller(&mut self, cx: &mut Cx<'_>) {
-        if !matches!(self.caller.progress, Progress::Pending) || self.caller.alerted {
-            return;
-        }
-        self.caller.alerted = true;
-        let headers = self.headers_toward(self.caller.peer, &self.caller.sent_by, None, cx);
-        self.provisional(180, headers, None, cx);
-        cx.out.push(Action::Show(self.view()));
     }
 }

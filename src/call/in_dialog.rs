@@ -11,10 +11,11 @@ use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 
-use super::admit::supports_required;
+use super::admit::{Refused, supports_required};
 use super::attempt;
 use super::caller::Progress;
 use super::contract::{Action, Cx};
+use super::failover::host_of;
 use super::record::EndedBy;
 use super::{Call, State, reason};
 
@@ -164,6 +165,22 @@ impl Call {
         } else if let Some(attempt) = self.attempt_mut(leg) {
             attempt.flow = Some(flow);
         }
+    }
+
+    /// Refuses a request inside the dialog, with the header that explains it.
+    pub(super) fn refuse(
+        &self,
+        leg: LegId,
+        tx: ServerTx,
+        request: &Message,
+        flow: Flow,
+        refused: &Refused,
+        cx: &mut Cx<'_>,
+    ) {
+        let sent_by = self.attempt(leg).map_or(&self.caller.sent_by, |callee| &callee.hop.sent_by);
+        let hint = refused.hint(host_of(sent_by));
+        let hint: Vec<_> = hint.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        respond(request, tx, flow, refused.status(), &hint, cx);
     }
 
     /// The media side of `leg`.

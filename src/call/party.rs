@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::id::{ClientTx, InterfaceId, LegId, PeerId};
 use crate::sdp::exchange::Exchange;
+use crate::sip::build::Draft;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
@@ -17,7 +18,7 @@ use crate::sip::message::{Message, Method};
 
 use super::Call;
 use super::attempt;
-use super::auth::{Answers, is_own_address, is_own_host, with_authorization};
+use super::auth::{Answers, Authorization, is_own_address, is_own_host, with_authorization};
 use super::caller::Progress;
 use super::contract::{Action, Cx, Destination};
 use super::interwork;
@@ -46,6 +47,8 @@ pub(super) struct Asked {
     pub(super) tx: ClientTx,
     pub(super) cseq: u32,
     pub(super) question: Question,
+    /// The credentials that it bears.
+    authorization: Vec<Authorization>,
 }
 
 /// What is asked, as it goes again when it is challenged.
@@ -111,7 +114,15 @@ impl Party<'_> {
         };
         cx.out.push(Action::Request { tx, leg: self.leg, peer: self.peer, draft, to: self.destination() });
         self.open.push(tx);
-        self.work.asked.push(Asked { tx, cseq: self.dialog.local_cseq(), question });
+        self.work.asked.push(Asked { tx, cseq: self.dialog.local_cseq(), question, authorization });
+    }
+
+    /// The ACK to the 2xx to a re-INVITE of ours: it repeats its credentials (RFC 3261 §22.1).
+    pub(super) fn ack(&self, asked: &Asked, cx: &Cx<'_>) -> Draft {
+        let uri = self.dialog.next_hop();
+        let is_own = is_own_host(uri, self.peer, self.known, self.flow.remote.ip(), cx.routes);
+        let authorization = if is_own { &asked.authorization[..] } else { &[] };
+        with_authorization(self.dialog.ack(asked.cseq), authorization).no_body()
     }
 
     /// Where requests inside its dialog go.
@@ -124,10 +135,18 @@ impl Party<'_> {
 impl Call {
     /// The end at `leg`, while its dialog is confirmed and not ended.
     pub(super) fn party(&mut self, leg: LegId) -> Option<Party<'_>> {
+        let stands = match self.attempt(leg) {
+            Some(callee) => callee.progress == attempt::Progress::Answered,
+            None => matches!(self.caller.progress, Progress::Answered { .. } | Progress::Confirmed),
+        };
+        self.former_party(leg).filter(|_| stands)
+    }
+
+    /// The same, ended or not: what is still on its way is acknowledged.
+    pub(super) fn former_party(&mut self, leg: LegId) -> Option<Party<'_>> {
         if leg == LegId::CALLER {
             let caller = &mut self.caller;
-            let stands = matches!(caller.progress, Progress::Answered { .. } | Progress::Confirmed);
-            return stands.then(|| Party {
+            return Some(Party {
                 leg,
                 peer: caller.peer,
                 contact: caller.contact.clone(),
@@ -141,7 +160,7 @@ impl Call {
                 known: caller.source.ip(),
             });
         }
-        let callee = self.attempt_mut(leg).filter(|callee| callee.progress == attempt::Progress::Answered)?;
+        let callee = self.attempt_mut(leg)?;
         let contact = callee.contact();
         Some(Party {
             leg,
@@ -193,6 +212,9 @@ impl Call {
 
     /// How a request ended; of a callee that another one took the place of, nobody wants to know.
     fn on_outcome(&mut self, leg: LegId, asked: Asked, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
+        if asked.question.method == Method::Invite {
+            self.acknowledge(leg, &asked, outcome, cx);
+        }
         let is_current = leg == LegId::CALLER || Some(leg) == self.answered_leg();
         if !is_current {
             return;

@@ -155,6 +155,8 @@ fn peer(name: &str, uri: Uri, allow: IpAddr) -> PeerConfig {
         media: PeerMedia::default(),
         max_calls: 0,
         calls_per_second: 0,
+        calls_per_hour: 0,
+        minutes_per_hour: 0,
         queue_s: 5,
         options_s: 0,
         interface: None,

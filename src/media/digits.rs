@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::rtp::continuity::Position;
-use crate::rtp::dtmf::{Detector, Digit, Event, EventPacket, Generator, Heard};
+use crate::rtp::dtmf::{Detector, Digit, Event, EventPacket, EventRelay, Generator, Heard};
 use crate::rtp::g711::Law;
 use crate::rtp::{CLOCK_RATE, sequence_distance};
 
@@ -25,6 +25,8 @@ pub struct Press {
 /// What the peer presses.
 #[derive(Debug, Default)]
 pub(super) struct Pressed {
+    /// Tells which digit a packet is of, whatever the network did to it.
+    events: EventRelay,
     event: Option<Lasting>,
     ear: Option<Box<Ear>>,
     /// Over, and not yet told.
@@ -42,8 +44,8 @@ pub(super) struct Over {
 /// An event of the peer.
 #[derive(Clone, Copy, Debug)]
 struct Lasting {
-    /// What tells it from the next one.
-    began: (u32, u32),
+    /// The timestamp of its beginning.
+    began: u32,
     press: Press,
     heard: Instant,
     told: bool,
@@ -74,18 +76,20 @@ impl Pressed {
     }
 
     /// A packet of an event came.
-    pub(super) fn on_event(&mut self, position: Position, event: Event, now: Instant) {
+    pub(super) fn on_event(&mut self, position: Position, marker: bool, event: Event, now: Instant) {
         let Some(digit) = Digit::of_code(event.code) else { return };
-        let began = (position.ssrc, position.timestamp);
-        let duration = duration_of(event.duration.into());
+        let Some(placing) = self.events.on_packet(position, marker, event, now) else { return };
+        let EventPacket { timestamp, marker: begins, .. } = placing.place(position.timestamp);
+        let lasted =
+            |began: u32| duration_of(u64::from(timestamp.wrapping_sub(began)) + u64::from(event.duration));
         match &mut self.event {
-            Some(lasting) if lasting.began == began => {
+            Some(lasting) if !begins => {
                 lasting.heard = now;
-                lasting.press.duration = lasting.press.duration.max(duration);
+                lasting.press.duration = lasting.press.duration.max(lasted(lasting.began));
             }
             former => {
-                let lasting = Lasting { began, press: Press { digit, duration }, heard: now, told: false };
-                let former = former.replace(lasting);
+                let press = Press { digit, duration: lasted(timestamp) };
+                let former = former.replace(Lasting { began: timestamp, press, heard: now, told: false });
                 self.over.extend(former.filter(|former| !former.told).map(Lasting::over));
             }
         }
@@ -218,24 +222,53 @@ mod tests {
     #[test]
     fn an_event_is_told_once_at_its_first_end_or_when_the_next_begins_or_when_nothing_more_comes() {
         let (mut pressed, start) = (Pressed::default(), Instant::now());
-        let told = |pressed: &mut Pressed| {
-            std::iter::from_fn(|| pressed.next()).map(|over| shown(over.press)).collect::<Vec<_>>()
-        };
 
         for (timestamp, code, duration, end) in
             [(100, 5, 160, false), (100, 5, 800, true), (100, 5, 800, true), (100, 5, 800, true)]
         {
-            pressed.on_event(at(timestamp), event(code, duration, end), start);
+            pressed.on_event(at(1, timestamp), false, event(code, duration, end), start);
         }
         assert_eq!(told(&mut pressed), ["5 100"]);
-        pressed.on_event(at(2_000), event(11, 320, false), start);
-        pressed.on_event(at(3_000), event(1, 480, false), start);
+        pressed.on_event(at(2, 2_000), true, event(11, 320, false), start);
+        pressed.on_event(at(3, 3_000), true, event(1, 480, false), start);
         assert_eq!(told(&mut pressed), ["# 40"]);
         pressed.on_time(start + Duration::from_millis(199));
         assert_eq!(told(&mut pressed), Vec::<String>::new());
         pressed.on_time(start + Duration::from_millis(200));
         pressed.on_time(start + Duration::from_millis(900));
         assert_eq!(told(&mut pressed), ["1 60"]);
+    }
+
+    #[test]
+    fn an_end_that_comes_after_the_next_digit_began_makes_no_further_digits() {
+        let (mut pressed, start) = (Pressed::default(), Instant::now());
+
+        for (sequence, timestamp, code, duration, end) in [
+            (1, 100, 5, 160, false),
+            (2, 100, 5, 320, true),
+            (5, 900, 6, 160, false),
+            (3, 100, 5, 320, true),
+            (4, 100, 5, 320, true),
+            (6, 900, 6, 320, true),
+            (5, 900, 6, 160, false),
+        ] {
+            let marker = duration == 160;
+            pressed.on_event(at(sequence, timestamp), marker, event(code, duration, end), start);
+        }
+
+        assert_eq!(told(&mut pressed), ["5 40", "6 40"]);
+    }
+
+    #[test]
+    fn a_key_that_is_held_for_longer_than_a_packet_can_tell_is_one_digit_of_all_that_time() {
+        let (mut pressed, start) = (Pressed::default(), Instant::now());
+
+        pressed.on_event(at(1, 0), true, event(5, 160, false), start);
+        pressed.on_event(at(2, 0), false, event(5, 65_280, false), start);
+        pressed.on_event(at(4, 65_535), false, event(5, 160, false), start);
+        pressed.on_event(at(5, 65_535), false, event(5, 14_465, true), start);
+
+        assert_eq!(told(&mut pressed), ["5 10000"]);
     }
 
     #[test]
@@ -261,6 +294,10 @@ mod tests {
         assert!((0..1_000).filter(|_| keypad.push(press('9', 100))).count() == MOST_WAITING);
     }
 
+    fn told(pressed: &mut Pressed) -> Vec<String> {
+        std::iter::from_fn(|| pressed.next()).map(|over| shown(over.press)).collect()
+    }
+
     fn shown(press: Press) -> String {
         format!("{} {}", press.digit, press.duration.as_millis())
     }
@@ -273,7 +310,7 @@ mod tests {
         Event { code, end, volume: 10, duration }
     }
 
-    fn at(timestamp: u32) -> Position {
-        Position { ssrc: 7, sequence: 1, timestamp }
+    fn at(sequence: u16, timestamp: u32) -> Position {
+        Position { ssrc: 7, sequence, timestamp }
     }
 }

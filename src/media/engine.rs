@@ -128,10 +128,7 @@ impl Engine {
             self.addresses.toward(Side::Caller, caller.into(), now)?,
             self.addresses.toward(Side::Callee, callee.into(), now)?,
         ];
-        let pairs = self.take_pairs(locals, now).ok_or_else(|| {
-            let Occupation { in_use, resting, refused } = self.ports.occupation();
-            ReserveError::NoPorts { in_use, resting, refused }
-        })?;
+        let pairs = self.take_pairs(locals, now).ok_or_else(|| self.no_ports())?;
         let [caller_end, callee_end] =
             [0, 1].map(|side| SocketAddr::new(locals[side].advertised, pairs[side].port));
         let reserved = Reserved { caller: caller_end, callee: callee_end };
@@ -145,6 +142,42 @@ impl Engine {
         let (described, used) = ([false; 2], [false; 2]);
         self.calls.insert(call, Call { worker, stream, pairs, described, used, counters, reserved });
         Ok(reserved)
+    }
+
+    /// Another pair for the callee of `call`, where `callee` can reach it; the caller's stays. Whoever was
+    /// there before has to be cleared first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::reserve`]; the pair that it has stays.
+    pub fn reserve_callee(&mut self, call: CallId, callee: impl Into<Way>) -> Result<Reserved, ReserveError> {
+        let now = clock::now();
+        let local = self.addresses.toward(Side::Callee, callee.into(), now)?;
+        let pair = self.calls.get(&call).and_then(|known| {
+            let (ports, handle) = (&mut self.ports, &mut self.workers[known.worker]);
+            let mut take = |rest| ports.take(local.pool, known.worker, handle, rest, now);
+            take(Rest::Enough).or_else(|| take(Rest::Any))
+        });
+        let (Some(pair), Some(known)) = (pair, self.calls.get_mut(&call)) else {
+            return Err(self.no_ports());
+        };
+        let (place, side) = (Side::Callee as usize, Side::Callee);
+        let before = std::mem::replace(&mut known.pairs[place], pair);
+        let was_used = std::mem::take(&mut known.used[place]) || known.counters[place].was_used();
+        known.reserved.callee = SocketAddr::new(local.advertised, pair.port);
+        let (id, reserved, sockets) = (known.stream, known.reserved, pair.sockets);
+        self.workers[known.worker].push(Command::Rebind { id, side, sockets });
+        if was_used {
+            self.ports.give_back(before, now);
+        } else {
+            self.ports.give_back_unused(before);
+        }
+        Ok(reserved)
+    }
+
+    fn no_ports(&self) -> ReserveError {
+        let Occupation { in_use, resting, refused } = self.ports.occupation();
+        ReserveError::NoPorts { in_use, resting, refused }
     }
 
     /// Sets or changes one side; one whose address changed is learned again. Relays from
@@ -194,8 +227,8 @@ impl Engine {
         }
     }
 
-    /// The peer of `side` hears ringing in place of silence, answered or not, until there is real audio for it
-    /// or this is called with none.
+    /// The peer of `side` hears ringing in place of silence, answered or not, until there is real audio for
+    /// it or this is called with none.
     pub fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
         if let Some(known) = self.calls.get(&call) {
             self.workers[known.worker].push(Command::Ring { id: known.stream, side, tone });

@@ -106,10 +106,12 @@ fn hear_digits(
 ) {
     match kind {
         Some(Kind::Event) => {
+            let marker = packet.marker();
             if let Some(event) = Event::parse(packet.payload()) {
-                from.pressed.on_event(position, event, now);
+                from.pressed.on_event(position, marker, event, now);
             }
         }
+        Some(Kind::Audio) if from.may_echo(now) => {}
         Some(Kind::Audio) => {
             let Some(tone) = from.pressed.on_audio(position.sequence, packet.payload()) else { return };
             if to.peer.as_ref().is_some_and(|peer| peer.payload_types.event.is_some()) {

@@ -4,9 +4,9 @@
 //! ```text
 //!             packet from the signalled address
 //!   Open ───────────────────────────────────────────────► Locked
-//!    └── 3 rising packets of another source, if it may ──►   │
-//!        (address private or nowhere, or silent for          │ signalled address, within 5 s
-//!         500 ms after answer)                               │ or after 2 s of silence;
+//!    └── 3 rising packets of another source, 5 ms apart, ──► │
+//!        if it may (address private or nowhere, or silent    │ signalled address, within 5 s
+//!        for 500 ms after answer)                            │ or after 2 s of silence;
 //!                                                            │ 3 packets that continue the source,
 //!                                                            │ after 2 s of silence
 //!    ◄───────────────── new session description ─────────────┘──► Locked to that
@@ -14,8 +14,9 @@
 //!
 //! The lock is on address and port, never on the SSRC: an SSRC is free to change, and anybody can write one.
 //! Packets that only bring a source nearer to the lock are not the peer's yet, and are dropped like any
-//! stranger's. An unspecified address, or one of a group, is never sent to: such a peer is sent its first
-//! packet once it was heard.
+//! stranger's. Of those that come at once one counts: who speaks sends at most one in 10 ms, who sprays ports
+//! sends what he has and goes on to the next. An unspecified address, or one of a group, is never sent to:
+//! such a peer is sent its first packet once it was heard.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -81,6 +82,8 @@ struct Candidate {
     source: SocketAddr,
     ssrc: u32,
     sequence: u16,
+    /// When the last one that counts came.
+    at: Instant,
     packets: u8,
 }
 
@@ -210,6 +213,9 @@ impl Latch {
                     && known.ssrc == seen.ssrc
                     && rises(known.sequence, seen.sequence) =>
             {
+                if now.saturating_duration_since(known.at) < APART {
+                    return Sender::Stranger;
+                }
                 known.packets + 1
             }
             _ => 1,
@@ -218,7 +224,7 @@ impl Latch {
             return self.lock_to(seen, now);
         }
         let Seen { source, ssrc, sequence, .. } = seen;
-        self.candidate = Some(Candidate { source, ssrc, sequence, packets });
+        self.candidate = Some(Candidate { source, ssrc, sequence, at: now, packets });
         Sender::Stranger
     }
 
@@ -265,6 +271,8 @@ const PROBATION: Duration = Duration::from_secs(1);
 const GONE: Duration = Duration::from_secs(2);
 /// Packets that prove a source which was not signalled.
 const PROOF: u8 = 3;
+/// Half of the shortest packet, for what the network may have pushed together.
+const APART: Duration = Duration::from_millis(5);
 /// A minute of 20 ms packets: more than any silence that a call survives.
 const MAX_RISE: i32 = 3_000;
 
@@ -317,10 +325,10 @@ mod tests {
         let mut leg = Leg::signalled(PEER);
         leg.answer();
 
-        leg.pass(499);
+        leg.pass(404);
         assert!(!leg.admits_any(NAT, 1, 1..20));
         leg.pass(1);
-        assert_eq!([20, 21, 22].map(|n| leg.admits(NAT, 1, n)), [false, false, true]);
+        assert_eq!(leg.admits_each(NAT, 1, [20, 21, 22]), [false, false, true]);
         assert_eq!(leg.destination(), NAT);
     }
 
@@ -331,7 +339,7 @@ mod tests {
         for address in private.into_iter().chain(NOWHERE) {
             let mut leg = Leg::signalled(address);
 
-            assert_eq!([1, 2, 3].map(|n| leg.admits(NAT, 1, n)), [false, false, true], "{address}");
+            assert_eq!(leg.admits_each(NAT, 1, [1, 2, 3]), [false, false, true], "{address}");
         }
     }
 
@@ -350,15 +358,29 @@ mod tests {
         let mut leg = Leg::signalled("192.168.1.20:4000");
 
         assert!(!leg.admits_any(NAT, 1, [7, 7, 7, 6, 5, 4]));
-        assert!(![1, 2, 3, 4].into_iter().any(|ssrc| leg.admits(NAT, ssrc, ssrc as u16)));
-        assert!(!(1..9).any(|n| leg.admits_as(NAT, 1, n, false)));
+        assert!(![1, 2, 3, 4].into_iter().any(|ssrc| leg.admits_any(NAT, ssrc, [ssrc as u16])));
+        for n in 1..9 {
+            leg.pass(20);
+            assert!(!leg.admits_as(NAT, 1, n, false));
+        }
+    }
+
+    #[test]
+    fn of_packets_that_come_at_once_only_one_proves_anything() {
+        let mut leg = Leg::signalled("192.168.1.20:4000");
+
+        assert!(!(1..100).any(|n| leg.admits(NAT, 1, n)));
+        leg.pass(4);
+        assert!(!(100..200).any(|n| leg.admits(NAT, 1, n)));
+
+        assert_eq!(leg.admits_each(NAT, 1, [200, 201]), [false, true]);
     }
 
     #[test]
     fn single_packets_sprayed_from_many_ports_prove_nothing() {
         let mut leg = Leg::signalled("192.168.1.20:4000");
 
-        let admitted = (1_000..2_000).any(|port| leg.admits(&format!("192.0.2.66:{port}"), 1, port));
+        let admitted = (1_000..2_000).any(|port| leg.admits_any(&format!("192.0.2.66:{port}"), 1, [port]));
 
         assert!(!admitted);
     }
@@ -400,7 +422,7 @@ mod tests {
         leg.answer();
         leg.admits(PEER, 1, 500);
 
-        leg.pass(1_900);
+        leg.pass(1_700);
 
         assert!(!leg.admits_any(STRANGER, 1, 501..560));
         assert_eq!(leg.destination(), PEER);
@@ -415,7 +437,7 @@ mod tests {
 
         assert!(!leg.admits_any(STRANGER, 2, 501..520));
         assert!(!leg.admits_any(STRANGER, 1, 400..420));
-        assert_eq!([501, 502, 503].map(|n| leg.admits(NAT, 1, n)), [false, false, true]);
+        assert_eq!(leg.admits_each(NAT, 1, [501, 502, 503]), [false, false, true]);
         assert_eq!(leg.destination(), NAT);
     }
 
@@ -528,8 +550,16 @@ mod tests {
             self.latch.on_packet(seen, self.now) == Sender::Peer
         }
 
+        /// The packets come as close together as they may.
         fn admits_any(&mut self, source: &str, ssrc: u32, sequences: impl IntoIterator<Item = u16>) -> bool {
-            sequences.into_iter().fold(false, |any, sequence| any | self.admits(source, ssrc, sequence))
+            sequences.into_iter().fold(false, |any, sequence| {
+                self.now += APART;
+                any | self.admits(source, ssrc, sequence)
+            })
+        }
+
+        fn admits_each<const N: usize>(&mut self, source: &str, ssrc: u32, sequences: [u16; N]) -> [bool; N] {
+            sequences.map(|sequence| self.admits_any(source, ssrc, [sequence]))
         }
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Ring { id: StreamId, side: Side, tone: Option<Ringback> },
     /// The RTCP port of one side was opened.
     OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
+    /// One side goes on with other sockets, at another of our addresses.
+    Rebind { id: StreamId, side: Side, sockets: SideSockets },
     /// The call is over and its sockets go back to the pool.
     Release { id: StreamId },
     /// The call goes to another thread, under the ids it has there.
@@ -123,7 +125,7 @@ impl Mailbox {
 
 impl Command {
     /// The stream that a command of a running call is for.
-    pub(super) fn stream(&self) -> Option<StreamId> {
+    pub(crate) fn stream(&self) -> Option<StreamId> {
         match self {
             Self::Describe { id, .. }
             | Self::Clear { id, .. }
@@ -132,6 +134,7 @@ impl Command {
             | Self::Press { id, .. }
             | Self::Ring { id, .. }
             | Self::OpenRtcp { id, .. }
+            | Self::Rebind { id, .. }
             | Self::Release { id }
             | Self::Leave { id, .. } => Some(*id),
             Self::Adopt { .. }
@@ -157,6 +160,7 @@ impl Command {
             | Self::Clear { .. }
             | Self::Hold { .. }
             | Self::OpenRtcp { .. }
+            | Self::Rebind { .. }
             | Self::Release { .. }
             | Self::Expect { .. } => ASLEEP,
         }

@@ -73,7 +73,8 @@ pub enum Event {
         /// Who is silent.
         side: Side,
     },
-    /// The peer of `side` pressed a key, told once when it is over; as an event it was relayed already.
+    /// The peer of `side` pressed a key, told once when it is over; to a peer that has them in its audio
+    /// stream, as events or as tones, it was passed on already.
     Digit {
         /// Whose media it is.
         call: CallId,
@@ -105,6 +106,8 @@ pub enum OneWay {
     NeverHeard,
     /// Packets come, but from a source that is not the peer's as far as its session description tells.
     OnlyStrangers,
+    /// Packets come, but none that holds audio under a payload type and key that were agreed on.
+    NotUnderstood,
     /// It was heard before.
     Stopped,
 }
@@ -118,6 +121,9 @@ impl OneWay {
                 "nothing ever came: a firewall, or our advertised address can't be reached from there"
             }
             Self::OnlyStrangers => "packets come from another address than it signalled: NAT on its side",
+            Self::NotUnderstood => {
+                "packets come, but no audio that was agreed on: another codec, other keys, or only noise"
+            }
             Self::Stopped => "it was heard before: hold or mute without a word, or its network is gone",
         }
     }

@@ -51,8 +51,8 @@ impl Recut {
         self.repacketiser.shape()
     }
 
-    /// Cuts a packet that came at `now`: the first of its frames goes to `send` at once, and how many ticks
-    /// of audio all of them are is returned. What waits must have been taken.
+    /// Cuts a packet that came at `now`: the first of its frames goes to `send` at once. What waits must have
+    /// been taken.
     ///
     /// Hot path: no allocation.
     pub(super) fn push(
@@ -62,17 +62,15 @@ impl Recut {
         payload: &[u8],
         now: Instant,
         mut send: impl FnMut(&Frame<'_>),
-    ) -> Result<u32, NotCut> {
+    ) -> Result<(), NotCut> {
         self.waiting.clear();
         let mut cut = self.repacketiser.push(position, marker, payload)?;
-        let mut ticks = 0;
         while let Some(frame) = cut.next_frame() {
-            ticks += frame.payload.len() as u32;
             if frame.after.is_zero() || !self.waiting.hold(&frame, now) {
                 send(&frame);
             }
         }
-        Ok(ticks)
+        Ok(())
     }
 
     /// The place that a packet which is not cut has between the frames.

@@ -189,10 +189,7 @@ mod tests {
         assert!(takes(&mut reports, "198.51.100.7:4001", Port::Rtcp, &latch, start));
         latch.on_answer(start);
         let later = start + Duration::from_secs(1);
-        for sequence in 1..4 {
-            let source = "203.0.113.9:700".parse().unwrap();
-            latch.on_packet(Seen { source, ssrc: 1, sequence, credible: true }, later);
-        }
+        speak_from_elsewhere(&mut latch, later);
 
         assert!(!takes(&mut reports, "198.51.100.7:4001", Port::Rtcp, &latch, later));
         assert!(takes(&mut reports, "203.0.113.9:911", Port::Rtcp, &latch, later));
@@ -217,15 +214,18 @@ mod tests {
         assert_eq!(reports.way(&latch), Some((Port::Rtcp, "198.51.100.7:4001".parse().unwrap())));
 
         latch.on_answer(start);
-        for sequence in 1..4 {
-            let source = "203.0.113.9:700".parse().unwrap();
-            latch.on_packet(
-                Seen { source, ssrc: 1, sequence, credible: true },
-                start + Duration::from_secs(1),
-            );
-        }
+        speak_from_elsewhere(&mut latch, start + Duration::from_secs(1));
 
         assert_eq!(reports.way(&latch), Some((Port::Rtcp, "203.0.113.9:701".parse().unwrap())));
+    }
+
+    /// For as long as it takes to be believed.
+    fn speak_from_elsewhere(latch: &mut Latch, mut at: Instant) {
+        for sequence in 1..4 {
+            let source = "203.0.113.9:700".parse().unwrap();
+            latch.on_packet(Seen { source, ssrc: 1, sequence, credible: true }, at);
+            at += Duration::from_millis(20);
+        }
     }
 
     fn takes(reports: &mut Reports, source: &str, port: Port, latch: &Latch, now: Instant) -> bool {

@@ -112,10 +112,13 @@ impl Half {
     }
 
     fn cause(&self) -> OneWay {
-        match (self.leg.spoke, self.leg.strangers.packets()) {
-            (Some(_), _) => OneWay::Stopped,
-            (None, 0) => OneWay::NeverHeard,
-            (None, _) => OneWay::OnlyStrangers,
+        let (heard, strangers) = (self.leg.reception.received() > 0, self.leg.strangers.packets() > 0);
+        match self.leg.spoke {
+            Some(_) => OneWay::Stopped,
+            None if heard => OneWay::NotUnderstood,
+            None if strangers => OneWay::OnlyStrangers,
+            None if self.counters.was_used() => OneWay::NotUnderstood,
+            None => OneWay::NeverHeard,
         }
     }
 }
@@ -276,6 +279,7 @@ mod tests {
     use crate::rtp::continuity::Position;
     use crate::rtp::packet::{self, Header};
     use crate::rtp::rtcp::{Cname, NtpClock, Session};
+    use crate::rtp::stats::Arrival;
 
     const LIMIT: Duration = Duration::from_secs(60);
     const PEER: &str = "198.51.100.7:4000";
@@ -381,20 +385,26 @@ mod tests {
 
     #[test]
     fn what_is_likely_depends_on_what_came_before() {
-        let cause = |spoke: Option<u64>, strangers| {
+        let cause = |spoke: Option<u64>, strangers, unread, others| {
             let (mut stream, start) = connected();
             stream.on_answer(start);
             stream.side(Side::Caller).leg.spoke = Some(at(start, 30));
-            stream.side(Side::Callee).leg.spoke = spoke.map(|seconds| at(start, seconds));
-            (0..strangers).for_each(|_| {
-                stream.side(Side::Callee).leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into())
-            });
+            let missed = stream.side(Side::Callee);
+            missed.leg.spoke = spoke.map(|seconds| at(start, seconds));
+            (0..strangers).for_each(|_| missed.leg.strangers.on_packet(([192, 0, 2, 66], 6_666).into()));
+            let position = Position { ssrc: 1, sequence: 1, timestamp: 1 };
+            let arrival = Arrival { position, is_audio: false, bytes: 172, at: start };
+            (0..others).for_each(|_| missed.leg.reception.on_packet(arrival));
+            missed.counters.publish_received(&missed.leg, unread);
             stream.falls_one_way(Side::Callee, at(start, 30))
         };
 
-        assert_eq!(cause(None, 3), Some(OneWay::OnlyStrangers));
-        assert_eq!(cause(Some(25), 3), Some(OneWay::Stopped));
-        assert_eq!(cause(Some(26), 0), None);
+        assert_eq!(cause(None, 0, 0, 0), Some(OneWay::NeverHeard));
+        assert_eq!(cause(None, 3, 3, 0), Some(OneWay::OnlyStrangers));
+        assert_eq!(cause(None, 0, 3, 0), Some(OneWay::NotUnderstood), "under another key");
+        assert_eq!(cause(None, 3, 4, 1), Some(OneWay::NotUnderstood), "under another payload type");
+        assert_eq!(cause(Some(25), 3, 3, 0), Some(OneWay::Stopped));
+        assert_eq!(cause(Some(26), 0, 0, 0), None);
     }
 
     #[test]
@@ -403,7 +413,7 @@ mod tests {
         for hold in ["0.0.0.0:4000", "198.51.100.7:0", PEER] {
             let (mut stream, start) = connected();
             stream.on_answer(start);
-            let spoken = [100, 101, 102, 103].map(|number| says(&mut stream, number, at(start, 1)));
+            let spoken = [100, 101, 102, 103].map(|number| says(&mut stream, number, paced(start, number)));
             assert_eq!(spoken.map(|verdict| matches!(verdict, Verdict::Send(_))), [false, false, true, true]);
 
             let media = LegMedia { sends: false, receives: false, ..LegMedia::new(hold.parse().unwrap(), 0) };
@@ -420,13 +430,18 @@ mod tests {
         let (mut stream, start) = connected();
         stream.on_answer(start);
         for number in [100, 101, 102] {
-            says(&mut stream, number, at(start, 1));
+            says(&mut stream, number, paced(start, number));
         }
 
         let media = LegMedia::new("203.0.113.80:7000".parse().unwrap(), 0);
         stream.describe(Side::Caller, Signalled::new(media.remote, true), &media, at(start, 2));
 
         assert_eq!(says(&mut stream, 103, at(start, 2)), Verdict::Drop(Reason::Stranger));
+    }
+
+    /// When a packet of that number comes, 20 ms after the one before.
+    fn paced(start: Instant, number: u16) -> Instant {
+        at(start, 1) + Duration::from_millis(20) * (u32::from(number) - 100)
     }
 
     /// What becomes of audio of the caller, which speaks from behind a NAT.

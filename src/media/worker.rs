@@ -214,6 +214,7 @@ impl Worker {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
                 self.assign(rtcp, Role::Rtcp(id, side));
             }
+            Command::Rebind { id, side, sockets } => self.rebind(id, side, sockets),
             Command::Leave { id, to, new_id, new_sockets } => self.leave(id, &to, new_id, new_sockets),
             Command::Expect { id } => *self.place(id) = Place::Expected(Vec::new()),
             Command::Arrive { id, stream, sockets } => self.arrive(id, stream, sockets),
@@ -233,14 +234,34 @@ impl Worker {
 
     fn open(&mut self, id: StreamId, stream: Box<Stream>) {
         for (side, sockets) in stream.sockets() {
-            self.assign(sockets.rtp, Role::Rtp(id, side));
-            if let Some(rtcp) = sockets.rtcp {
-                self.assign(rtcp, Role::Rtcp(id, side));
-            }
+            self.lend(sockets, id, side);
         }
         *self.place(id) = Place::Here(stream);
         for side in [Side::Caller, Side::Callee] {
             self.wheel.arm(entry(id, side), self.anchor.now + LOOK);
+        }
+    }
+
+    /// Gives one side of a stream other sockets; those it had are nobody's again.
+    fn rebind(&mut self, id: StreamId, side: Side, sockets: SideSockets) {
+        let Some(half) = self.stream(id).map(|stream| stream.side(side)) else { return };
+        let change = half.link.reset();
+        let before = std::mem::replace(&mut half.sockets, sockets);
+        self.take_back(before, change);
+        self.lend(sockets, id, side);
+    }
+
+    fn lend(&mut self, sockets: SideSockets, id: StreamId, side: Side) {
+        self.assign(sockets.rtp, Role::Rtp(id, side));
+        if let Some(rtcp) = sockets.rtcp {
+            self.assign(rtcp, Role::Rtcp(id, side));
+        }
+    }
+
+    fn take_back(&mut self, sockets: SideSockets, change: Option<Change>) {
+        self.relink(sockets.rtp, change);
+        for socket in std::iter::once(sockets.rtp).chain(sockets.rtcp) {
+            self.assign(socket, Role::Pooled);
         }
     }
 
@@ -250,11 +271,7 @@ impl Worker {
         let Place::Here(mut stream) = std::mem::replace(place, Place::Empty) else { return None };
         for (side, sockets) in stream.sockets() {
             let change = stream.side(side).link.reset();
-            self.relink(sockets.rtp, change);
-            self.assign(sockets.rtp, Role::Pooled);
-            if let Some(rtcp) = sockets.rtcp {
-                self.assign(rtcp, Role::Pooled);
-            }
+            self.take_back(sockets, change);
             self.wheel.disarm(entry(id, side));
         }
         Some(stream)
@@ -383,7 +400,7 @@ impl Worker {
     fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         let opened = stream.opened();
-        let (call, mut sooner, mut pressed) = (stream.call, false, false);
+        let (call, mut sooner) = (stream.call, false);
         let (from, to) = stream.split(side);
         for place in 0..received {
             if self.batch.room() < MOST_MADE {
@@ -419,14 +436,12 @@ impl Worker {
         }
         from.counters.publish_received(&from.leg, received);
         self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
-        while let Some(press) = from.leg.next_press(&mut to.leg) {
-            pressed = true;
-            (self.setup.events)(Event::Digit { call, side, press });
+        if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
+            self.wheel.arm(entry(id, side.other()), due);
         }
-        if pressed {
-            self.wheel.arm(entry(id, other(side)), self.anchor.now);
-        } else if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
-            self.wheel.arm(entry(id, other(side)), due);
+        while let Some(press) = from.leg.next_press(&mut to.leg) {
+            self.wheel.arm(entry(id, side.other()), self.anchor.now);
+            (self.setup.events)(Event::Digit { call, side, press });
         }
     }
 
@@ -459,7 +474,7 @@ impl Worker {
         from.leg.pressed.on_time(now);
         while let Some(press) = from.leg.next_press(&mut to.leg) {
             (self.setup.events)(Event::Digit { call, side, press });
-            self.wheel.arm(entry(id, other(side)), now);
+            self.wheel.arm(entry(id, side.other()), now);
         }
         if silent {
             (self.setup.events)(Event::Silent { call, side });
@@ -555,13 +570,6 @@ fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent
             sent
         }
         _ => Sent::default(),
-    }
-}
-
-fn other(side: Side) -> Side {
-    match side {
-        Side::Caller => Side::Callee,
-        Side::Callee => Side::Caller,
     }
 }
 

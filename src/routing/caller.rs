@@ -12,6 +12,12 @@
 //! | foreign, `foreign_caller = "diversion"` | given, the next one diverts | given, it diverts | given |
 //! | foreign with `"replace"`, or ours | the next one | it | given |
 //!
+//! `Privacy: user` hides who calls in From (RFC 3323 §4.2). `id` is passed on and hides P-Asserted-Identity
+//! alone (RFC 3325 §9.3): From is what its sender chose to show. `header` and `session` ask for what a
+//! back-to-back user agent does to every call. Toward Retell the given caller is P-Asserted-Identity's, else
+//! From's, where the trunk has `trust_identity`: its carrier has checked that number, and From is what
+//! somebody wrote.
+//!
 //! With `foreign_caller = "refuse"` a call of a foreign caller never comes this far; where Retell cannot take
 //! a call, its fallback is no call of a foreigner's own and goes as with `"replace"`.
 //!
@@ -63,6 +69,14 @@ pub(super) struct Caller {
     pub(super) unchanged: bool,
 }
 
+/// What says who calls in place of From.
+pub(super) enum Instead {
+    /// `X-Original-CLID`, from Retell.
+    Clid(String),
+    /// P-Asserted-Identity, from a trunk that is trusted with it.
+    Asserted(NameAddr),
+}
+
 /// Who calls, before any rule: the given caller.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
@@ -74,32 +88,34 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// The caller in `clid`, else in `from`, and whether `invite` asks for privacy; numbers are read with
-    /// `country`.
+    /// The caller in what stands for From, else in `from`, and whether `invite` asks for privacy; numbers are
+    /// read with `country`.
     pub(super) fn read(
         invite: &Message,
         from: NameAddr,
-        clid: Option<String>,
+        instead: Option<Instead>,
         country: Country,
         trace: &mut Trace<'_>,
     ) -> Self {
         let received = from.uri.user.as_deref().unwrap_or_default();
-        let (written, source) = match &clid {
-            Some(clid) => (clid.as_str().into(), ORIGINAL_CLID),
-            None => (parties::number_in(&from.uri).unwrap_or(ANONYMOUS.into()), "From"),
+        let number_of =
+            |who: &NameAddr| parties::number_in(&who.uri).unwrap_or(ANONYMOUS.into()).into_owned();
+        let (written, source, display) = match instead {
+            Some(Instead::Clid(clid)) => (clid, ORIGINAL_CLID, None),
+            Some(Instead::Asserted(who)) => (number_of(&who), Name::PAssertedIdentity.as_str(), who.display),
+            None => (number_of(&from), Name::From.as_str(), from.display.clone()),
         };
         let reading = country.read(&written);
         let form = reading.as_ref().map(|reading| reading.form);
-        let number =
-            reading.map_or_else(|| written.clone().into_owned(), |reading| reading.number.into_owned());
+        let number = reading.map_or_else(|| written.clone(), |reading| reading.number.into_owned());
         trace.note("caller", || {
             let how = form.map_or("not a number, so it stays as it is", super::normalise::Form::describe);
             (number.clone(), format!("{source} says {written}: {how}"))
         });
         Self {
-            unchanged: clid.is_none() && number == received,
-            display: from.display.filter(|_| clid.is_none()).filter(|display| *display != received),
-            private: wants_privacy(invite),
+            unchanged: source != ORIGINAL_CLID && number == received,
+            display: display.filter(|display| *display != received && *display != written),
+            private: parties::asks_privacy(invite, &[b"user"]),
             number,
         }
     }
@@ -156,7 +172,9 @@ impl Given {
         }
         let (key, ours, why) = match &policy.id {
             CallerId::Rotating(_) => {
-                let turn = access.turn(&trunk.name, &policy.pool, callee).ok_or(Refusal::CallerIdsSpent)?;
+                let left_s = access.left_of_day_s();
+                let turn = access.turn(&trunk.name, &policy.pool, callee);
+                let turn = turn.ok_or(Refusal::CallerIdsSpent { left_s })?;
                 ("caller_ids", Some(turn.number), turn.why)
             }
             CallerId::Fixed(number) => ("caller_id", Some(number.as_str()), None),
@@ -264,17 +282,6 @@ pub(super) fn original_clid(invite: &Message) -> Option<String> {
     }
     let is_clean = !text.is_empty() && !text.chars().any(|character| character.is_control());
     is_clean.then(|| text.to_owned())
-}
-
-/// Whether Privacy asks to hide who calls in From: `user` (RFC 3323 §4.2).
-///
-/// `id` is passed on and changes nothing here: it keeps P-Asserted-Identity from the callee (RFC 3325
-/// §9.3), and From is what its sender chose to show. `header` and `session` ask for what a back-to-back
-/// user agent does to every call.
-pub(super) fn wants_privacy(invite: &Message) -> bool {
-    invite.elements(Name::Privacy).any(|element| {
-        element.split(|byte| *byte == b';').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"user"))
-    })
 }
 
 /// Retell's header for the number a call shall show; never passed on.

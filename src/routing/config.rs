@@ -34,7 +34,7 @@ pub use peer::{
     CalledNumber, PeerConfig, RetellConfig, TrunkConfig, cut_to_prefix, parse_username, retell_ranges,
 };
 pub use pool::{PoolConfig, PoolNumber, parse_pool_number};
-pub use profile::{DigitsBy, Preset, Profile, Treatment};
+pub use profile::{DigitsBy, Preset, Profile, Ringing, Treatment};
 pub use providers::{PROVIDERS, Provider, provider};
 pub use registration::RegisterConfig;
 pub use spelling::{CallerPlace, CallerPlaces, NumberFormat, Spelling};

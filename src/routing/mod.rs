@@ -10,6 +10,7 @@ mod emergency;
 mod fallback;
 mod header_values;
 mod headers;
+pub mod hourly;
 mod interfaces;
 pub mod limits;
 mod normalise;
@@ -95,6 +96,8 @@ pub struct Peer {
     pub media: config::PeerMedia,
     /// How many calls it may have.
     pub limit: limits::Limit,
+    /// What its own calls may come to within an hour.
+    pub cap: hourly::Cap,
     /// What we register as at a trunk that wants to be told where we are.
     pub registration: Option<Account>,
     /// How long after the last OPTIONS the next one goes to each of its targets; `None` is never.
@@ -261,6 +264,13 @@ impl Routes {
         }
     }
 
+    /// The ISO 3166 code of where `number` rings: of the country that its calling code belongs to, else of
+    /// that of `trunk`; `None` where neither says.
+    #[must_use]
+    pub fn country_of(&self, number: &str, trunk: PeerId) -> Option<String> {
+        normalise::Country::of_number(number).iso().or_else(|| self.peer(trunk).country.iso())
+    }
+
     /// The default peer of `kind`.
     fn first(&self, kind: Kind) -> Option<&Peer> {
         self.peers.iter().find(|peer| peer.kind == kind)
@@ -312,6 +322,10 @@ impl Source<'_> {
                 calls: (config.max_calls > 0).then_some(config.max_calls),
                 rate: (config.calls_per_second > 0).then_some(config.calls_per_second),
                 queue: Duration::from_secs(config.queue_s.into()),
+            },
+            cap: hourly::Cap {
+                calls: (config.calls_per_hour > 0).then_some(config.calls_per_hour),
+                minutes: (config.minutes_per_hour > 0).then_some(config.minutes_per_hour),
             },
             registration,
             probes: (config.options_s > 0).then(|| Duration::from_secs(config.options_s.into())),

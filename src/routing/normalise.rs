@@ -67,7 +67,14 @@ impl Country {
         country
     }
 
-    /// The ISO 3166 code, for explanations and the table of emergency numbers.
+    /// The country whose calling code `number` has, in E.164; the main one of those that share it.
+    pub(super) fn of_number(number: &str) -> Self {
+        let parsed = number.strip_prefix('+').and_then(parse_full);
+        let region = parsed.and_then(|it| PHONE_NUMBER_UTIL.get_region_for_country_code(it.country_code));
+        Self { region }
+    }
+
+    /// The ISO 3166 code, for explanations and the tables of emergency numbers and tones.
     pub(super) fn iso(self) -> Option<String> {
         self.region.map(|region| region.to_string())
     }

@@ -10,10 +10,10 @@ use super::Peer;
 use super::config::CalledNumber;
 use super::normalise::strip_separators;
 use super::plan::Refusal;
-use crate::sip::headers::NameAddr;
+use crate::sip::headers::{Name, NameAddr};
 use crate::sip::message::Message;
 use crate::sip::registration::Account;
-use crate::sip::uri::Uri;
+use crate::sip::uri::{Scheme, Uri};
 
 /// The user part that `invite` dials, from the place the peer writes it to.
 ///
@@ -76,6 +76,30 @@ pub(super) fn calling(invite: &Message) -> Result<NameAddr, Refusal> {
         user.retain(|character| !character.is_control());
     }
     Ok(from)
+}
+
+/// Who calls, as the network that `invite` comes from has checked it (RFC 3325 §9.1): of two values the one
+/// that is a telephone number by its scheme. `None` when no value bears a number, or when the caller asked
+/// that it be shown to nobody (RFC 3325 §9.3); it is then for the peer that sent it and for us.
+pub(super) fn asserted(invite: &Message) -> Option<NameAddr> {
+    if asks_privacy(invite, &[b"id", b"header", b"user"]) {
+        return None;
+    }
+    let values = invite.elements(Name::PAssertedIdentity);
+    let bears_number =
+        |who: &NameAddr| number_in(&who.uri).is_some_and(|number| strip_separators(&number).is_some());
+    let known: Vec<_> =
+        values.filter_map(|value| NameAddr::parse(&value).ok()).filter(bears_number).take(2).collect();
+    let tel = known.iter().position(|who| who.uri.scheme == Scheme::Tel);
+    known.into_iter().nth(tel.unwrap_or(0))
+}
+
+/// Whether Privacy has one of `tokens` in it (RFC 3323 §4.2).
+pub(super) fn asks_privacy(invite: &Message, tokens: &[&[u8]]) -> bool {
+    invite.elements(Name::Privacy).any(|element| {
+        let mut asked = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        asked.any(|asked| tokens.iter().any(|token| asked.eq_ignore_ascii_case(token)))
+    })
 }
 
 /// The number in `uri`: its user part without the parameters behind it; a local number behind its global

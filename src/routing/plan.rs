@@ -4,7 +4,7 @@
 //! attempt differs in its target alone. Extensions are looked up as dialled, in both directions, before the
 //! number is read.
 
-use super::caller::{Caller, Given, original_clid};
+use super::caller::{Caller, Given, Instead, original_clid};
 use super::config::CalledNumber;
 use super::emergency::is_emergency;
 use super::fallback::Falling;
@@ -46,6 +46,8 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// Whether neither number changed (Identity may pass).
     pub numbers_unchanged: bool,
+    /// Somebody calls for help: no cap of its peer stands in the way.
+    pub is_emergency: bool,
     /// What is tried one after the other when Retell cannot take the call.
     pub fallbacks: Vec<Plan>,
 }
@@ -82,7 +84,10 @@ pub enum Refusal {
     },
     /// Every one of `caller_ids` has had its calls of the day.
     #[error("every number in caller_ids has reached caller_daily_cap")]
-    CallerIdsSpent,
+    CallerIdsSpent {
+        /// What is left of the day, in seconds.
+        left_s: u32,
+    },
     /// A header that the route depends on cannot be read.
     #[error("{header} cannot be read")]
     Unreadable {
@@ -98,11 +103,29 @@ impl Refusal {
         match self {
             Self::NothingDialled | Self::ControlCharacters | Self::NoRoute { .. } => 404,
             Self::Emergency { .. } | Self::Toll(_) | Self::ForeignCaller { .. } => 403,
-            Self::CallerIdsSpent => 503,
+            Self::CallerIdsSpent { .. } => 503,
             Self::Unreadable { .. } => 400,
         }
     }
+
+    /// Seconds after which another attempt may succeed, where that is so. Never the whole rest of a day: for
+    /// that long a caller sends us nothing else either (RFC 3261 §21.5.4), and other trunks have numbers left.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::CallerIdsSpent { left_s } => Some((*left_s).clamp(1, LONGEST_RETRY_S)),
+            Self::NothingDialled
+            | Self::NoRoute { .. }
+            | Self::Emergency { .. }
+            | Self::Toll(_)
+            | Self::ForeignCaller { .. }
+            | Self::Unreadable { .. } => None,
+        }
+    }
 }
+
+/// What a caller is told to wait at most.
+const LONGEST_RETRY_S: u32 = 300;
 
 /// The dialled number, as it came and as it goes on.
 #[derive(Clone)]
@@ -150,7 +173,9 @@ impl Routes {
     ) -> Result<Plan, Refusal> {
         let uri = parties::dialled(invite, trunk.called_number, trunk.registration.as_ref())?;
         let dialled = self.read_dialled(&uri, trunk, trunk, trace)?;
-        let given = Given::read(invite, parties::calling(invite)?, None, trunk.country, trace);
+        let from = parties::calling(invite)?;
+        let asserted = trunk.spelling.trust_identity.then(|| parties::asserted(invite)).flatten();
+        let given = Given::read(invite, from, asserted.map(Instead::Asserted), trunk.country, trace);
         let retell = self.retell_for(&dialled, trace)?;
         let shown = given.clone().toward_retell(trace);
         let plan = course(trunk, retell, retell, dialled.clone(), shown, trace)?;
@@ -174,7 +199,7 @@ impl Routes {
         if !is_emergency {
             check_tolls(retell, &dialled, trace)?;
         }
-        let given = Given::read(invite, from, clid, trunk.country, trace);
+        let given = Given::read(invite, from, clid.map(Instead::Clid), trunk.country, trace);
         if !is_emergency {
             given.check_owned(trunk, &self.numbers)?;
         }
@@ -183,7 +208,7 @@ impl Routes {
             Err(_) if is_emergency => given.shown_anyway(),
             shown => shown?,
         };
-        course(trunk, retell, trunk, dialled, shown, trace)
+        Ok(Plan { is_emergency, ..course(trunk, retell, trunk, dialled, shown, trace)? })
     }
 
     /// The number to send for what `uri` of `caller` dials: an extension's number, else E.164 as `trunk`'s
@@ -337,6 +362,7 @@ pub(super) fn course(
         withheld: shown.withheld,
         diverting: shown.diverting,
         targets,
+        is_emergency: false,
         fallbacks: Vec::new(),
     })
 }

@@ -179,8 +179,8 @@ impl Continuity {
         }
     }
 
-    /// The source was on hold and is back: wherever its clock and its numbers stood meanwhile, its next packet
-    /// follows what was sent.
+    /// The source was on hold and is back: wherever its clock and its numbers stood meanwhile, its next
+    /// packet follows what was sent.
     pub fn on_resume(&mut self) {
         if let Some(source) = self.source.take() {
             self.next.sequence = source.newest_sent().wrapping_add(1);

@@ -19,6 +19,17 @@ pub enum Side {
     Callee,
 }
 
+impl Side {
+    /// The one across.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -135,7 +146,7 @@ pub enum ReserveError {
     #[error(
         "media port range exhausted ({in_use} pairs in use, {resting} resting, {refused} held by other \
          programs or \
-         refused by the operating system): widen [media].ports"
+         refused by the operating system): widen [media].ports, or those of its interface"
     )]
     NoPorts {
         /// Lent to calls.
@@ -146,13 +157,15 @@ pub enum ReserveError {
         refused: usize,
     },
     /// No listening address has the family of the address that this side wants its audio at.
-    #[error("no media address of the address family of the {side}: add one to [media].listen")]
+    #[error(
+        "no media address of the address family of the {side}: add one to [media].listen, or to its interface"
+    )]
     NoFamily {
         /// Whose media it is.
         side: Side,
     },
     /// The routing table knows no way to the peer.
-    #[error("no route from [media].listen to {peer}")]
+    #[error("no route from [media].listen, or its interface, to {peer}")]
     NoRoute {
         /// Where its signalling comes from.
         peer: IpAddr,

@@ -11,6 +11,7 @@ use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
 use crate::routing::config::{Preset, Profile};
+use crate::routing::hourly::Cap;
 use crate::routing::{self, Kind, Plan, Recognition};
 use crate::sdp::session::Session;
 use crate::sip::auth::{Credentials, Verdict};
@@ -242,6 +243,9 @@ impl<W: World> Bridge<W> {
         if let Err(refused) = begun {
             let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();
             self.metrics.counters.rejected(rejection(&refused));
+            if let Refused::Spent(spent) = &refused {
+                self.complain_of_peer(flow.remote, spent, "call refused: its caller has had enough");
+            }
             self.answer(invite, tx, flow, refused.status(), &refused.reason_phrase(), &hints);
             self.record_refusal(invite, flow, peer, &refused);
         }
@@ -262,11 +266,17 @@ impl<W: World> Bridge<W> {
             out: &mut out,
         };
         let caller = routes.peer(offered.peer);
+        let cap = if offered.plan.is_emergency { Cap::default() } else { caller.cap };
         self.call_limits.enter(id, &caller.name, caller.limit, self.total, self.now)?;
+        if let Err(spent) = self.hourly.begin(id, &caller.name, cap, self.now) {
+            self.call_limits.leave(id);
+            return Err(spent.into());
+        }
         let call = match span.in_scope(|| Call::start(id, offered, offer, &mut cx)) {
             Ok(call) => call,
             Err(error) => {
                 self.call_limits.leave(id);
+                self.hourly.leave(id, self.now);
                 return Err(error.into());
             }
         };
@@ -354,6 +364,7 @@ fn rejection(refused: &Refused) -> Rejection {
         | Refused::Unusable(_)
         | Refused::Cleartext => Rejection::Media,
         Refused::Full(_) => Rejection::Capacity,
+        Refused::Spent(_) => Rejection::Cap,
         Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
         Refused::Route(_) => Rejection::Rule,
     }

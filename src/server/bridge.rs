@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::{Call, Input, Settings};
 use crate::id::{CallId, ClientTx, Ids, ServerTx};
+use crate::routing::hourly::Hourly;
 use crate::routing::limits::{Limit, Limits as CallLimits, Verdict};
 use crate::routing::{Rotation, Routes};
 use crate::rtp::dtmf::Digit;
@@ -53,6 +54,7 @@ pub struct Bridge<W> {
     pub(super) routes: Arc<Routes>,
     pub(super) rotation: Rotation,
     pub(super) call_limits: CallLimits,
+    pub(super) hourly: Hourly,
     pub(super) overload: Overload,
     /// The limit of all peers together.
     pub(super) total: Limit,
@@ -157,6 +159,7 @@ impl<W: World> Bridge<W> {
             routes,
             rotation: Rotation::default(),
             call_limits: CallLimits::default(),
+            hourly: Hourly::default(),
             overload: Overload::new(now),
             total: Limit::default(),
             verifier: Verifier::new(key, REALM, Algorithm::Md5),
@@ -329,7 +332,11 @@ impl<W: World> Bridge<W> {
             active: self.active,
             calls: self.calls.len(),
             transactions: self.table.len(),
-            links: self.clients.len() + self.errands.len() + self.invites.len() + self.call_limits.len(),
+            links: self.clients.len()
+                + self.errands.len()
+                + self.invites.len()
+                + self.call_limits.len()
+                + self.hourly.len(),
         }
     }
 }

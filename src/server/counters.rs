@@ -113,6 +113,8 @@ pub enum Rejection {
     NoRoute,
     /// Forbidden by a rule: 403.
     Rule,
+    /// More calls or minutes than its caller may have within an hour: 403.
+    Cap,
     /// No media port or other means left: 503.
     Capacity,
     /// Draining: 503.
@@ -243,6 +245,7 @@ impl Rejection {
             Self::Media => "media",
             Self::NoRoute => "no_route",
             Self::Rule => "rule",
+            Self::Cap => "hourly_cap",
             Self::Capacity => "capacity",
             Self::Draining => "draining",
         }
@@ -310,6 +313,10 @@ fn describe() {
         "trunkline_sip_rejected_total",
         "SIP messages refused or ignored by the bridge itself, by reason"
     );
+    describe_counter!(
+        "trunkline_fallbacks_total",
+        "Calls that went on to a fallback, by the peer that could not take them"
+    );
     describe_counter!("trunkline_sip_bans_total", "Sources banned for a while");
     describe_counter!(
         "trunkline_media_packets_total",
@@ -350,7 +357,7 @@ const METHODS: [&str; 15] = [
 ];
 
 /// In the order of the variants, which index [`Counters::rejected`].
-const REJECTIONS: [Rejection; 17] = [
+const REJECTIONS: [Rejection; 18] = [
     Rejection::Stranger,
     Rejection::Banned,
     Rejection::Credentials,
@@ -366,6 +373,7 @@ const REJECTIONS: [Rejection; 17] = [
     Rejection::Media,
     Rejection::NoRoute,
     Rejection::Rule,
+    Rejection::Cap,
     Rejection::Capacity,
     Rejection::Draining,
 ];

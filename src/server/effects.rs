@@ -89,6 +89,11 @@ impl<W: World> Bridge<W> {
                 );
                 self.inbox.push_back((id, Input::Admission(verdict)));
             }
+            Action::FellBack(peer) => {
+                let Some(entry) = self.calls.get(&id) else { return };
+                let peer = entry.routes.peer(peer).name.clone();
+                metrics::counter!("trunkline_fallbacks_total", "from" => peer).increment(1);
+            }
             Action::Resolve(uri) => {
                 let uri = self.next_hop_of(id, uri);
                 let waiting = Waiting::for_targets(id, &uri);
@@ -117,9 +122,13 @@ impl<W: World> Bridge<W> {
                 self.keep_figures(id, leg);
                 self.world.clear_leg(id, Side::Callee);
             }
-            Action::Answered => self.world.answered(id),
+            Action::Answered => {
+                self.hourly.answered(id, self.now);
+                self.world.answered(id);
+            }
             Action::SetHeld(side, held) => self.world.set_held(id, side, held),
             Action::Press { side, digit, duration } => self.world.press(id, side, digit, duration),
+            Action::Ring(side, tone) => self.world.ring(id, side, tone),
             Action::CountMedia => {
                 let packets = self.world.stats(id).map_or(0, |[caller, _]| caller.packets_received);
                 self.inbox.push_back((id, Input::MediaCount(packets)));
@@ -158,6 +167,7 @@ impl<W: World> Bridge<W> {
             self.routes.note_answer(&record.trunk, &record.from, leg.sip_code, &mut self.rotation);
         }
         self.call_limits.leave(id);
+        self.hourly.leave(id, self.now);
         self.world.release(id);
         self.world.hide(id);
         self.set_active(self.active.saturating_sub(1));

@@ -14,6 +14,7 @@ use crate::id::{CallId, ClientTx, InterfaceId};
 use crate::media::{Engine, LegStats, Press};
 use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use crate::rtp::ringback::Ringback;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::uri::{Host, Uri};
 use crate::store::Records;
@@ -82,7 +83,8 @@ impl World for Live {
         });
     }
 
-    fn reserve(&mut self, call: CallId, caller: Way, callee: Way) -> Result<Reserved, ReserveError> {
+    fn reserve(&mut self, call: CallId, caller: Option<Way>, callee: Way) -> Result<Reserved, ReserveError> {
+        let Some(caller) = caller else { return self.engine.reserve_callee(call, callee) };
         self.engine.release(call);
         self.engine.reserve(call, caller, callee)
     }
@@ -105,6 +107,10 @@ impl World for Live {
 
     fn press(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration) {
         self.engine.press(call, side, Press { digit, duration });
+    }
+
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
+        self.engine.ring(call, side, tone);
     }
 
     fn stats(&self, call: CallId) -> Option<[LegStats; 2]> {

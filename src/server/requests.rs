@@ -359,7 +359,7 @@ fn in_dialog(
 
 /// What is likely where a peer is told an address that it cannot send to.
 const UNREACHABLE: &str =
-    "peer is told to answer to a private address, which it cannot reach; set [sip].advertise";
+    "peer is told to answer to a private address, which it cannot reach; set `advertise`";
 /// A request longer than this goes by TCP (RFC 3261 §18.1.1).
 const LARGE: usize = 1_300;
 /// How much our own Via adds to a request, at most.

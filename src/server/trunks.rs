@@ -15,13 +15,16 @@ impl<W: World> Bridge<W> {
         let of = |kind| self.routes.peers().iter().filter(move |peer| peer.kind == kind);
         of(Kind::Trunk)
             .chain(of(Kind::Retell))
-            .map(|peer| TrunkView {
+            .map(|peer| (peer, self.hourly.of(&peer.name, self.now)))
+            .map(|(peer, (calls_last_hour, talk))| TrunkView {
                 name: peer.name.clone(),
                 kind: match peer.kind {
                     Kind::Trunk => "trunk",
                     Kind::Retell => "retell",
                 },
                 calls: self.call_limits.calls_of(&peer.name),
+                calls_last_hour,
+                minutes_last_hour: talk.as_secs() / 60,
                 registration: self.registration_of(&peer.name),
                 targets: self.probes.of(&peer.name).iter().map(shown).collect(),
             })

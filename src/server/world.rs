@@ -14,6 +14,7 @@ use crate::id::{CallId, ClientTx, InterfaceId};
 use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
 use crate::rtp::leg_stats::LegStats;
+use crate::rtp::ringback::Ringback;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
 use crate::sip::uri::{Host, Uri};
 use crate::transport::Local;
@@ -44,12 +45,13 @@ pub trait World {
     fn close(&mut self, connection: ConnectionId);
     /// Looks up a name; the result comes back later.
     fn look_up(&mut self, uri: Uri, waiting: Waiting);
-    /// Two port pairs for a call; in place of those it has, if any.
+    /// Two port pairs for a call, in place of those it has, if any; without `caller`, one for the callee
+    /// alone.
     ///
     /// # Errors
     ///
     /// No port is free, or none of our addresses can reach one of the two.
-    fn reserve(&mut self, call: CallId, caller: Way, callee: Way) -> Result<Reserved, ReserveError>;
+    fn reserve(&mut self, call: CallId, caller: Option<Way>, callee: Way) -> Result<Reserved, ReserveError>;
     /// Relays a side so from here on.
     fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia);
     /// Forgets what is known of a side.
@@ -60,6 +62,8 @@ pub trait World {
     fn set_held(&mut self, call: CallId, side: Side, held: bool);
     /// Presses a key for this side.
     fn press(&mut self, call: CallId, side: Side, digit: Digit, duration: Duration);
+    /// Rings to this side, or no longer.
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>);
     /// Counters of the caller's and the callee's side.
     fn stats(&self, call: CallId) -> Option<[LegStats; 2]>;
     /// Frees a call's ports.

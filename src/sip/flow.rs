@@ -55,7 +55,8 @@ impl Transport {
     }
 }
 
-/// One of our listening sockets, as its place in the list of listeners.
+/// One of our listening sockets, as its place in the list of listeners; behind them, the addresses that
+/// datagrams came to on a wildcard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId(pub u16);
 

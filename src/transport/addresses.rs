@@ -44,6 +44,13 @@ struct Face {
     shown: Option<Local>,
 }
 
+/// The addresses of ours that datagrams came to on wildcards: each is a listener by itself, numbered behind
+/// those that are bound, so that what goes back leaves by it.
+pub(super) struct OwnAddresses {
+    bound: u16,
+    known: Vec<(ListenerId, IpAddr)>,
+}
+
 /// What the kernel said of the way to a remote address.
 #[derive(Default)]
 struct Routes {
@@ -106,17 +113,51 @@ impl Addresses {
         best?.local(remote, &mut self.routes)
     }
 
-    /// What `listener` shows to `remote`, as `interface` if it is one of those that share it; `None` if there
-    /// is no such listener, or no route to `remote`.
+    /// What a listener shows to `remote`, as `interface` if it is one of those that share it; on a wildcard,
+    /// the address of it that was reached. `None` if there is no such listener, or no route to `remote`.
     pub(super) fn local_of(
         &mut self,
-        listener: ListenerId,
+        (listener, own): (ListenerId, Option<IpAddr>),
         remote: SocketAddr,
         interface: InterfaceId,
     ) -> Option<Local> {
         let faces = || self.faces.iter().filter(|face| face.listener == listener);
         let face = faces().find(|face| face.interface == interface).or_else(|| faces().next())?;
-        face.local(remote, &mut self.routes)
+        match own.filter(|_| face.shown.is_none()) {
+            Some(own) => Some(face.showing(own)),
+            None => face.local(remote, &mut self.routes),
+        }
+    }
+}
+
+impl OwnAddresses {
+    /// Behind `bound` listeners.
+    pub(super) fn new(bound: usize) -> Self {
+        Self { bound: u16::try_from(bound).unwrap_or(u16::MAX), known: Vec::new() }
+    }
+
+    /// What stands for `address` on `listener`; that itself when there are too many to remember.
+    pub(super) fn listener_at(&mut self, listener: ListenerId, address: IpAddr) -> ListenerId {
+        let wanted = (listener, address);
+        let known = self.known.iter().position(|known| *known == wanted);
+        let place = known.or_else(|| {
+            let is_room = self.known.len() < MAX_OWN;
+            is_room.then(|| {
+                self.known.push(wanted);
+                self.known.len() - 1
+            })
+        });
+        let place = place.and_then(|place| u16::try_from(place).ok());
+        place.and_then(|place| self.bound.checked_add(place)).map_or(listener, ListenerId)
+    }
+
+    /// The listener that is bound, and the address of it that `listener` stands for.
+    pub(super) fn resolve(&self, listener: ListenerId) -> (ListenerId, Option<IpAddr>) {
+        let place = listener.0.checked_sub(self.bound).map(usize::from);
+        match place.and_then(|place| self.known.get(place)) {
+            Some(&(listener, address)) => (listener, Some(address)),
+            None => (listener, None),
+        }
     }
 }
 
@@ -161,6 +202,9 @@ impl Routes {
     }
 }
 
+/// Addresses of this host that are told apart, of all wildcards together.
+const MAX_OWN: usize = 256;
+
 /// Remote addresses whose route is remembered.
 const MAX_LEARNT: usize = 4_096;
 
@@ -178,8 +222,8 @@ mod tests {
     fn an_advertised_address_is_shown_with_the_listeners_port() {
         let mut addresses = bound(&["0.0.0.0:5060", "[::]:5070"], &["203.0.113.10", "2001:db8::10"]);
 
-        let v4 = addresses.local_of(ListenerId(0), remote("198.51.100.1"), ONLY).unwrap();
-        let v6 = addresses.local_of(ListenerId(1), remote("2001:db8::1"), ONLY).unwrap();
+        let v4 = addresses.local_of((ListenerId(0), None), remote("198.51.100.1"), ONLY).unwrap();
+        let v6 = addresses.local_of((ListenerId(1), None), remote("2001:db8::1"), ONLY).unwrap();
 
         assert_eq!((v4.sent_by.as_str(), v6.sent_by.as_str()), ("203.0.113.10:5060", "[2001:db8::10]:5070"));
     }
@@ -188,9 +232,9 @@ mod tests {
     fn a_wildcard_shows_the_address_used_toward_the_remote() {
         let mut addresses = bound(&["0.0.0.0:5060", "[::]:5060"], &[]);
 
-        let v4 = addresses.local_of(ListenerId(0), remote("127.0.0.9"), ONLY);
-        let again = addresses.local_of(ListenerId(0), remote("127.0.0.9"), ONLY);
-        let v6 = addresses.local_of(ListenerId(1), remote("::1"), ONLY);
+        let v4 = addresses.local_of((ListenerId(0), None), remote("127.0.0.9"), ONLY);
+        let again = addresses.local_of((ListenerId(0), None), remote("127.0.0.9"), ONLY);
+        let v6 = addresses.local_of((ListenerId(1), None), remote("::1"), ONLY);
 
         assert_eq!(v4, again);
         assert_eq!(v4.unwrap().sent_by, "127.0.0.1:5060");
@@ -245,12 +289,37 @@ mod tests {
         );
 
         let bound: Vec<_> = addresses.bound().iter().map(|listen| listen.address.to_string()).collect();
-        let came_by_lan = addresses.local_of(ListenerId(0), remote("192.168.1.7"), internet).unwrap();
+        let came_by_lan = addresses.local_of((ListenerId(0), None), remote("192.168.1.7"), internet).unwrap();
 
         assert_eq!(bound, ["192.168.1.10:5060", "[2001:db8::10]:5070"]);
         assert_eq!((came_by_lan.interface, came_by_lan.sent_by.as_str()), (lan, "192.168.1.10:5060"));
         assert_eq!(listener(&mut addresses, "2001:db8::7", lan), None);
         assert_eq!(listener(&mut addresses, "2001:db8::7", internet), Some(1));
+    }
+
+    #[test]
+    fn an_address_that_a_wildcard_was_reached_at_is_a_listener_by_itself_and_shown() {
+        let mut addresses = bound(&["0.0.0.0:5060", "0.0.0.0:5070"], &[]);
+        let mut own = OwnAddresses::new(2);
+        let at = |own: &mut OwnAddresses, ip: &str| own.listener_at(ListenerId(1), remote(ip).ip());
+
+        let (first, second) = (at(&mut own, "127.0.0.5"), at(&mut own, "127.0.0.6"));
+        let again = at(&mut own, "127.0.0.5");
+        let shown = addresses.local_of(own.resolve(second), remote("127.0.0.9"), ONLY).unwrap();
+
+        assert_eq!((first, second, again), (ListenerId(2), ListenerId(3), ListenerId(2)));
+        assert_eq!((shown.listener, shown.sent_by.as_str()), (ListenerId(1), "127.0.0.6:5070"));
+        assert_eq!(own.resolve(ListenerId(1)), (ListenerId(1), None));
+    }
+
+    #[test]
+    fn what_is_remembered_of_our_own_addresses_is_bounded() {
+        let mut own = OwnAddresses::new(1);
+        let address = |n: u32| IpAddr::from(n.to_be_bytes());
+
+        let last = (0..1_000).map(|n| own.listener_at(ListenerId(0), address(n))).last();
+
+        assert_eq!((last, own.known.len()), (Some(ListenerId(0)), MAX_OWN));
     }
 
     fn listener(addresses: &mut Addresses, to: &str, interface: InterfaceId) -> Option<u16> {

@@ -31,8 +31,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::addresses::Addresses;
 pub use self::addresses::Local;
+use self::addresses::{Addresses, OwnAddresses};
 pub use self::config::Config;
 use self::link::Outgoing;
 use self::pool::Pool;
@@ -114,6 +114,7 @@ pub const UNTRACKED: u64 = 0;
 /// All sockets of the signalling thread.
 pub struct Transports {
     addresses: Addresses,
+    own: OwnAddresses,
     /// By listener; `None` where that is no UDP listener.
     udp: Vec<Option<udp::Listener>>,
     pool: Pool,
@@ -165,6 +166,7 @@ impl Transports {
         }
         Ok(Self {
             addresses: Addresses::new(&bound, config),
+            own: OwnAddresses::new(bound.len()),
             udp,
             pool: Pool::new(config.limits.clone(), sender),
             tls: None,
@@ -214,7 +216,7 @@ impl Transports {
 
     /// What this flow's listener shows to its remote: as `interface`, if it is one of those that share it.
     pub fn local_of(&mut self, flow: &Flow, interface: InterfaceId) -> Option<Local> {
-        self.addresses.local_of(flow.listener, flow.remote, interface)
+        self.addresses.local_of(self.own.resolve(flow.listener), flow.remote, interface)
     }
 
     /// Never blocks. Streams: the flow's connection if it stands, else any standing one to the same remote
@@ -225,10 +227,13 @@ impl Transports {
     /// A failure comes back as [`Event::SendFailed`] with `token`, unless that is [`UNTRACKED`].
     pub fn send(&mut self, flow: &Flow, bytes: Bytes, token: u64, connect_timeout: Option<Duration>) {
         match flow.transport {
-            Transport::Udp => match self.udp.get_mut(usize::from(flow.listener.0)) {
-                Some(Some(listener)) => listener.send(*flow, bytes, token, &mut self.pending),
-                _ => self.fail(*flow, token, NO_LISTENER),
-            },
+            Transport::Udp => {
+                let (listener, from) = self.own.resolve(flow.listener);
+                match self.udp.get_mut(usize::from(listener.0)) {
+                    Some(Some(listener)) => listener.send(*flow, from, bytes, token, &mut self.pending),
+                    _ => self.fail(*flow, token, NO_LISTENER),
+                }
+            }
             Transport::Tcp | Transport::Tls => {
                 let give_up = Instant::now() + connect_timeout.unwrap_or(CONNECT_TIMEOUT);
                 self.send_by_stream(Outgoing { flow: *flow, bytes, token, give_up });
@@ -276,7 +281,7 @@ impl Transports {
         let before = events.len();
         events.append(&mut self.pending);
         for listener in self.udp.iter_mut().flatten() {
-            if let Poll::Ready(Err(error)) = listener.poll_receive(cx, events) {
+            if let Poll::Ready(Err(error)) = listener.poll_receive(cx, &mut self.own, events) {
                 tracing::error!(%error, "the runtime cannot watch a UDP socket");
             }
             listener.poll_waiting(cx, events);

@@ -5,11 +5,14 @@
 //! socket, with the destination and the first bytes of what was sent, and *also* lets the next send or
 //! receive fail with it. That failure says nothing about the datagram at hand, which is why every call here
 //! is made again after one.
+//!
+//! On a wildcard, an answer leaves by the address that the request came to: left to the kernel, a host with
+//! several may answer from one that the peer, or a NAT before it, never heard of.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSliceMut};
-use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +23,8 @@ use bytes::Bytes;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, recvmsg,
+    sendmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
@@ -28,6 +32,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
+use super::addresses::OwnAddresses;
 use super::recent::Recent;
 use super::{Event, Report, Task, UNTRACKED};
 use crate::sip::flow::{Flow, ListenerId, Transport};
@@ -37,6 +42,7 @@ pub(super) struct Listener {
     id: ListenerId,
     socket: Arc<AsyncFd<UdpSocket>>,
     is_v6: bool,
+    is_wildcard: bool,
     /// Longest datagram taken, in bytes.
     limit: usize,
     recent: Recent,
@@ -48,6 +54,7 @@ pub(super) struct Listener {
 /// A datagram that the socket had no room for.
 struct Waiting {
     flow: Flow,
+    from: Option<IpAddr>,
     bytes: Bytes,
     token: u64,
     tries: u8,
@@ -76,8 +83,10 @@ impl Listener {
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         } else {
             setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
+            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         }
         socket.set_recv_buffer_size(BUFFER_BYTES)?;
         socket.set_send_buffer_size(BUFFER_BYTES)?;
@@ -91,7 +100,8 @@ impl Listener {
         let socket = Arc::new(watch(socket.into())?);
         let icmp = Task::spawn(report_icmp(id, Arc::clone(&socket), reports));
         let (recent, waiting) = (Recent::default(), VecDeque::new());
-        Ok(Self { id, socket, is_v6: address.is_ipv6(), limit, recent, waiting, pause: None, _icmp: icmp })
+        let (is_v6, is_wildcard) = (address.is_ipv6(), address.ip().is_unspecified());
+        Ok(Self { id, socket, is_v6, is_wildcard, limit, recent, waiting, pause: None, _icmp: icmp })
     }
 
     /// The address bound, with the port that the system chose for 0.
@@ -99,14 +109,22 @@ impl Listener {
         self.socket.get_ref().local_addr()
     }
 
-    /// Sends now, or a little later if the socket is full; what fails becomes an event.
+    /// Sends now, or a little later if the socket is full; what fails becomes an event. On a wildcard it
+    /// leaves by the address `from`, if there is one.
     ///
-    /// Hot path: one system call, no allocation.
-    pub(super) fn send(&mut self, flow: Flow, bytes: Bytes, token: u64, events: &mut Vec<Event>) {
-        match send_to(self.socket.get_ref(), &bytes, flow.remote) {
+    /// Hot path: one system call, and no allocation but of the few bytes that say `from`.
+    pub(super) fn send(
+        &mut self,
+        flow: Flow,
+        from: Option<IpAddr>,
+        bytes: Bytes,
+        token: u64,
+        events: &mut Vec<Event>,
+    ) {
+        match send_to(self.socket.get_ref(), &bytes, flow.remote, from) {
             Ok(()) => self.recent.note(flow.remote, token, &bytes),
             Err(error) if is_full(&error) && self.waiting.len() < MAX_WAITING => {
-                self.waiting.push_back(Waiting { flow, bytes, token, tries: 0 });
+                self.waiting.push_back(Waiting { flow, from, bytes, token, tries: 0 });
             }
             Err(error) => fail(flow, token, &error, events),
         }
@@ -115,12 +133,17 @@ impl Listener {
     /// Appends what the socket holds, a batch at most.
     ///
     /// Hot path: one system call, and one allocation for each datagram, of its size.
-    pub(super) fn poll_receive(&self, cx: &mut Context<'_>, events: &mut Vec<Event>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        own: &mut OwnAddresses,
+        events: &mut Vec<Event>,
+    ) -> Poll<io::Result<()>> {
         let before = events.len();
         let mut failures = 0;
         while events.len() == before {
             let mut readiness = ready!(self.socket.poll_read_ready(cx))?;
-            match self.receive(events) {
+            match self.receive(own, events) {
                 // Fewer than asked for: the queue was empty at that moment, and anything later raises
                 // readiness again.
                 Ok(received) if received < BATCH => readiness.clear_ready(),
@@ -137,7 +160,7 @@ impl Listener {
         Poll::Ready(Ok(()))
     }
 
-    fn receive(&self, events: &mut Vec<Event>) -> Result<usize, Errno> {
+    fn receive(&self, own: &mut OwnAddresses, events: &mut Vec<Event>) -> Result<usize, Errno> {
         BATCHES.with_borrow_mut(|batches| {
             let batch = if self.is_v6 { &mut batches.v6 } else { &mut batches.v4 };
             let mut slices = batch.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
@@ -157,7 +180,11 @@ impl Listener {
                 if is_keep_alive(content) {
                     continue;
                 }
-                let flow = flow(self.id, remote);
+                let listener = match arrived_at(&datagram).filter(|_| self.is_wildcard) {
+                    Some(address) => own.listener_at(self.id, address),
+                    None => self.id,
+                };
+                let flow = flow(listener, remote);
                 events.push(Event::Received { bytes: Bytes::copy_from_slice(content), flow });
             }
             Ok(received)
@@ -173,7 +200,7 @@ impl Listener {
             }
             pause.as_mut().reset(Instant::now() + RETRY);
             for mut waiting in std::mem::take(&mut self.waiting) {
-                match send_to(self.socket.get_ref(), &waiting.bytes, waiting.flow.remote) {
+                match send_to(self.socket.get_ref(), &waiting.bytes, waiting.flow.remote, waiting.from) {
                     Ok(()) => self.recent.note(waiting.flow.remote, waiting.token, &waiting.bytes),
                     Err(error) if is_full(&error) && waiting.tries < MAX_TRIES => {
                         waiting.tries += 1;
@@ -227,7 +254,7 @@ async fn report_icmp(listener: ListenerId, socket: Arc<AsyncFd<UdpSocket>>, repo
 fn next_icmp(socket: &UdpSocket) -> Result<Option<(SocketAddr, Vec<u8>, String)>, Errno> {
     let mut quoted = [0; QUOTED_BYTES];
     let mut slices = [IoSliceMut::new(&mut quoted)];
-    let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
+    let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6, libc::in6_pktinfo);
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let report = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
 
@@ -249,16 +276,60 @@ fn next_icmp(socket: &UdpSocket) -> Result<Option<(SocketAddr, Vec<u8>, String)>
     }))
 }
 
-/// Sends once, not counting calls that failed for an earlier datagram's ICMP error.
-fn send_to(socket: &UdpSocket, bytes: &[u8], remote: SocketAddr) -> io::Result<()> {
+/// Sends once, not counting calls that failed for an earlier datagram's ICMP error, or because `from` is ours
+/// no more.
+fn send_to(socket: &UdpSocket, bytes: &[u8], remote: SocketAddr, mut from: Option<IpAddr>) -> io::Result<()> {
     let mut tries = 0;
     loop {
-        match socket.send_to(bytes, remote) {
+        match transmit(socket, bytes, remote, from) {
             Ok(_) => return Ok(()),
             Err(error) if is_full(&error) || tries == MAX_PENDING_ERRORS => return Err(error),
-            Err(_) => tries += 1,
+            Err(error) => {
+                from = from.filter(|_| !is_about_source(&error));
+                tries += 1;
+            }
         }
     }
+}
+
+fn transmit(socket: &UdpSocket, bytes: &[u8], remote: SocketAddr, from: Option<IpAddr>) -> io::Result<usize> {
+    let send = |message: ControlMessage<'_>| {
+        let (content, to) = ([IoSlice::new(bytes)], SockaddrStorage::from(remote));
+        Ok(sendmsg(socket.as_raw_fd(), &content, &[message], MsgFlags::empty(), Some(&to))?)
+    };
+    match from {
+        Some(IpAddr::V4(own)) if remote.is_ipv4() => {
+            let any = libc::in_addr { s_addr: 0 };
+            let own = libc::in_addr { s_addr: u32::from(own).to_be() };
+            let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: any };
+            send(ControlMessage::Ipv4PacketInfo(&info))
+        }
+        Some(IpAddr::V6(own)) if remote.is_ipv6() => {
+            let ipi6_addr = libc::in6_addr { s6_addr: own.octets() };
+            send(ControlMessage::Ipv6PacketInfo(&libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 }))
+        }
+        Some(_) | None => socket.send_to(bytes, remote),
+    }
+}
+
+/// Which of our addresses `datagram` was sent to; of IPv6 only one that says by itself which link it is of.
+fn arrived_at(datagram: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
+    datagram.cmsgs().ok()?.find_map(|message| match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into())
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            let own = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            (!own.is_multicast() && !own.is_unicast_link_local()).then_some(own.into())
+        }
+        _ => None,
+    })
+}
+
+/// The kernel sends nothing from an address that is not its own any more.
+fn is_about_source(error: &io::Error) -> bool {
+    let causes = [Errno::EINVAL, Errno::EADDRNOTAVAIL, Errno::ENETUNREACH];
+    causes.iter().any(|&cause| error.raw_os_error() == Some(cause as i32))
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -299,12 +370,13 @@ struct Batch {
 impl Default for Batch {
     fn default() -> Self {
         let buffers = std::array::from_fn(|_| vec![0; DATAGRAM_BYTES].into_boxed_slice());
-        Self { headers: MultiHeaders::preallocate(BATCH, None), buffers }
+        let control = nix::cmsg_space!(libc::in6_pktinfo);
+        Self { headers: MultiHeaders::preallocate(BATCH, Some(control)), buffers }
     }
 }
 
-/// One batch per address family: a header keeps the length of the last address it took as room for the next
-/// one.
+/// One batch per address family: a header keeps the length of the last address, and of the control message,
+/// that it took as room for the next one.
 #[derive(Default)]
 struct Batches {
     v4: Batch,

@@ -4,7 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl<T: Read + Write> Stream for T {}
 
 impl Line {
     /// Connects from `from` to `to`, believes `authority`, and shows no certificate.
-    pub(crate) fn dial(from: Ipv4Addr, to: SocketAddr, authority: &Authority) -> Self {
+    pub(crate) fn dial(from: impl Into<IpAddr>, to: SocketAddr, authority: &Authority) -> Self {
         let mut tcp = connect(from, to);
         let mut session = session(to, authority);
         while session.is_handshaking() {
@@ -139,9 +139,9 @@ fn session(to: SocketAddr, authority: &Authority) -> ClientConnection {
 }
 
 /// A TCP connection from `from` to `to`.
-pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+pub(crate) fn connect(from: impl Into<IpAddr>, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.bind(&SocketAddr::new(from.into(), 0).into()).unwrap();
     socket.connect(&to.into()).unwrap();
     patient(socket.into())
 }

@@ -6,13 +6,18 @@
 
 use std::cell::Cell;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// Somebody who calls or is called.
 pub(crate) struct Phone {
-    pub(crate) ip: Ipv4Addr,
-    bridge: SocketAddr,
+    pub(crate) ip: IpAddr,
+    /// Its own `host:port`.
+    pub(crate) at: SocketAddr,
+    /// Where its messages go.
+    pub(crate) bridge: SocketAddr,
+    /// Where the last message came from.
+    pub(crate) heard_from: Cell<Option<SocketAddr>>,
     socket: UdpSocket,
     pub(crate) media: UdpSocket,
     placed: Cell<u32>,
@@ -21,10 +26,21 @@ pub(crate) struct Phone {
 impl Phone {
     /// At port 5060 of `ip`, talking to `bridge`.
     pub(crate) fn new(ip: Ipv4Addr, bridge: SocketAddr) -> Self {
-        let socket = UdpSocket::bind((ip, 5060)).unwrap();
-        let media = UdpSocket::bind((ip, MEDIA_PORT)).unwrap();
+        Self::bind((ip, 5060).into(), (ip, MEDIA_PORT).into(), bridge)
+    }
+
+    /// At free ports of `ip`, which others use too, talking to `bridge`.
+    pub(crate) fn at_free_ports(ip: IpAddr, bridge: SocketAddr) -> Self {
+        Self::bind((ip, 0).into(), (ip, 0).into(), bridge)
+    }
+
+    fn bind(signalling: SocketAddr, media: SocketAddr, bridge: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(signalling).unwrap();
+        let media = UdpSocket::bind(media).unwrap();
         media.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { ip, bridge, socket, media, placed: Cell::new(0) }
+        let at = socket.local_addr().unwrap();
+        let (heard_from, placed) = (Cell::default(), Cell::default());
+        Self { ip: at.ip(), at, bridge, heard_from, socket, media, placed }
     }
 
     pub(crate) fn send(&self, message: impl AsRef<[u8]>) {
@@ -52,8 +68,11 @@ impl Phone {
     pub(crate) fn receive_bytes(&self, within: Duration) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 65_536];
         let waits = self.socket.set_read_timeout(Some(within.max(Duration::from_millis(1))));
-        match waits.and_then(|()| self.socket.recv(&mut buffer)) {
-            Ok(length) => Some(buffer[..length].to_vec()),
+        match waits.and_then(|()| self.socket.recv_from(&mut buffer)) {
+            Ok((length, source)) => {
+                self.heard_from.set(Some(source));
+                Some(buffer[..length].to_vec())
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
             Err(error) => panic!("{error}"),
         }
@@ -77,30 +96,37 @@ impl Phone {
 
     /// A request outside of any dialog, with identifiers of its own.
     pub(crate) fn request(&self, method: &str, uri: &str, headers: &str) -> String {
-        let (ip, place) = (self.ip, self.placed.get() + 1);
+        let (ip, at, place) = (self.host(), self.at, self.placed.get() + 1);
+        let unique = self.ip.to_string().replace(':', "-");
         self.placed.set(place);
         let body = if method == "INVITE" { self.sdp() } else { String::new() };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
             "{method} {uri} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {ip}:5060;branch=z9hG4bK-{place}-{ip}\r\n\
+             Via: SIP/2.0/UDP {at};branch=z9hG4bK-{place}-{unique}\r\n\
              Max-Forwards: 70\r\n\
              From: <sip:+14155550123@{ip}>;tag=from-{place}\r\n\
              To: <{uri}>\r\n\
              Call-ID: {place}-of-this-test@{ip}\r\n\
              CSeq: 1 {method}\r\n\
-             Contact: <sip:{ip}:5060>\r\n\
+             Contact: <sip:{at}>\r\n\
              {headers}{kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
     }
 
+    /// Its address as URIs have it.
+    fn host(&self) -> String {
+        if self.ip.is_ipv4() { self.ip.to_string() } else { format!("[{}]", self.ip) }
+    }
+
     /// G.711 and telephone events at this phone's RTP socket.
     pub(crate) fn sdp(&self) -> String {
-        let ip = self.ip;
+        let (ip, port) = (self.ip, self.media.local_addr().unwrap().port());
+        let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         format!(
-            "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
-             m=audio {MEDIA_PORT} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n\
+            "v=0\r\no=- 1 1 IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n\
              a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n"
         )
     }
@@ -118,12 +144,12 @@ impl Phone {
         let to = if to.contains(";tag=") || status == "100 Trying" { to } else { format!("{to};tag=to") };
         format!(
             "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
-             Contact: <sip:{}:5060>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+             Contact: <sip:{}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
             header(request, "Via"),
             header(request, "From"),
             header(request, "Call-ID"),
             header(request, "CSeq"),
-            self.ip,
+            self.at,
             body.len()
         )
     }
@@ -132,7 +158,7 @@ impl Phone {
     pub(crate) fn send_audio(&self, description: &str, sequence: u8) {
         let line = |start: &str| description.lines().find_map(|line| line.strip_prefix(start)).unwrap();
         let port: u16 = line("m=audio ").split(' ').next().unwrap().parse().unwrap();
-        let ip: Ipv4Addr = line("c=IN IP4 ").parse().unwrap();
+        let ip: IpAddr = line("c=IN IP").split(' ').nth(1).unwrap().parse().unwrap();
         let mut packet = [0xff; 172];
         packet[..12].copy_from_slice(&[0x80, 0, 0, sequence, 0, 0, sequence, 0, 1, 2, 3, 4]);
         self.media.send_to(&packet, (ip, port)).unwrap();
@@ -141,6 +167,11 @@ impl Phone {
     /// Waits for a packet of audio; returns its length.
     pub(crate) fn hear_audio(&self) -> usize {
         self.media.recv(&mut [0; 2_048]).expect("audio within the time")
+    }
+
+    /// Waits for a packet of audio; returns where it came from.
+    pub(crate) fn hear_audio_from(&self) -> SocketAddr {
+        self.media.recv_from(&mut [0; 2_048]).expect("audio within the time").1
     }
 }
 
@@ -174,9 +205,9 @@ impl<'a> Call<'a> {
     pub(crate) fn bye_of_callee(&self) -> String {
         let offered = &self.offered;
         let contact = header(offered, "Contact").trim_matches(['<', '>']);
-        let ip = self.callee.ip;
+        let at = self.callee.at;
         format!(
-            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {ip}:5060;branch=z9hG4bK-bye-{}\r\n\
+            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK-bye-{}\r\n\
              Max-Forwards: 70\r\n\
              From: {};tag=to\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
             header(offered, "Call-ID").replace('@', "-"),

@@ -11,6 +11,7 @@ use trunkline::id::{CallId, ClientTx, InterfaceId};
 use trunkline::media::LegStats;
 use trunkline::rtp::dtmf::Digit;
 use trunkline::rtp::leg::{LegMedia, ReserveError, Reserved, Side, Way};
+use trunkline::rtp::ringback::Ringback;
 use trunkline::server::{Waiting, World};
 use trunkline::sip::flow::{ConnectionId, Flow, ListenerId, Transport};
 use trunkline::sip::uri::Uri;
@@ -36,6 +37,8 @@ pub(crate) struct FakeWorld {
     pub(crate) closed: Vec<ConnectionId>,
     /// Keys pressed for a side, with their milliseconds.
     pub(crate) pressed: Vec<(Side, String, u128)>,
+    /// What sides hear in place of silence.
+    pub(crate) ringing: HashMap<(CallId, Side), Ringback>,
     next_port: u16,
     /// Why no call gets media ports.
     pub(crate) refuses: Option<ReserveError>,
@@ -68,15 +71,17 @@ impl World for FakeWorld {
         panic!("a name was to be looked up: {uri}");
     }
 
-    fn reserve(&mut self, call: CallId, _caller: Way, _callee: Way) -> Result<Reserved, ReserveError> {
+    fn reserve(&mut self, call: CallId, caller: Option<Way>, _callee: Way) -> Result<Reserved, ReserveError> {
         if let Some(error) = &self.refuses {
             return Err(error.clone());
         }
         let port = 20_000 + self.next_port % 10_000;
         self.next_port = self.next_port.wrapping_add(4);
-        self.ports.insert(call, port);
+        let kept = self.ports.get(&call).filter(|_| caller.is_none()).copied();
         let at = |port| SocketAddr::from(([203, 0, 113, 10], port));
-        Ok(Reserved { caller: at(port), callee: at(port + 2) })
+        let reserved = Reserved { caller: at(kept.unwrap_or(port)), callee: at(port + 2) };
+        self.ports.insert(call, reserved.caller.port());
+        Ok(reserved)
     }
 
     fn set_leg(&mut self, call: CallId, side: Side, media: LegMedia) {
@@ -101,6 +106,13 @@ impl World for FakeWorld {
         self.pressed.push((side, digit.to_string(), duration.as_millis()));
     }
 
+    fn ring(&mut self, call: CallId, side: Side, tone: Option<Ringback>) {
+        match tone {
+            Some(tone) => self.ringing.insert((call, side), tone),
+            None => self.ringing.remove(&(call, side)),
+        };
+    }
+
     fn stats(&self, _call: CallId) -> Option<[LegStats; 2]> {
         let received = [self.packets_from_caller, self.packets_from_callee];
         Some(received.map(|packets_received| LegStats { packets_received, ..LegStats::default() }))
@@ -108,6 +120,7 @@ impl World for FakeWorld {
 
     fn release(&mut self, call: CallId) {
         self.ports.remove(&call);
+        self.ringing.retain(|(ringing, _), _| *ringing != call);
     }
 
     fn show(&mut self, view: View) {

@@ -9,6 +9,9 @@
 //! | INFO with another body | 415 |
 //! | SUBSCRIBE, NOTIFY, PUBLISH (RFC 6665 §4.2.1.1, RFC 3903 §6) | 489: no event is known here |
 //! | MESSAGE, REFER, REGISTER | 405 |
+//! | another method | 501 |
+//!
+//! Every peer may send them, so no profile has a word on it.
 
 use crate::id::{LegId, ServerTx};
 use crate::sip::build::ResponseBuilder;

@@ -7,11 +7,16 @@
 //! 1. the head: its RFC, and what each word of the peer's profile (`[….profile]`) makes of it;
 //! 2. `State`: what one leg remembers of it, a field of [`Leg`], if there is anything to remember;
 //! 3. `impl Call`: `on_…` for what arrives, `…_due` for what is due (called by [`Call::interwork_due`]), and
-//!    what others call to have it done.
+//!    what others call to have it done;
+//! 4. what is no part of a call, and the constants.
 //!
 //! A new feature is a file, a field of [`Leg`], a key of the profile, and a line in [`Call::interwork_due`]
 //! if it waits for anything. What is pure protocol (who refreshes a session, which RSeq is next, what an
 //! answer agrees to) stands in `sip` and `sdp`.
+//!
+//! What concerns both legs is no feature of one and stands elsewhere in `call`: forks in `callee`, CANCEL in
+//! `cancel`, Reason in `reason`, failure codes and carriers' hints in `failure` and `hints`, the next callee
+//! in `fallback`. A session description among other parts of a body is found by `sip::multipart`.
 
 pub(super) mod dtmf;
 pub(super) mod early_media;
@@ -21,6 +26,7 @@ pub(super) mod keepalive;
 pub(super) mod late_offer;
 pub(super) mod prack;
 pub(super) mod reinvite;
+pub(super) mod ringback;
 pub(super) mod session_timer;
 pub(super) mod update;
 
@@ -28,6 +34,8 @@ use std::time::Instant;
 
 use crate::id::LegId;
 use crate::routing::config::{Profile, Treatment};
+use crate::sip::build::ResponseBuilder;
+use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
 use crate::sip::message::{Message, Method};
 use crate::sip::reason::Reason;
@@ -45,6 +53,7 @@ pub(super) struct Leg {
     pub(super) takes_update: bool,
     pub(super) reinvite: reinvite::State,
     pub(super) prack: prack::State,
+    pub(super) ringback: ringback::State,
     pub(super) session_timer: session_timer::State,
     pub(super) keepalive: keepalive::State,
 }
@@ -76,7 +85,7 @@ impl Leg {
 
     /// The call is over: nothing is repeated or begun any more.
     pub(super) fn stop(&mut self) {
-        let Self { asked: _, takes_update: _, reinvite, prack, session_timer, keepalive } = self;
+        let Self { asked: _, takes_update: _, ringback: _, reinvite, prack, session_timer, keepalive } = self;
         reinvite.stop();
         prack.stop();
         session_timer.stop();
@@ -136,6 +145,30 @@ impl Call {
         }
     }
 
+    /// A request of `leg` is answered with 2xx: its Contact and its Allow count from here on.
+    pub(super) fn refresh_target(&mut self, leg: LegId, request: &Message) {
+        if let Some(dialog) = self.dialog_mut(leg, request) {
+            dialog.refresh_target(request);
+        }
+        match self.attempt_mut(leg) {
+            Some(callee) => callee.work.learn(request),
+            None => self.caller.work.learn(request),
+        }
+    }
+
+    /// Begins a 200 to a request inside the dialog of `leg` that may refresh its target.
+    pub(super) fn ok(&self, leg: LegId, request: &Message, flow: Flow, cx: &Cx<'_>) -> ResponseBuilder {
+        let profile = self.profile(leg, cx);
+        let contact = match self.attempt(leg) {
+            Some(callee) => callee.contact(),
+            None => self.caller.contact.clone(),
+        };
+        let ok = ResponseBuilder::new(request, 200, "", None, flow.remote)
+            .header(Name::Contact, contact)
+            .header(Name::Allow, allow(profile));
+        supported(profile).into_iter().fold(ok, |ok, tags| ok.header(Name::Supported, tags))
+    }
+
     /// The leg of whoever answered and is still there.
     pub(super) fn answered_leg(&self) -> Option<LegId> {
         match self.state {
@@ -143,6 +176,13 @@ impl Call {
             State::Resolving | State::Calling { .. } | State::Over => None,
         }
     }
+}
+
+/// Headers of ours.
+pub(super) type Headers = Vec<(Name, String)>;
+
+pub(super) fn with(response: ResponseBuilder, headers: &Headers) -> ResponseBuilder {
+    headers.iter().fold(response, |response, (name, value)| response.header(*name, value))
 }
 
 /// Value of Allow toward a peer with this profile.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::reinvite::Headers;
+use super::Headers;
 use crate::call::admit::{Refused, session_in};
 use crate::call::caller::{Progress, SDP};
 use crate::call::contract::{Action, Cx};
@@ -40,6 +40,9 @@ pub(in crate::call) struct State {
     waiting: VecDeque<Ringing>,
     /// Headers of the 200 that waits for a PRACK.
     answer: Option<Passed>,
+    /// The caller acknowledged a session description of ours: no 18x has one any more, which may have become
+    /// an older one than the last (RFC 6337 §3.1.1).
+    described: bool,
     /// A PRACK brought the answer to our offer: nothing is left to be described.
     completed: bool,
 }
@@ -101,6 +104,7 @@ impl Call {
         body: Option<Bytes>,
         cx: &mut Cx<'_>,
     ) {
+        let body = body.filter(|_| !self.caller.work.prack.described);
         let reliable = match self.reliable(cx) {
             Reliable::None => false,
             Reliable::Describing => body.is_some(),
@@ -139,6 +143,12 @@ impl Call {
         last.unwrap_or_default()
     }
 
+    /// Whether an 18x may hold our session description: an answer always may, an offer only where the 18x
+    /// cannot be lost (RFC 3261 §13.2.1).
+    pub(in crate::call) fn may_describe_early(&self, cx: &Cx<'_>) -> bool {
+        self.caller.exchange.offered().is_some() || self.reliable(cx) != Reliable::None
+    }
+
     fn reliable(&self, cx: &Cx<'_>) -> Reliable {
         let prack = self.profile(LegId::CALLER, cx).prack;
         let says = |name| self.caller.invite.has_token(name, OPTION_TAG);
@@ -158,7 +168,7 @@ impl Call {
         let nothing_said = exchange.agreed().is_none() && exchange.offered().is_none();
         let body = match body {
             None if nothing_said => self.describe_to_caller(Codec::Pcmu).ok(),
-            body => body,
+            body => body.filter(|_| !self.caller.work.prack.described),
         };
         let state = &mut self.caller.work.prack;
         if state.next == 0 {
@@ -188,7 +198,8 @@ impl Call {
         if named.is_none() || named.map(|rack| rack.rseq) != sent {
             return respond(prack, tx, flow, 481, &[], cx);
         }
-        (state.flying, state.overtaken) = (None, None);
+        state.described |= state.flying.take().is_some_and(|flying| flying.describes);
+        state.overtaken = None;
         let described = self.described_in(prack, cx);
         match described {
             Ok(sdp) => {

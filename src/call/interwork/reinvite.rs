@@ -3,24 +3,25 @@
 //! Answered on the leg where it arrives; the other leg does not hear of it. One without an offer gets ours,
 //! and its ACK the answer; one that cannot be used is refused with 488, and the session stays as it was. Ours
 //! go out only to refresh a session timer; when both sides send one at a time, each refuses the other's with
-//! 491 and waits as §14.1 has it. Every peer may send one, so no profile has a word on it.
+//! 491 and waits as §14.1 has it. One that comes before the ACK to our last 200 shows that the 200 is there:
+//! it is answered, unless that ACK is to bring an answer (RFC 5407 §3.1.4, §3.1.5). Every peer may send one,
+//! so no profile has a word on it.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{allow, supported};
+use super::{Headers, with};
 use crate::call::Call;
 use crate::call::admit::{Refused, session_in};
 use crate::call::attempt::DTMF_PAYLOAD_TYPE;
 use crate::call::caller::{Progress, SDP};
 use crate::call::contract::{Action, Cx, Destination};
-use crate::call::failover::host_of;
 use crate::call::in_dialog::respond;
 use crate::call::party::{Asked, Outcome};
 use crate::id::{ClientTx, Ids, LegId, ServerTx};
 use crate::sdp::codec::Codec;
-use crate::sip::build::{Draft, ResponseBuilder};
+use crate::sip::build::Draft;
 use crate::sip::dialog::{AnswerRepeat, RepeatEvent};
 use crate::sip::flow::Flow;
 use crate::sip::headers::Name;
@@ -69,9 +70,12 @@ impl Call {
         flow: Flow,
         cx: &mut Cx<'_>,
     ) {
-        let first_is_open = matches!(self.caller.progress, Progress::Pending | Progress::Answered { .. });
-        let waits_for_ack = self.party(leg).is_some_and(|party| party.work.reinvite.answered.is_some());
-        if waits_for_ack || (leg == LegId::CALLER && first_is_open) {
+        let is_open = match &self.caller.progress {
+            Progress::Pending => true,
+            Progress::Answered { closing, .. } => closing.is_some(),
+            Progress::Confirmed | Progress::Closed => false,
+        };
+        if leg == LegId::CALLER && is_open {
             return too_early(request, tx, flow, cx);
         }
         let Some(party) = self.party(leg) else { return respond(request, tx, flow, 491, &[], cx) };
@@ -153,26 +157,34 @@ impl Call {
         }
     }
 
-    /// A re-INVITE of ours ended: its 2xx gets an ACK and its answer is taken, anything
-    /// else takes the offer back.
-    pub(super) fn on_reinvite_outcome(
+    /// Acknowledges the 2xx that a re-INVITE of ours got, also if the call ended meanwhile: the peer would
+    /// repeat it for 32 s.
+    pub(in crate::call) fn acknowledge(
         &mut self,
         leg: LegId,
         asked: &Asked,
         outcome: Outcome<'_>,
         cx: &mut Cx<'_>,
     ) {
+        let Outcome::Answered(response) = outcome else { return };
+        let Some(party) = self.former_party(leg) else { return };
+        if !matches!(response.status(), Some(200..=299)) {
+            return;
+        }
+        party.dialog.refresh_target(response);
+        let ack = Ack { tx: cx.ids.client_tx(), draft: party.ack(asked, cx), to: party.destination() };
+        let peer = party.peer;
+        party.work.reinvite.acknowledged = Some(Box::new((asked.tx, ack.clone())));
+        cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
+    }
+
+    /// A re-INVITE of ours ended: the answer in its 2xx is taken, anything else takes the offer back.
+    pub(super) fn on_reinvite_outcome(&mut self, leg: LegId, outcome: Outcome<'_>, cx: &mut Cx<'_>) {
         let Some(party) = self.party(leg) else { return };
         let Outcome::Answered(response) = outcome else { return party.exchange.withdraw() };
         if !matches!(response.status(), Some(200..=299)) {
             return party.exchange.withdraw();
         }
-        party.dialog.refresh_target(response);
-        let to = party.destination();
-        let ack = Ack { tx: cx.ids.client_tx(), draft: party.dialog.ack(asked.cseq).no_body(), to };
-        let peer = party.peer;
-        party.work.reinvite.acknowledged = Some(Box::new((asked.tx, ack.clone())));
-        cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
         if self.take_answer(leg, response, cx).is_err()
             && let Some(party) = self.party(leg)
         {
@@ -192,52 +204,6 @@ impl Call {
         cx.out.push(Action::Ack { tx: ack.tx, peer, draft: ack.draft, to: ack.to });
         true
     }
-
-    pub(super) fn refresh_target(&mut self, leg: LegId, request: &Message) {
-        if let Some(dialog) = self.dialog_mut(leg, request) {
-            dialog.refresh_target(request);
-        }
-        match self.attempt_mut(leg) {
-            Some(callee) => callee.work.learn(request),
-            None => self.caller.work.learn(request),
-        }
-    }
-
-    /// Begins a 200 to a request inside the dialog of `leg` that may refresh its target.
-    pub(super) fn ok(&self, leg: LegId, request: &Message, flow: Flow, cx: &Cx<'_>) -> ResponseBuilder {
-        let profile = self.profile(leg, cx);
-        let contact = match self.attempt(leg) {
-            Some(callee) => callee.contact(),
-            None => self.caller.contact.clone(),
-        };
-        let ok = ResponseBuilder::new(request, 200, "", None, flow.remote)
-            .header(Name::Contact, contact)
-            .header(Name::Allow, allow(profile));
-        supported(profile).into_iter().fold(ok, |ok, tags| ok.header(Name::Supported, tags))
-    }
-
-    /// Refuses a request inside the dialog, with the header that explains it.
-    pub(in crate::call) fn refuse(
-        &self,
-        leg: LegId,
-        tx: ServerTx,
-        request: &Message,
-        flow: Flow,
-        refused: &Refused,
-        cx: &mut Cx<'_>,
-    ) {
-        let sent_by = self.attempt(leg).map_or(&self.caller.sent_by, |callee| &callee.hop.sent_by);
-        let hint = refused.hint(host_of(sent_by));
-        let hint: Vec<_> = hint.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        respond(request, tx, flow, refused.status(), &hint, cx);
-    }
-}
-
-/// Headers of ours.
-pub(super) type Headers = Vec<(Name, String)>;
-
-pub(super) fn with(response: ResponseBuilder, headers: &Headers) -> ResponseBuilder {
-    headers.iter().fold(response, |response, (name, value)| response.header(*name, value))
 }
 
 /// 500: an earlier offer, or its ACK, is still to come (RFC 3261 §14.2, RFC 3311 §5.2).

@@ -9,8 +9,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::reinvite::{Headers, glare_delay};
-use super::supported;
+use super::reinvite::glare_delay;
+use super::{Headers, supported};
 use crate::call::Call;
 use crate::call::admit::Refused;
 use crate::call::caller::SDP;
@@ -152,7 +152,7 @@ impl Call {
         cx: &mut Cx<'_>,
     ) {
         if asked.question.method == Method::Invite {
-            self.on_reinvite_outcome(leg, asked, outcome, cx);
+            self.on_reinvite_outcome(leg, outcome, cx);
         }
         if outcome.ends_dialog() {
             return self.end_dead_leg(

@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 
-use super::allow;
-use super::reinvite::{too_early, with};
+use super::reinvite::too_early;
+use super::{allow, with};
 use crate::call::Call;
 use crate::call::admit::{Refused, session_in};
 use crate::call::attempt::Progress;

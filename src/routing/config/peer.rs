@@ -15,10 +15,10 @@ use super::headers::OwnHeaders;
 use super::media::{PeerMedia, Reports};
 use super::pool::PoolConfig;
 use super::profile::{Preset, Profile, ProfileKeys};
-use super::providers;
+use super::providers::{self, Provider};
 use super::registration::RegisterConfig;
 use super::spelling::Spelling;
-use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
+use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section, any_of};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
 /// Keys that both kinds of peer have.
@@ -69,6 +69,10 @@ pub struct PeerConfig {
     pub calls_per_second: u32,
     /// Seconds that a call waits for its turn at most; 0 is not at all. Default `5`.
     pub queue_s: u32,
+    /// Calls from it that begin within an hour; 0 is no limit, which is the default.
+    pub calls_per_hour: u32,
+    /// Minutes that its calls talk within an hour, all together; 0 is no limit, which is the default.
+    pub minutes_per_hour: u32,
     /// Seconds between two OPTIONS to each of its targets; 0 sends none, which is the default: many peers
     /// ignore, count or ban who sends them what was not agreed.
     pub options_s: u32,
@@ -204,6 +208,8 @@ impl PeerConfig {
             max_calls: table.whole("max_calls", 0, 0..=1_000_000),
             calls_per_second: table.whole("calls_per_second", 0, 0..=100_000),
             queue_s: table.seconds("queue_s", 5),
+            calls_per_hour: table.whole("calls_per_hour", 0, 0..=10_000_000),
+            minutes_per_hour: table.whole("minutes_per_hour", 0, 0..=10_000_000),
             options_s: table.seconds("options_s", 0),
         }
     }
@@ -254,8 +260,26 @@ impl TrunkConfig {
             let instead = "add `allow` with those of all edges that you use, as its documentation lists them";
             review.warning(&here.key("provider"), Mistake::new(why, instead));
         }
+        if let Some(provider) = preset {
+            self.check_transports(provider, &here.key("uri"), review);
+        }
         self.pool.check(&self.caller_id, here, review);
         self.spelling.check(&self.peer, self.country.as_ref(), here, review);
+    }
+}
+
+impl TrunkConfig {
+    /// Warns of a transport that the provider is not known to speak.
+    fn check_transports(&self, provider: &Provider, at: &KeyPath, review: &mut Review<'_>) {
+        let spoken: Vec<_> = provider.transports.iter().map(|transport| transport.via().to_owned()).collect();
+        for (index, uri) in self.peer.uris.iter().enumerate() {
+            let asked = uri.param("transport").flatten().unwrap_or("udp").to_ascii_uppercase();
+            if uri.scheme == Scheme::Sip && !spoken.contains(&asked) {
+                let what = format!("`uri` is by {asked}, which {} is not known to take", provider.name);
+                let instead = format!("write ;transport= for {}, unless you agreed on this", any_of(&spoken));
+                review.warning(&review.element(at, index), Mistake::new(what, instead));
+            }
+        }
     }
 }
 

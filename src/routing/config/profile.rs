@@ -31,6 +31,8 @@ pub struct Profile {
     /// Audio before the answer. `pass`: this peer hears it. `strip`: it gets 18x
     /// without a session description.
     pub early_media: Treatment,
+    /// What this peer hears while the other side rings.
+    pub ringback: Ringing,
     /// An INVITE without a session description. `terminate`: its ACK brings it. `strip`: 488.
     pub late_offer: Treatment,
     /// 100rel and PRACK (RFC 3262). `terminate`: where the peer has it. `force`: wherever
@@ -59,6 +61,15 @@ pub enum DigitsBy {
     Inband,
 }
 
+/// How a peer hears that the other side rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ringing {
+    /// `"relay"`: it is told so, and its own exchange rings, unless it has a session description of ours.
+    Relay,
+    /// `"generate"`: it gets a session description at once, and a tone.
+    Generate,
+}
+
 /// The profiles that need not be spelled out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preset {
@@ -75,6 +86,7 @@ pub(super) struct ProfileKeys {
     hold: Option<Treatment>,
     update: Option<Treatment>,
     early_media: Option<Treatment>,
+    ringback: Ringing,
     late_offer: Option<Treatment>,
     prack: Option<Treatment>,
     session_timer: Option<Treatment>,
@@ -100,6 +112,7 @@ impl Profile {
             hold: Treatment::Terminate,
             update: Treatment::Terminate,
             early_media: Treatment::Pass,
+            ringback: Ringing::Relay,
             late_offer: Treatment::Terminate,
             prack: Treatment::Terminate,
             session_timer: Treatment::Terminate,
@@ -128,6 +141,7 @@ impl Section for ProfileKeys {
             hold: HOLD.read(table),
             update: UPDATE.read(table),
             early_media: EARLY_MEDIA.read(table),
+            ringback: table.choice("ringback", &Ringing::WORDS, Ringing::Relay),
             late_offer: LATE_OFFER.read(table),
             prack: PRACK.read(table),
             session_timer: SESSION_TIMER.read(table),
@@ -147,6 +161,7 @@ impl ProfileKeys {
             hold: self.hold.unwrap_or(preset.hold),
             update: self.update.unwrap_or(preset.update),
             early_media: self.early_media.unwrap_or(preset.early_media),
+            ringback: self.ringback,
             late_offer: self.late_offer.unwrap_or(preset.late_offer),
             prack: self.prack.unwrap_or(preset.prack),
             session_timer: self.session_timer.unwrap_or(preset.session_timer),
@@ -185,6 +200,10 @@ impl Treatment {
 impl DigitsBy {
     const WORDS: [(&str, Self); 3] =
         [("events", Self::Events), ("info", Self::Info), ("inband", Self::Inband)];
+}
+
+impl Ringing {
+    const WORDS: [(&str, Self); 2] = [("relay", Self::Relay), ("generate", Self::Generate)];
 }
 
 impl Preset {

@@ -20,8 +20,9 @@ pub struct Spelling {
     pub prefix: String,
     /// Where the caller's number stands; without `"from"`, From names `username`. Default `["from"]`.
     pub caller_in: CallerPlaces,
-    /// Give it the caller's number in the headers of `caller_in` even where privacy was asked for (RFC 3325
-    /// §7): it keeps it to itself. Default `false`.
+    /// It keeps asserted identities as RFC 3325 asks, so they are given to it and taken from it: the caller's
+    /// number in the headers of `caller_in` even where privacy was asked for (§7), and the number in its
+    /// P-Asserted-Identity before that in From. Default `false`.
     pub trust_identity: bool,
     /// In From and the headers of `caller_in`. Default none: our address.
     pub from_host: Option<Host>,

@@ -151,11 +151,12 @@ impl Current {
     }
 
     /// At the same timestamp; or where a segment ended that had become too long for its field (RFC 4733
-    /// §2.5.1.3).
+    /// §2.5.1.3), whose last packets may be lost.
     fn continues_at(&self, timestamp: u32) -> bool {
         let moved = timestamp.wrapping_sub(self.source.timestamp);
         let lasts = matches!(self.state, State::Lasting { .. });
-        moved == 0 || lasts && self.event.duration >= LONG && moved == u32::from(self.event.duration)
+        let behind = u32::from(self.event.duration)..=u32::from(u16::MAX);
+        moved == 0 || lasts && self.event.duration >= LONG && behind.contains(&moved)
     }
 
     /// Where the next digit may begin: at `mapped`, but not before this one ended.

@@ -7,6 +7,7 @@ mod by_hand;
 mod callee;
 mod caller;
 mod dialog;
+mod fork;
 mod repeat;
 mod request;
 mod text;

@@ -1,5 +1,6 @@
 //! A user agent that does what a seed tells it to: it rings, answers, cancels, holds, moves and hangs up at
-//! random, by the rules of a user agent, and knows in the end what it agreed on.
+//! random, by the rules of a user agent, and knows in the end what it agreed on. Behind some a second
+//! telephone answers too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -9,14 +10,16 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::dialog::DialogSide;
+use super::fork::Fork;
 use super::repeat::Repeat;
 use super::request::Request;
-use super::text::{NO_BODY, SDP, answer, header, param, status, with_body};
+use super::text::{NO_BODY, SDP, answer, header, param, status, tag, with_body};
 use super::{Agent, BRIDGE, End, Outgoing, Phone};
 
 /// One end of one call.
 pub(crate) struct Wanderer {
     phone: Phone,
+    calls: bool,
     rng: StdRng,
     /// The first INVITE, sent or received.
     invite: Option<String>,
@@ -35,6 +38,12 @@ pub(crate) struct Wanderer {
     acks: HashMap<String, String>,
     /// The reliable response that waits for its PRACK.
     reliable: Option<Repeat>,
+    /// Port of the description in it; 0 for none.
+    rung: u16,
+    /// A reliable response had its PRACK.
+    acknowledged: bool,
+    /// Whoever answered beside it.
+    fork: Option<Fork>,
     rseq: u32,
     /// Port of its last description that was agreed on; 0 before the first.
     agreed: u16,
@@ -53,12 +62,24 @@ struct Asked {
 enum Deed {
     Call,
     Cancel,
-    Ring { code: u16, describes: bool, reliable: bool },
+    Ring {
+        code: u16,
+        describes: bool,
+        reliable: bool,
+    },
     Answer,
     Refuse,
-    Reinvite { offers: bool },
-    Update { offers: bool },
+    Reinvite {
+        offers: bool,
+    },
+    /// A re-INVITE that must be refused.
+    Misoffer,
+    Update {
+        offers: bool,
+    },
     Info,
+    Options,
+    Fork,
     Bye,
 }
 
@@ -67,6 +88,7 @@ impl Wanderer {
     pub(crate) fn new(address: &str, seed: u64, calls: bool) -> Self {
         let mut wanderer = Self {
             phone: Phone::new(address),
+            calls,
             rng: StdRng::seed_from_u64(seed),
             invite: None,
             side: None,
@@ -78,6 +100,9 @@ impl Wanderer {
             replies: HashMap::new(),
             acks: HashMap::new(),
             reliable: None,
+            rung: 0,
+            acknowledged: false,
+            fork: None,
             rseq: 0,
             agreed: 0,
             port: 6_000,
@@ -90,12 +115,15 @@ impl Wanderer {
             wanderer.deeds.insert((LAST, 0), Deed::Cancel);
         }
         let wanders = wanderer.rng.random_range(0..6);
-        wanderer.plan(wanders, |rng| match rng.random_range(0..9) {
+        wanderer.plan(wanders, |rng| match rng.random_range(0..12) {
             0..=2 => Deed::Reinvite { offers: true },
             3 => Deed::Reinvite { offers: false },
-            4..=5 => Deed::Update { offers: true },
-            6 => Deed::Update { offers: false },
-            7 => Deed::Info,
+            4 => Deed::Misoffer,
+            5..=6 => Deed::Update { offers: true },
+            7 => Deed::Update { offers: false },
+            8 => Deed::Info,
+            9 => Deed::Options,
+            10 => Deed::Fork,
             _ => Deed::Bye,
         });
         wanderer
@@ -116,12 +144,21 @@ impl Wanderer {
 
     fn moved(&mut self) -> String {
         self.port += 2;
-        let direction = ["", "a=sendonly\r\n", "a=inactive\r\n", ""][self.rng.random_range(0..4)];
-        self.sdp() + direction
+        match self.rng.random_range(0..6) {
+            0 => self.sdp() + "a=sendonly\r\n",
+            1 => self.sdp() + "a=inactive\r\n",
+            2 => self.sdp() + "a=recvonly\r\n",
+            3 => self.sdp().replace("c=IN IP4 198.51.100.7", "c=IN IP4 0.0.0.0"),
+            _ => self.sdp(),
+        }
     }
 
+    /// Whether an offer waits for its answer; that of the first INVITE may have it before the 200.
     fn is_offering(&self) -> bool {
-        self.asked.values().any(|asked| asked.offers > 0 || asked.text.starts_with("INVITE "))
+        self.asked.values().any(|asked| match self.invite.as_deref() == Some(&*asked.text) {
+            true => self.agreed == 0,
+            false => asked.offers > 0 || asked.text.starts_with("INVITE "),
+        })
     }
 
     fn ask(&mut self, text: String, offers: u16, now: Duration) {
@@ -144,9 +181,11 @@ impl Wanderer {
     }
 
     fn act(&mut self, deed: Deed, now: Duration) {
-        let early = self.side.is_some() && !self.confirmed;
+        // Of a callee's early dialog the caller is sure to know only once it acknowledged it.
+        let may_ask = self.confirmed || (self.side.is_some() && (self.calls || self.acknowledged));
         match deed {
             _ if self.ended => {}
+            Deed::Fork if self.confirmed => self.fork(now),
             // Nothing may overtake its own answer (RFC 3261 §14.1, §15).
             _ if self.confirmed && !self.answered.is_empty() && now < LAST => {}
             Deed::Call => self.call(now),
@@ -157,11 +196,14 @@ impl Wanderer {
             Deed::Answer if !self.confirmed => self.take_call(now),
             Deed::Refuse if !self.confirmed => self.refuse(486, now),
             Deed::Bye if self.confirmed => self.ask_inside("BYE", NO_BODY, 0, now),
-            Deed::Info if self.side.is_some() => self.ask_inside("INFO", NO_BODY, 0, now),
-            Deed::Update { offers: false } if self.side.is_some() => {
-                self.ask_inside("UPDATE", NO_BODY, 0, now)
+            Deed::Info if may_ask => self.ask_inside("INFO", NO_BODY, 0, now),
+            Deed::Options if may_ask => self.ask_inside("OPTIONS", NO_BODY, 0, now),
+            Deed::Misoffer if self.confirmed && !self.is_offering() => {
+                let sdp = self.sdp().replace("RTP/AVP 0 8 101", "RTP/AVP 18");
+                self.ask_inside("INVITE", &with_body("", &sdp), 0, now);
             }
-            Deed::Update { offers: true } if !self.is_offering() && (self.confirmed || early) => {
+            Deed::Update { offers: false } if may_ask => self.ask_inside("UPDATE", NO_BODY, 0, now),
+            Deed::Update { offers: true } if !self.is_offering() && may_ask => {
                 let sdp = self.moved();
                 self.ask_inside("UPDATE", &with_body("", &sdp), self.port, now);
             }
@@ -176,16 +218,19 @@ impl Wanderer {
 
     fn call(&mut self, now: Duration) {
         let headers = HEADERS[self.rng.random_range(0..HEADERS.len())];
-        let invite = Request::invite(&self.phone.address.to_string()).with_headers(headers).to_string();
+        let request = Request::invite(&self.phone.address.to_string()).with_headers(headers);
+        let late = self.rng.random_range(0..6) == 0;
+        let request = if late { Request { sdp: String::new(), ..request } } else { request };
+        let invite = request.to_string();
         self.invite = Some(invite.clone());
-        self.ask(invite, self.port, now);
+        self.ask(invite, if late { 0 } else { self.port }, now);
     }
 
     fn cancel(&mut self, now: Duration) {
         let Some(invite) = self.invite.clone().filter(|_| !self.confirmed) else { return };
         let rings = self.asked.get(&branch(&invite)).is_some_and(|asked| asked.repeat.next().is_none());
         if rings {
-            let (head, _) = invite.split_once("Content-Type").unwrap_or((&invite, ""));
+            let (head, _) = invite.split_once("Content-").unwrap_or((&invite, ""));
             let kept =
                 |line: &&str| HEADERS.iter().all(|headers| !headers.contains(*line) || line.is_empty());
             let head: Vec<_> = head.split("\r\n").filter(kept).collect();
@@ -212,20 +257,32 @@ impl Wanderer {
         let response = self.reply(&invite, code, &with_body(&lines, &sdp));
         if may && reliable {
             self.reliable = Some(Repeat::new(response.clone(), BRIDGE, now));
+            self.rung = if describes { self.port } else { 0 };
         }
         self.side.get_or_insert_with(|| DialogSide::of_callee(self.phone.address, &invite, &response));
     }
 
     fn take_call(&mut self, now: Duration) {
         let Some(invite) = self.invite.clone().filter(|_| self.reliable.is_none()) else { return };
-        let contact = format!("Contact: <sip:wanderer@{}>\r\nAllow: INVITE, UPDATE\r\n", self.phone.address);
-        let ok = self.reply(&invite, 200, &with_body(&contact, &self.sdp()));
+        let headers = ANSWERS[self.rng.random_range(0..ANSWERS.len())];
+        let headers = format!("Contact: <sip:wanderer@{}>\r\n{headers}", self.phone.address);
+        self.port = if self.agreed == 0 { self.port } else { self.agreed };
+        let ok = self.reply(&invite, 200, &with_body(&headers, &self.sdp()));
         self.side.get_or_insert_with(|| DialogSide::of_callee(self.phone.address, &invite, &ok));
         self.answered.insert(number(&invite), Repeat::new(ok, BRIDGE, now));
         self.confirmed = true;
         if self.agreed == 0 {
             self.agreed = self.port;
         }
+    }
+
+    fn fork(&mut self, now: Duration) {
+        let Some(invite) = self.invite.as_ref().filter(|_| self.fork.is_none() && !self.calls) else {
+            return;
+        };
+        let (fork, ok) = Fork::answering(self.phone.address, invite, now);
+        self.fork = Some(fork);
+        self.phone.send(BRIDGE, ok);
     }
 
     fn refuse(&mut self, code: u16, now: Duration) {
@@ -239,6 +296,12 @@ impl Wanderer {
     fn on_request(&mut self, text: &str, now: Duration) {
         if let Some(before) = self.replies.get(&transaction(text)).filter(|_| !text.starts_with("ACK ")) {
             return self.phone.send(BRIDGE, before.clone());
+        }
+        if tag(text, "To") == Fork::TAG {
+            if let Some(reply) = self.fork.as_mut().and_then(|fork| fork.on_request(text)) {
+                self.phone.send(BRIDGE, reply);
+            }
+            return;
         }
         let is_inside = header(text, "To").is_some_and(|to| to.contains(";tag="));
         match text.split(' ').next().unwrap_or_default() {
@@ -255,7 +318,8 @@ impl Wanderer {
             }
             "ACK" => drop(self.answered.remove(&number(text))),
             "PRACK" => {
-                self.reliable = None;
+                (self.reliable, self.acknowledged) = (None, true);
+                self.agreed = if self.agreed == 0 { self.rung } else { self.agreed };
                 self.reply(text, 200, NO_BODY);
             }
             "CANCEL" => {
@@ -268,6 +332,7 @@ impl Wanderer {
                 self.reply(text, 200, NO_BODY);
                 self.end();
             }
+            "UPDATE" if self.rng.random_range(0..6) == 0 => drop(self.reply(text, 501, NO_BODY)),
             _ => drop(self.reply(text, 200, NO_BODY)),
         }
     }
@@ -318,15 +383,23 @@ impl Wanderer {
         if !header(text, "To").is_some_and(|to| to.contains(";tag=")) || status(text) == Some(100) {
             return;
         }
-        if text.contains("\r\n\r\nv=0") && self.agreed == 0 && header(text, "RSeq").is_some() {
-            self.agreed = asked.offers;
-        }
+        let offered = asked.offers;
         self.side.get_or_insert_with(|| DialogSide::of_caller(self.phone.address, &invite, text));
         let Some(rseq) = header(text, "RSeq").and_then(|rseq| rseq.parse().ok()) else { return };
-        if self.rseq == 0 || rseq == self.rseq + 1 {
-            self.rseq = rseq;
-            self.ask_inside("PRACK", &with_body(&format!("RAck: {rseq} 1 INVITE\r\n"), ""), 0, now);
+        if self.rseq > 0 && rseq != self.rseq + 1 {
+            return;
         }
+        self.rseq = rseq;
+        let is_settled = self.agreed > 0;
+        let mut sdp = String::new();
+        if describes(text) && !is_settled {
+            sdp = if offered == 0 { self.sdp() } else { sdp };
+            self.agreed = self.port;
+        } else if is_settled && !self.is_offering() && self.rng.random_range(0..3) == 0 {
+            sdp = self.moved();
+        }
+        let offers = if is_settled && !sdp.is_empty() { self.port } else { 0 };
+        self.ask_inside("PRACK", &with_body(&format!("RAck: {rseq} 1 INVITE\r\n"), &sdp), offers, now);
     }
 
     fn acknowledge(&mut self, asked: &Asked, code: u16, text: &str) {
@@ -334,7 +407,7 @@ impl Wanderer {
         let ack = if code < 300 {
             let side = DialogSide::of_caller(self.phone.address, &asked.text, text);
             let side = self.side.get_or_insert(side);
-            let offerless = !asked.text.contains("\r\n\r\nv=0");
+            let offerless = !describes(&asked.text) && describes(text);
             let port = self.port;
             let sdp = SDP.replace("m=audio 6000", &format!("m=audio {port}"));
             let rest = if offerless { with_body("", &sdp) } else { NO_BODY.to_owned() };
@@ -386,6 +459,7 @@ impl Agent for Wanderer {
         let due: Vec<_> = asked
             .chain(self.answered.values_mut())
             .chain(&mut self.reliable)
+            .chain(self.fork.as_mut().and_then(Fork::repeat))
             .filter_map(|repeat| repeat.due(now))
             .collect();
         for (to, text) in due {
@@ -406,6 +480,7 @@ impl Agent for Wanderer {
     fn next_deadline(&self, start: Instant) -> Option<Instant> {
         let asked = self.asked.values().map(|asked| &asked.repeat);
         let repeats = asked.chain(self.answered.values()).chain(&self.reliable).filter_map(Repeat::next);
+        let repeats = repeats.chain(self.fork.as_ref().and_then(Fork::next_deadline));
         repeats.chain(self.deeds.keys().map(|(at, _)| *at)).min().map(|at| start + at)
     }
 
@@ -414,7 +489,8 @@ impl Agent for Wanderer {
     }
 
     fn ends(&self) -> Vec<End> {
-        vec![if self.ended || self.invite.is_none() { End::Released } else { End::Open("wanderer") }]
+        let is_over = (self.ended || self.invite.is_none()) && !self.fork.as_ref().is_some_and(Fork::stands);
+        vec![if is_over { End::Released } else { End::Open("wanderer") }]
     }
 
     fn messages(&self) -> &[String] {
@@ -422,8 +498,13 @@ impl Agent for Wanderer {
     }
 
     fn agreed(&self) -> Option<u16> {
-        (self.confirmed && !self.ended).then_some(self.agreed)
+        let fork = self.fork.as_ref().is_some_and(Fork::stands).then_some(Fork::PORT);
+        (self.confirmed && !self.ended).then_some(self.agreed).or(fork)
     }
+}
+
+fn describes(text: &str) -> bool {
+    text.contains("\r\n\r\nv=0")
 }
 
 fn branch(text: &str) -> String {
@@ -446,6 +527,15 @@ const HEADERS: [&str; 5] = [
     "Require: 100rel\r\n",
     "Supported: timer\r\nSession-Expires: 90\r\nAllow: INVITE\r\n",
     "Supported: 100rel, timer\r\nSession-Expires: 90\r\nAllow: INVITE, UPDATE\r\n",
+];
+
+/// What its answer says beside its description.
+const ANSWERS: [&str; 5] = [
+    "Allow: INVITE, UPDATE\r\n",
+    "Allow: INVITE\r\n",
+    "Allow: INVITE, UPDATE\r\nSession-Expires: 90\r\n",
+    "Allow: INVITE\r\nRequire: timer\r\nSession-Expires: 90;refresher=uac\r\n",
+    "Allow: INVITE\r\nRequire: timer\r\nSession-Expires: 90;refresher=uas\r\n",
 ];
 
 /// When it hangs up at last.

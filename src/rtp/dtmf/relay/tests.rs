@@ -94,10 +94,12 @@ fn a_press_too_long_for_one_duration_stays_one_digit() {
 
     far.receive(packet(7, 1_000, 10, 160));
     far.receive(long(1_000, 11, 0xFFFF));
-    far.receive(long(1_000 + 0xFFFF, 12, 160));
+    far.receive(long(1_000 + 0xFFFF, 12, 0xFF00));
+    far.receive(long(1_000 + 2 * 0xFFFF, 14, 160));
 
-    let last = far.left[2];
-    assert_eq!((last.timestamp, last.marker, far.ended()), (1_000 + 0xFFFF + OFFSET, false, 0));
+    let segments = [(0, true), (0, false), (0xFFFF, false), (2 * 0xFFFF, false)];
+    let left: Vec<_> = far.left.iter().map(|it| (it.timestamp - 1_000 - OFFSET, it.marker)).collect();
+    assert_eq!((left, far.ended()), (segments.to_vec(), 0));
 }
 
 #[test]
