@@ -119,6 +119,7 @@ impl Refusal {
             | Self::Emergency { .. }
             | Self::Toll(_)
             | Self::ForeignCaller { .. }
+            | Self::ControlCharacters
             | Self::Unreadable { .. } => None,
         }
     }
