@@ -80,8 +80,8 @@ struct Resting {
 }
 
 impl Ports {
-    /// For each of `pools`, the pairs in its range, shared by `workers` threads; at most `openable` of all are
-    /// opened.
+    /// For each of `pools`, the pairs in its range, shared by `workers` threads; at most `openable` of all
+    /// are opened.
     pub(crate) fn new(pools: &[PoolConfig], workers: usize, openable: usize) -> Self {
         let even = |port: &u16| port.is_multiple_of(2);
         let pool = |&PoolConfig { address, ports: [first, last] }: &PoolConfig| {

@@ -109,7 +109,8 @@ impl Refusal {
     }
 
     /// Seconds after which another attempt may succeed, where that is so. Never the whole rest of a day: for
-    /// that long a caller sends us nothing else either (RFC 3261 §21.5.4), and other trunks have numbers left.
+    /// that long a caller sends us nothing else either (RFC 3261 §21.5.4), and other trunks have numbers
+    /// left.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
         match self {
