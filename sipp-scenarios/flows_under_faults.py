@@ -4,14 +4,16 @@ Times are compared with the protocol's own: a target that refuses is left at onc
 one after 10 s. How long the machine itself takes is given seconds, so that no case fails for that.
 """
 
+import contextlib
 import socket
 import struct
+import sys
 import time
 
 from agent import Callee, Caller
 from case import TO_TRUNK, flow
 from flows_by_hand import hang_up_by_caller
-from harness import check
+from harness import HERE, SIP_PORT, check, spawn
 from faults import Faults, between
 
 AT_ONCE, AFTER_SILENCE, BEFORE_THE_LAST = 3, 3.5, 9
@@ -128,6 +130,63 @@ def lost_packets(case):
         case.callee("uas", "-m", "100")
         case.caller("uac", "-m", "20", "-r", "10", "-l", "20", "-timeout", "60").finish()
     case.finish(calls=20)
+
+
+@flow("junk", transports=["udp"], seconds=7)
+def junk(case):
+    """Twenty thousand datagrams a second; whether it comes to as many is up to the machine."""
+    case.start(ports=(20000, 20199))
+    net = case.network
+    flood = spawn([sys.executable, str(HERE / "junk.py"), net.stranger, net.bridge, "20000", "5"])
+    case.agents.append(Background(flood))
+    case.callee("uas", "-m", "60")
+    case.caller("uac", "-m", "60", "-r", "20", "-timeout", "60").finish()
+    check(case.bridge.metric("sip_rejected_total", reason="stranger") > 1000, "the flood did not come")
+    case.finish(calls=60)
+
+
+@flow("slow-connections", transports=["tcp"], seconds=12)
+def slow_connections(case):
+    """Connections that say nothing, or a byte a second: of a stranger, and of somebody at the caller's own address."""
+    case.start()
+    net = case.network
+    with contextlib.ExitStack() as opened, Caller(net, "tcp") as caller, Callee(net, "tcp") as callee:
+        slow = [opened.enter_context(connection(net, source)) for source in (net.stranger, net.caller) for _ in range(200)]
+        waited = call(caller, callee, "meanwhile")
+        check(waited < AT_ONCE, f"the call reached the callee after {waited:.1f} s")
+        begun = time.monotonic()
+        while standing := [it for it in slow if not is_closed(it)]:
+            check(time.monotonic() - begun < 25, f"{len(standing)} slow connections stand")
+            for it in standing[::2]:
+                with contextlib.suppress(OSError):
+                    it.send(b"I")
+            time.sleep(1)
+        call(caller, callee, "afterwards")
+    case.finish(calls=2)
+
+
+def connection(net, source):
+    it = socket.socket()
+    it.bind((source, 0))
+    it.connect((net.bridge, SIP_PORT))
+    it.setblocking(False)
+    return it
+
+
+def is_closed(it):
+    try:
+        return it.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class Background:
+    """A process that the case ends when it is over."""
+
+    def __init__(self, process):
+        self.process, self.name = process, "junk"
 
 
 def set_up(caller, callee, call_id):

@@ -92,7 +92,7 @@ fn all_peers_together_have_no_more_than_the_process_may_have() {
 
 #[test]
 fn behind_its_load_few_calls_begin_and_whoever_came_by_a_stream_is_always_told() {
-    for (transport, told) in [(Transport::Udp, 100), (Transport::Tcp, 297)] {
+    for (transport, told) in [(Transport::Udp, 10), (Transport::Tcp, 297)] {
         let mut network = Network::new(Way::ToRetell.routes(), 1, Weather::FAIR);
         for ms in 0..10_000 {
             network.bridge.set_time(network.now + Duration::from_millis(ms), 0);

@@ -121,6 +121,7 @@ impl Refusal {
             | Self::Emergency { .. }
             | Self::Toll(_)
             | Self::ForeignCaller { .. }
+            | Self::ControlCharacters
             | Self::Unreadable { .. } => None,
         }
     }

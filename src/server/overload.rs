@@ -22,6 +22,8 @@ pub(super) struct Overload {
     credit: f64,
     /// Refusals that may still be written in this window.
     answers: u32,
+    /// Calls taken in it.
+    taken: u32,
 }
 
 /// What becomes of a new call.
@@ -37,7 +39,7 @@ pub(super) enum Course {
 
 impl Overload {
     pub(super) fn new(now: Instant) -> Self {
-        Self { window: now, caught_up: true, behind: 0, share: 1.0, credit: 0.0, answers: ANSWERS }
+        Self { window: now, caught_up: true, behind: 0, share: 1.0, credit: 0.0, answers: ANSWERS, taken: 0 }
     }
 
     /// Messages were read; `caught_up` when none was left waiting.
@@ -52,9 +54,20 @@ impl Overload {
             } else if !behind {
                 self.share = (self.share + MORE).min(1.0);
             }
-            (self.window, self.caught_up, self.answers) = (now, false, ANSWERS);
+            let answers = (ANSWERS_PER_CALL * self.taken).clamp(LEAST_ANSWERS, ANSWERS);
+            (self.window, self.caught_up, self.answers, self.taken) = (now, false, answers, 0);
         }
         self.caught_up |= caught_up;
+    }
+
+    /// Whether the next new call would be ignored, which it is then: known before it is read, it costs next
+    /// to nothing, and the socket is emptied of it for the sake of calls in progress.
+    pub(super) fn ignores_unread(&mut self) -> bool {
+        let ignores = self.answers == 0 && self.credit + self.share < 1.0;
+        if ignores {
+            self.credit += self.share;
+        }
+        ignores
     }
 
     /// What becomes of the new call at hand.
@@ -62,6 +75,7 @@ impl Overload {
         self.credit += self.share;
         if self.credit >= 1.0 {
             self.credit -= 1.0;
+            self.taken = self.taken.saturating_add(1);
             Course::Take
         } else if self.answers > 0 {
             self.answers -= 1;
@@ -81,6 +95,10 @@ const MORE: f64 = 0.02;
 const LEAST: f64 = 0.01;
 /// Refusals in a window: a few per cent of the thread's time.
 const ANSWERS: u32 = 100;
+/// As many for each call taken in the window before: where a core does little, refusals must not be most of
+/// it.
+const ANSWERS_PER_CALL: u32 = 2;
+const LEAST_ANSWERS: u32 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +160,38 @@ mod tests {
         let courses: Vec<_> = (0..1_000).map(|_| overload.course()).collect();
 
         let count = |which| courses.iter().filter(|&&course| course == which).count();
-        assert_eq!([count(Course::Take), count(Course::Refuse)], [10, ANSWERS as usize]);
+        assert_eq!([count(Course::Take), count(Course::Refuse)], [10, LEAST_ANSWERS as usize]);
+    }
+
+    #[test]
+    fn as_many_are_refused_as_the_calls_that_were_taken_leave_time_for() {
+        for (taken, refused) in [(0, LEAST_ANSWERS), (20, 40), (1_000, ANSWERS)] {
+            let start = Instant::now();
+            let mut overload = Overload::new(start);
+            for _ in 0..taken {
+                assert_eq!(overload.course(), Course::Take);
+            }
+            overload.on_read(false, start + WINDOW);
+            overload.share = 0.0;
+
+            let courses: Vec<_> = (0..1_000).map(|_| overload.course()).collect();
+
+            assert_eq!(courses.iter().filter(|&&course| course == Course::Refuse).count(), refused as usize);
+        }
+    }
+
+    #[test]
+    fn unread_calls_are_ignored_only_as_they_would_be_once_read() {
+        let start = Instant::now();
+        let mut overload = Overload::new(start);
+        assert!(!overload.ignores_unread(), "there is time for all");
+        for ms in 0..5_000 {
+            overload.on_read(false, start + Duration::from_millis(ms));
+        }
+        assert!(!overload.ignores_unread(), "it is refused");
+
+        let read = (0..10_000).filter(|_| !overload.ignores_unread() && overload.course() == Course::Take);
+
+        assert_eq!(read.count(), 100);
     }
 }

@@ -27,6 +27,10 @@ use super::world::World;
 impl<W: World> Bridge<W> {
     /// Works on a message that arrived by `flow`.
     pub fn on_message(&mut self, bytes: Bytes, flow: Flow) {
+        if flow.transport == Transport::Udp && begins_call(&bytes) && self.overload.ignores_unread() {
+            self.metrics.counters.message(flow.transport, Way::In, Method::Invite);
+            return self.metrics.counters.rejected(Rejection::Capacity);
+        }
         if self.bans.holds(flow.remote.ip(), self.now) {
             return self.on_banned(flow.connection);
         }
@@ -328,6 +332,18 @@ impl<W: World> Bridge<W> {
     }
 }
 
+/// Whether `datagram` is an INVITE without To-tag, as far as that can be seen without reading it; one that is
+/// written in an unusual way is none.
+fn begins_call(datagram: &[u8]) -> bool {
+    if !datagram.starts_with(b"INVITE ") {
+        return false;
+    }
+    let Some(to) = memchr::memmem::find(datagram, b"\r\nTo:") else { return false };
+    let line = datagram.get(to + 2..).unwrap_or_default();
+    let line = line.get(..memchr::memchr(b'\r', line).unwrap_or(line.len())).unwrap_or_default();
+    memchr::memmem::find(line, b"tag=").is_none()
+}
+
 /// A message in a log line: its first line only; numbers in it are why this is at DEBUG.
 struct Shown<'a>(&'a Message);
 
@@ -336,5 +352,26 @@ impl std::fmt::Display for Shown<'_> {
         let raw = self.0.raw();
         let end = raw.iter().position(|&byte| byte == b'\r' || byte == b'\n').unwrap_or(raw.len());
         write!(f, "{}", String::from_utf8_lossy(&raw[..end]).escape_debug())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_invite_outside_a_dialog_is_known_unread() {
+        for (begins, head) in [
+            (true, "INVITE sip:a@h SIP/2.0\r\nFrom: <sip:b@h>;tag=1\r\nTo: <sip:a@h>\r\nX: tag=1\r\n\r\n"),
+            (true, "INVITE sip:a@h SIP/2.0\r\nTo: <sip:a@h>"),
+            (false, "INVITE sip:a@h SIP/2.0\r\nTo: <sip:a@h>;tag=1\r\n\r\n"),
+            (false, "INVITE sip:a@h SIP/2.0\r\nt: <sip:a@h>\r\n\r\n"),
+            (false, "BYE sip:a@h SIP/2.0\r\nTo: <sip:a@h>\r\n\r\n"),
+            (false, "SIP/2.0 200 OK\r\nTo: <sip:a@h>\r\nCSeq: 1 INVITE\r\n\r\n"),
+            (false, "INVITE \r\n"),
+            (false, ""),
+        ] {
+            assert_eq!(begins_call(head.as_bytes()), begins, "{head}");
+        }
     }
 }
