@@ -413,7 +413,8 @@ mod tests {
         for hold in ["0.0.0.0:4000", "198.51.100.7:0", PEER] {
             let (mut stream, start) = connected();
             stream.on_answer(start);
-            let spoken = [100, 101, 102, 103].map(|number| says(&mut stream, number, at(start, 1)));
+            let spoken =
+                [100, 101, 102, 103].map(|number| says(&mut stream, number, spoken_at(start, number)));
             assert_eq!(spoken.map(|verdict| matches!(verdict, Verdict::Send(_))), [false, false, true, true]);
 
             let media = LegMedia { sends: false, receives: false, ..LegMedia::new(hold.parse().unwrap(), 0) };
@@ -430,7 +431,7 @@ mod tests {
         let (mut stream, start) = connected();
         stream.on_answer(start);
         for number in [100, 101, 102] {
-            says(&mut stream, number, at(start, 1));
+            says(&mut stream, number, spoken_at(start, number));
         }
 
         let media = LegMedia::new("203.0.113.80:7000".parse().unwrap(), 0);
@@ -448,6 +449,11 @@ mod tests {
         let (from, to) = stream.split(Side::Caller);
         let nat = "203.0.113.9:61000".parse().unwrap();
         forward(&mut datagram, nat, now, &mut from.leg, &mut to.leg, &mut Nowhere)
+    }
+
+    /// From the first second on, 20 ms apart.
+    fn spoken_at(start: Instant, number: u16) -> Instant {
+        at(start, 1) + Duration::from_millis(20) * u32::from(number - 100)
     }
 
     struct Nowhere;
