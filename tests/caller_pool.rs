@@ -33,6 +33,7 @@ fn the_pool_chooses_by_the_callee_and_explain_says_why() {
 fn a_pool_that_is_spent_for_the_day_refuses_with_503() {
     let routes = compile(&with(&["+12125550101"], PoolConfig { daily_cap: 1, ..PoolConfig::default() }));
     let mut rotation = Rotation::default();
+    rotation.set_time(3 * 86_400 - 120);
     let mut call = || {
         let invite = invite(AGENT, "sip:+14155550123@203.0.113.10", &[]);
         routes.plan(named(&routes, "retell"), &invite, &mut rotation, None).map(|plan| plan.from)
@@ -41,7 +42,9 @@ fn a_pool_that_is_spent_for_the_day_refuses_with_503() {
     assert_eq!(call(), Ok("+12125550101".to_owned()));
     let refusal = call().unwrap_err();
 
-    assert_eq!((refusal.status(), refusal.clone()), (503, Refusal::CallerIdsSpent));
+    assert_eq!((refusal.status(), refusal.clone()), (503, Refusal::CallerIdsSpent { left_s: 120 }));
+    assert_eq!(refusal.retry_after_s(), Some(120));
+    assert_eq!(Refusal::CallerIdsSpent { left_s: 86_400 }.retry_after_s(), Some(300));
     assert_eq!(refusal.to_string(), "every number in caller_ids has reached caller_daily_cap");
 }
 

@@ -66,6 +66,29 @@ fn a_retell_that_says_nothing_for_4_s_is_left_for_the_desk_and_the_record_says_s
         format!("retell at {}:5060 gave no response, so the call went on to desk (carrier)", net.retell());
     assert_eq!((&record["hints"][0], &record["sip_code"]), (&went_on.into(), &486.into()));
     assert_eq!(record["legs"][2]["to"], "desk");
+    assert_eq!(bridge.metric("trunkline_fallbacks_total{from=\"retell\"}"), 1.0);
+}
+
+#[test]
+fn a_fallback_that_leads_back_to_us_ends_there_and_does_not_go_round() {
+    let net = Net::new();
+    let retell = format!("{}fallback = \"sip:desk@{}\"\n", net.retell_peer(), net.sip());
+    let trunk = Net::trunk_peer("carrier", net.trunk())
+        .replace("allow = [", &format!("allow = [\"{}\", ", net.bridge()));
+    let bridge = Process::start(net, &(net.sockets() + &retell + &trunk));
+    let [caller, agent] = [net.trunk(), net.retell()].map(|ip| Phone::new(ip, net.sip()));
+    let invite = caller.invite("+14155550100", "");
+    caller.send(&invite);
+
+    agent.answer(&agent.expect("INVITE "), "480 Temporarily Unavailable");
+    let refused = caller.expect("SIP/2.0 482 ");
+    caller.send(follow_up(&invite, &refused, "ACK", 1));
+
+    let record = &bridge.eventually("the record", || bridge.records().first().cloned());
+    let codes: Vec<_> = (0..3).map(|leg| record["legs"][leg]["sip_code"].as_u64().unwrap()).collect();
+    assert_eq!(codes, [482, 480, 482]);
+    assert_eq!(bridge.metric("trunkline_sip_rejected_total{reason=\"loop\"}"), 1.0);
+    assert!(agent.heard().iter().all(|line| !line.starts_with("INVITE ")), "it was asked once");
 }
 
 #[test]

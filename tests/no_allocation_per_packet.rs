@@ -16,9 +16,9 @@ use trunkline::id::CallId;
 use trunkline::id::srtp::{MasterKey, Suite};
 use trunkline::media::forward::{Leg, Outbox, Peer, Verdict, forward};
 use trunkline::media::latch::{Latch, Signalled};
-use trunkline::media::{Config, Engine, LegMedia, Side};
+use trunkline::media::{Config, Engine, LegMedia, Press, Side};
 use trunkline::rtp::continuity::Position;
-use trunkline::rtp::dtmf::{Detector, Event, EventRelay};
+use trunkline::rtp::dtmf::{Detector, Digit, Event, EventRelay};
 use trunkline::rtp::filler::Filler;
 use trunkline::rtp::g711::Law;
 use trunkline::rtp::payload::PayloadTypes;
@@ -37,6 +37,7 @@ const PACKETS: u16 = 2_000;
 fn main() {
     assert_eq!(allocations_of_the_pure_path(), 0, "by the pure path, in {PACKETS} packets");
     assert_eq!(allocations_of_cutting_and_filling(), 0, "by packets that are made, in {PACKETS}");
+    assert_eq!(allocations_of_playing_to_a_leg(), 0, "by tones that a leg hears, in {PACKETS} packets");
     assert_eq!(allocations_of_srtp(), 0, "by SRTP, in {PACKETS} packets");
     assert_eq!(allocations_of_digits_reports_and_tones(), 0, "by what legs ask for, in {PACKETS} packets");
     assert_eq!(allocations_of_a_media_thread(), 0, "around a media thread, in {PACKETS} packets");
@@ -84,6 +85,33 @@ fn allocations_of_cutting_and_filling() -> u64 {
 
     let allocations = ALLOCATIONS.load(Ordering::SeqCst) - before;
     assert!(out.1 > 2 * usize::from(PACKETS) && callee.filled > u64::from(PACKETS), "{} made", out.1);
+    allocations
+}
+
+/// Digits over packets that are relayed, and over ringing in the pauses between those.
+fn allocations_of_playing_to_a_leg() -> u64 {
+    let [mut caller, mut callee] = ["127.0.0.1:4000", "127.0.0.1:4002"].map(leg);
+    callee.peer.as_mut().unwrap().payload_types.event = None;
+    callee.play_digits(true);
+    let press = Press { digit: Digit::try_from('5').unwrap(), duration: Duration::from_millis(200) };
+    assert!((0..64).all(|_| callee.press(press)));
+    let (source, start) = ("127.0.0.1:4000".parse().unwrap(), Instant::now());
+    let (mut datagram, mut out) = (packet(), Into([0; 300], 0));
+    let before = ALLOCATIONS.load(Ordering::SeqCst);
+
+    for sequence in 0..PACKETS {
+        let now = start + Duration::from_millis(20 * u64::from(sequence));
+        if sequence / 50 % 2 == 0 {
+            number(&mut datagram, sequence);
+            forward(&mut datagram, source, now, &mut caller, &mut callee, &mut out);
+        } else {
+            callee.ring(Some(Ringback::of_country("US")));
+            callee.make(true, now, &mut out);
+        }
+    }
+
+    let allocations = ALLOCATIONS.load(Ordering::SeqCst) - before;
+    assert!(callee.filled > u64::from(PACKETS / 3), "{} made", callee.filled);
     allocations
 }
 

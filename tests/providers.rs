@@ -10,6 +10,7 @@ use trunkline::config;
 use trunkline::routing::config::{
     CallerPlace, NumberFormat, PROVIDERS, Treatment, TrunkConfig, provider as named,
 };
+use trunkline::sdp::codec::Codec;
 
 #[test]
 fn every_preset_makes_a_trunk_of_a_name_an_address_and_credentials() {
@@ -39,6 +40,7 @@ fn a_preset_stands_for_the_keys_that_are_absent() {
     assert_eq!(sipgate.spelling.caller_in.0, [CallerPlace::PPreferredIdentity]);
     assert_eq!(sipgate.spelling.caller_format, NumberFormat::E164);
     assert!(sipgate.register.register);
+    assert_eq!(sipgate.peer.media.first_codec, Some(Codec::Pcma));
     assert_eq!(sipgate.spelling.number_format, NumberFormat::PlusE164);
     assert_eq!((plivo.peer.profile.prack, plivo.peer.profile.hold), (Treatment::Strip, Treatment::Pass));
 }
@@ -68,6 +70,21 @@ fn a_preset_of_another_name_is_a_mistake_and_what_only_the_customer_knows_is_ask
         asked,
         ["`uri` is missing; add uri = \"sip:<trunk>.pstn.twilio.com\", where calls to this peer go"]
     );
+}
+
+#[test]
+fn a_transport_that_the_provider_is_not_known_to_take_is_a_warning() {
+    let warned = |transport: &str| {
+        let uri = format!("uri = \"sip:carrier.example{transport}\"");
+        let warnings = load(&format!("provider = \"voipms\"\n{uri}")).1;
+        let of_it = warnings.into_iter().filter(|warning| warning.what.starts_with("`uri`"));
+        of_it.map(|warning| format!("{}; {}", warning.what, warning.instead)).collect()
+    };
+
+    let expected = "`uri` is by TCP, which voipms is not known to take; \
+                    write ;transport= for UDP or TLS, unless you agreed on this";
+    let said: [Vec<String>; 3] = ["", ";transport=tls", ";transport=tcp"].map(warned);
+    assert_eq!(said, [vec![], vec![], vec![expected.to_owned()]]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use calls::{
 };
 use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::routing::config::{CalledNumber, Config};
+use trunkline::sip::uri::Uri;
 
 #[test]
 fn an_invite_to_the_registered_contact_is_the_trunks_whatever_its_source() {
@@ -141,6 +142,23 @@ fn calls_to_the_trunk_take_the_service_route_and_so_do_their_cancel_and_ack() {
     assert_eq!(routes_of(&cancel), way);
     assert_eq!(routes_of(network.received(router, "ACK ")[0]), way);
     assert!(network.received(TRUNK_AGENT, "INVITE ").is_empty(), "nothing goes past the router");
+}
+
+#[test]
+fn an_outbound_proxy_comes_before_the_service_route_and_is_where_calls_go() {
+    let mut config = config(Way::ToTrunk);
+    let proxy = format!("sip:{TRUNK};lr");
+    config.trunks[0].spelling.outbound_proxy = Some(Uri::parse(proxy.as_bytes()).unwrap());
+    let mut network = begun(&config);
+    let router = network.add(ByHand::new("198.51.100.99:5080"));
+    accept(&mut network, "Service-Route: <sip:198.51.100.99:5080;lr>, <sip:inner.example;lr>\r\n", 3_600);
+
+    ask(&mut network, RETELL_AGENT, &Request::invite(calls::RETELL).to_string());
+
+    let offered = network.received(TRUNK_AGENT, "INVITE ")[0];
+    let way = [format!("<{proxy}>"), "<sip:198.51.100.99:5080;lr>".into(), "<sip:inner.example;lr>".into()];
+    assert_eq!(routes_of(offered), way);
+    assert!(network.received(router, "INVITE ").is_empty());
 }
 
 #[test]

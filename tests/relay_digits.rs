@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use trunkline::rtp::dtmf::{Detector, Heard as Tone};
+use std::time::Duration;
+
+use trunkline::rtp::dtmf::{Detector, Digit, Heard as InAudio, Tone};
 use trunkline::rtp::g711::Law;
 
 #[path = "support/virtual_relay.rs"]
@@ -211,6 +213,34 @@ fn a_far_end_on_hold_is_played_nothing_and_no_digit_waits_for_it() {
 }
 
 #[test]
+fn the_echo_of_a_digit_that_was_played_is_no_digit_of_the_far_end_and_its_own_are_heard_again_soon() {
+    let mut relay = Relay::new(MU, 100);
+    relay.plays_digits(1);
+    relay.hears_tones(1, Law::Mu);
+    relay.press(1, '5', 100);
+    relay.run_until(200);
+    for (packet, n) in relay.heard(1).into_iter().zip(0..) {
+        relay.says(1, packet.at_ms + 300, &Said::audio(Law::Mu, n, 160 * u32::from(n), packet.payload));
+    }
+
+    relay.run_until(800);
+    assert_eq!(relay.told(1), Vec::<String>::new());
+    let tone = Tone::new(Digit::try_from('7').unwrap(), Duration::from_millis(100), 0);
+    for n in 0..20 {
+        let mut payload = vec![Law::Mu.silence(); 160];
+        tone.lay_over(Law::Mu, 160 * n, &mut payload);
+        relay.says(
+            1,
+            800 + 20 * u64::from(n),
+            &Said::audio(Law::Mu, 40 + n as u16, 6_400 + 160 * n, payload),
+        );
+    }
+    relay.run_until(1_500);
+
+    assert_eq!(relay.told(1), ["7"]);
+}
+
+#[test]
 fn what_one_far_end_plays_as_tones_another_that_takes_no_events_hears_once() {
     let mut relay = Relay::new(MU, 100);
     relay.hears_tones(0, Law::Mu);
@@ -308,7 +338,7 @@ fn played(heard: &[Heard], law: Law) -> String {
     let (mut ear, mut digits) = (Detector::new(law), String::new());
     for packet in heard {
         ear.listen(&packet.payload, |it| {
-            if let Tone::Begins { digit, .. } = it {
+            if let InAudio::Begins { digit, .. } = it {
                 digits += &digit.to_string();
             }
         });

@@ -144,7 +144,7 @@ fn the_example_of_rfc_3264_negotiates_as_printed() {
     let offer = Session::parse(RFC_3264_OFFER.as_bytes()).unwrap();
     let offered = negotiate::offered(&offer).unwrap();
 
-    let toward_retell = negotiate::codecs_for_retell(offered);
+    let toward_retell = negotiate::codecs_for_retell(offered, None);
     let callee =
         Session::parse(b"v=0\no=- 1 1 IN IP4 192.0.2.7\nc=IN IP4 192.0.2.7\nm=audio 49920 RTP/AVP 0")
             .unwrap();
@@ -164,7 +164,7 @@ fn payload_types_are_mapped_per_leg() {
     let offer = Session::parse(body("dynamic payload types").as_bytes()).unwrap();
     let offered = negotiate::offered(&offer).unwrap();
 
-    let toward_trunk = negotiate::codecs_for_trunk(offered);
+    let toward_trunk = negotiate::codecs_for_trunk(offered, None);
     let caller = negotiate::chosen(&offer, Some(Codec::Pcma)).unwrap().codec;
 
     assert_eq!(toward_trunk, [Codec::Pcmu.offered(), Codec::Pcma.offered()]);
@@ -244,8 +244,8 @@ fn negotiates_to_a_subset(offer: &Session) -> Result<(), TestCaseError> {
             return Ok(());
         }
     };
-    let toward_trunk = negotiate::codecs_for_trunk(audio);
-    prop_assert!(toward_trunk.starts_with(&negotiate::codecs_for_retell(audio)));
+    let toward_trunk = negotiate::codecs_for_trunk(audio, None);
+    prop_assert!(toward_trunk.starts_with(&negotiate::codecs_for_retell(audio, None)));
     for ours in toward_trunk {
         let caller = negotiate::chosen(offer, Some(ours.codec)).expect("it was offered").codec;
         prop_assert_eq!(caller.codec, ours.codec);

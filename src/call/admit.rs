@@ -93,7 +93,10 @@ impl Refused {
             Self::Full(full) => Some((Name::RetryAfter, full.retry_after_s().to_string())),
             Self::NoOffer | Self::Unreadable(_) | Self::Cleartext => warning(399),
             Self::Unusable(error) => warning(error.warn_code()),
-            Self::TooManyHops | Self::Header(_) | Self::Spent(_) | Self::Route(_) => None,
+            Self::Route(refusal) => {
+                refusal.retry_after_s().map(|seconds| (Name::RetryAfter, seconds.to_string()))
+            }
+            Self::TooManyHops | Self::Header(_) | Self::Spent(_) => None,
         }
     }
 

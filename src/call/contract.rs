@@ -153,6 +153,8 @@ pub enum Action {
     },
     /// Ask whether this callee has room for a call; answered at once by [`Input::Admission`].
     Admit(PeerId),
+    /// This callee cannot take the call, or lost it, and the next fallback gets it.
+    FellBack(PeerId),
     /// Look a target up; answered by [`Input::Targets`].
     Resolve(Uri),
     /// Let other calls try this address last for a while: it failed.

@@ -142,7 +142,7 @@ impl Call {
         let (Some((_, reserved)), Some(target)) = (self.reserved, self.target.clone()) else { return };
         let leg = LegId(u16::try_from(self.attempts.len() + 1).unwrap_or(u16::MAX));
         let peer = self.plan.callee;
-        let codecs = self.still_possible(self.codecs_for(cx.routes.peer(peer).kind));
+        let codecs = self.still_possible(self.codecs_for_callee(cx));
         let local = Local::new(cx.ids.random() >> 1, reserved.callee);
         let mut exchange = Exchange::new(local, Protection::new(policy, |suite| cx.ids.master_key(suite)));
         exchange.takes_events = cx.routes.peer(peer).profile.dtmf == DigitsBy::Events;
@@ -179,16 +179,20 @@ impl Call {
         self.state = State::Calling { attempt: self.attempts.len() - 1, silent_until };
     }
 
-    /// The codecs that a callee is offered: what the caller has; both if it did not say yet.
-    pub(super) fn codecs_for(&self, callee: Kind) -> Vec<Payload> {
+    /// The codecs that the callee is offered: what the caller has; both if it did not say yet. What the
+    /// callee wants first goes before what the caller does.
+    pub(super) fn codecs_for_callee(&self, cx: &Cx<'_>) -> Vec<Payload> {
+        let [callee, from] = [self.plan.callee, self.caller.peer].map(|peer| cx.routes.peer(peer));
+        let first = callee.media.first_codec.or(from.media.first_codec);
         let caller = &self.caller.exchange;
         let offered = caller.offered().and_then(|offer| negotiate::offered(offer).ok());
         let known = offered.or(caller.agreed().map(|agreed| &agreed.audio));
-        match (known, callee) {
-            (Some(audio), Kind::Retell) => negotiate::codecs_for_retell(audio),
-            (Some(audio), Kind::Trunk) => negotiate::codecs_for_trunk(audio),
-            (None, Kind::Retell) => vec![Codec::Pcmu.offered()],
-            (None, Kind::Trunk) => codecs_from(Codec::Pcmu),
+        let unsaid = first.unwrap_or(Codec::Pcmu);
+        match (known, callee.kind) {
+            (Some(audio), Kind::Retell) => negotiate::codecs_for_retell(audio, first),
+            (Some(audio), Kind::Trunk) => negotiate::codecs_for_trunk(audio, first),
+            (None, Kind::Retell) => vec![unsaid.offered()],
+            (None, Kind::Trunk) => codecs_from(unsaid),
         }
     }
 

@@ -21,6 +21,7 @@ impl Call {
         let Some(mut next) = self.fallbacks.pop_front() else { return self.fail(failure, cx) };
         let name = cx.routes.peer(next.callee).name.clone();
         self.note_hints([format!("{}, so the call went on to {} ({name})", failure.reason, next.to)]);
+        cx.out.push(Action::FellBack(self.plan.callee));
         self.targets = std::mem::take(&mut next.targets).into();
         self.hops.clear();
         self.resting.clear();

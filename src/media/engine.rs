@@ -18,7 +18,7 @@ use super::counters::LegCounters;
 use super::handle::{Handle, Setup};
 use super::latch::Signalled;
 use super::leg::Leg;
-use super::limits::Capacity;
+use super::limits::{Capacity, pairs_by_files};
 use super::mailbox::{Command, StreamId};
 use super::ports::{Occupation, Pair, Ports, Rest};
 use super::reason::Reason;
@@ -92,7 +92,7 @@ impl Engine {
         let setup = Setup { silence_timeout, realtime: config.realtime, events };
         let start = |n: usize| Handle::start(format!("media-{n}"), setup.clone(), cpu(n));
         let anchor = clock::anchor();
-        let ports = Ports::new(addresses.pools(), threads);
+        let ports = Ports::new(addresses.pools(), threads, pairs_by_files());
         let capacity = Capacity::of(ports.pairs());
         if capacity.calls() == 0 {
             return Err(StartError::NoRoom(capacity));

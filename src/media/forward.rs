@@ -111,6 +111,7 @@ fn hear_digits(
                 from.pressed.on_event(position, marker, event, now);
             }
         }
+        Some(Kind::Audio) if from.may_echo(now) => {}
         Some(Kind::Audio) => {
             let Some(tone) = from.pressed.on_audio(position.sequence, packet.payload()) else { return };
             if to.peer.as_ref().is_some_and(|peer| peer.payload_types.event.is_some()) {

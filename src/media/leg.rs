@@ -3,7 +3,7 @@
 //! Whatever is sent to a leg, relayed or made here, gets its place from the same [`Continuity`]: that is why
 //! making packets is the leg's business and not that of whoever has the idea.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::digits::{Keypad, Over, Press, Pressed};
 use super::latch::Latch;
@@ -55,6 +55,8 @@ pub struct Leg {
     plays_digits: bool,
     /// What it hears that nobody sends.
     tones: Tones,
+    /// When the last digit that was played to it may come back as an echo.
+    echo_until: Option<Instant>,
     /// Cuts what it is sent, from the first packet on that was not of the length it wants.
     recut: Option<Box<Recut>>,
 }
@@ -117,6 +119,7 @@ impl Leg {
             keypad: Keypad::default(),
             plays_digits: false,
             tones: Tones::default(),
+            echo_until: None,
             recut: None,
         }
     }
@@ -273,6 +276,7 @@ impl Leg {
     fn on_sent(&mut self, ticks: u32, now: Instant) {
         self.filler.on_packet(ticks, now);
         if self.tones.is_pressing() {
+            self.echo_until = Some(now + ECHO);
             self.filler.insist(now);
             self.filler.hurry(ticks, now);
         }
@@ -320,6 +324,12 @@ impl Leg {
     /// Sends the peer a digit behind those that wait; false if those are too many.
     pub fn press(&mut self, press: Press) -> bool {
         if self.plays_digits { self.tones.press(press) } else { self.keypad.push(press) }
+    }
+
+    /// Whether tones in what comes from the peer may be those that are played to it: a two-wire line gives
+    /// them back.
+    pub(super) fn may_echo(&self, now: Instant) -> bool {
+        self.echo_until.is_some_and(|until| now < until)
     }
 
     /// Digits for the peer are played to it as tones from here on, or sent as events.
@@ -401,6 +411,9 @@ impl Leg {
             while let Some(frame) = rest.as_mut().and_then(Cut::next_frame) {
                 put_frame(&frame, &mut self.outbound, (&mut self.tones, law), payload_type, now, out);
             }
+            if self.tones.is_pressing() {
+                self.echo_until = Some(now + ECHO);
+            }
             let (position, tones) = (self.outbound.fill(due), &mut self.tones);
             let made = out.put(|bytes| {
                 let header = Header { payload_type, marker: false, position };
@@ -454,5 +467,7 @@ fn put_frame(
     })
 }
 
+/// The longest way to the peer's line and back that is reckoned with.
+const ECHO: Duration = Duration::from_millis(400);
 /// Packets are whole multiples of 5 ms.
 const WHOLE_OCTETS: usize = CLOCK_RATE as usize / 200;

@@ -37,13 +37,19 @@ pub fn raise_file_limit() -> FileLimit {
     FileLimit { soft_before, now, wanted: hard }
 }
 
+/// Port pairs that may be open at once under the limit of files in force, so that connections, HTTP and
+/// files of ours find some left.
+pub(crate) fn pairs_by_files() -> usize {
+    let files = file_limit().map_or(0, |(soft, _)| soft);
+    let pairs = files.saturating_sub(FILES_FOR_THE_REST) / (FILES_PER_CALL / 2);
+    usize::try_from(pairs).unwrap_or(usize::MAX)
+}
+
 impl Capacity {
     /// For `pairs` port pairs under the limit of open files in force.
     #[must_use]
     pub(crate) fn of(pairs: usize) -> Self {
-        let files = file_limit().map_or(0, |(soft, _)| soft);
-        let by_files = files.saturating_sub(FILES_FOR_THE_REST) / FILES_PER_CALL;
-        Self { by_ports: pairs / 2, by_files: usize::try_from(by_files).unwrap_or(usize::MAX) }
+        Self { by_ports: pairs / 2, by_files: pairs_by_files() / 2 }
     }
 
     /// The tighter of the two bounds.

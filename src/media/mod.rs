@@ -73,7 +73,8 @@ pub enum Event {
         /// Who is silent.
         side: Side,
     },
-    /// The peer of `side` pressed a key, told once when it is over; as an event it was relayed already.
+    /// The peer of `side` pressed a key, told once when it is over; to a peer that has them in its audio
+    /// stream, as events or as tones, it was passed on already.
     Digit {
         /// Whose media it is.
         call: CallId,

@@ -23,6 +23,8 @@ use super::socket::stamp_arrivals;
 #[derive(Debug)]
 pub(crate) struct Ports {
     pools: Vec<Pool>,
+    /// How many pairs may still be opened: more would take the files that connections need.
+    openable: usize,
 }
 
 /// How long a pair must have rested to be lent.
@@ -78,8 +80,9 @@ struct Resting {
 }
 
 impl Ports {
-    /// For each of `pools`, the pairs in its range, shared by `workers` threads.
-    pub(crate) fn new(pools: &[PoolConfig], workers: usize) -> Self {
+    /// For each of `pools`, the pairs in its range, shared by `workers` threads; at most `openable` of all are
+    /// opened.
+    pub(crate) fn new(pools: &[PoolConfig], workers: usize, openable: usize) -> Self {
         let even = |port: &u16| port.is_multiple_of(2);
         let pool = |&PoolConfig { address, ports: [first, last] }: &PoolConfig| {
             let unopened: VecDeque<u16> = (first..last).filter(even).collect();
@@ -87,7 +90,7 @@ impl Ports {
             let pairs = unopened.len();
             Pool { address, pairs, unopened, refused: 0, refused_until: None, resting, lent: 0 }
         };
-        Self { pools: pools.iter().map(pool).collect() }
+        Self { pools: pools.iter().map(pool).collect(), openable }
     }
 
     /// Lends a pair of the address at `listen` that belongs to `worker`, the one that rested longest.
@@ -102,7 +105,9 @@ impl Ports {
         let pool = self.pools.get_mut(listen)?;
         let pair = match rest {
             Rest::Enough => pool.rested(worker, now).or_else(|| {
+                let left = self.openable.checked_sub(1)?;
                 let (port, rtp) = pool.open(handle, now)?;
+                self.openable = left;
                 Some(Pair { listen, worker, port, sockets: SideSockets { rtp, rtcp: None } })
             }),
             Rest::Any => pool.longest_resting(worker),
@@ -282,6 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn no_more_pairs_are_opened_than_there_are_files_for_and_the_others_rest_for_less() {
+        let (mut ports, mut handle) = pool("127.0.9.8", [41_000, 41_019]);
+        ports.openable = 2;
+        let now = Instant::now();
+        let mut take = |ports: &mut Ports, rest| ports.take(0, 0, &mut handle, rest, now);
+
+        let opened = [(); 3].map(|()| take(&mut ports, Rest::Enough));
+        ports.give_back(opened[0].unwrap(), now);
+
+        assert_eq!(opened[2], None);
+        assert_eq!(take(&mut ports, Rest::Enough), None);
+        assert_eq!(take(&mut ports, Rest::Any), opened[0]);
+    }
+
+    #[test]
     fn an_unused_pair_needs_no_rest() {
         let (mut ports, mut handle) = pool("127.0.9.3", [41_000, 41_001]);
         let now = Instant::now();
@@ -334,6 +354,6 @@ mod tests {
         let setup = Setup { silence_timeout: None, realtime: false, events: Arc::new(|_| ()) };
         let handle = Handle::start("media-test".to_owned(), setup, None).unwrap();
         let pool = PoolConfig { address: address.parse().unwrap(), ports: range };
-        (Ports::new(&[pool], 1), handle)
+        (Ports::new(&[pool], 1, usize::MAX), handle)
     }
 }

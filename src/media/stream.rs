@@ -413,8 +413,7 @@ mod tests {
         for hold in ["0.0.0.0:4000", "198.51.100.7:0", PEER] {
             let (mut stream, start) = connected();
             stream.on_answer(start);
-            let spoken =
-                [100, 101, 102, 103].map(|number| says(&mut stream, number, spoken_at(start, number)));
+            let spoken = [100, 101, 102, 103].map(|number| says(&mut stream, number, paced(start, number)));
             assert_eq!(spoken.map(|verdict| matches!(verdict, Verdict::Send(_))), [false, false, true, true]);
 
             let media = LegMedia { sends: false, receives: false, ..LegMedia::new(hold.parse().unwrap(), 0) };
@@ -431,13 +430,18 @@ mod tests {
         let (mut stream, start) = connected();
         stream.on_answer(start);
         for number in [100, 101, 102] {
-            says(&mut stream, number, spoken_at(start, number));
+            says(&mut stream, number, paced(start, number));
         }
 
         let media = LegMedia::new("203.0.113.80:7000".parse().unwrap(), 0);
         stream.describe(Side::Caller, Signalled::new(media.remote, true), &media, at(start, 2));
 
         assert_eq!(says(&mut stream, 103, at(start, 2)), Verdict::Drop(Reason::Stranger));
+    }
+
+    /// When a packet of that number comes, 20 ms after the one before.
+    fn paced(start: Instant, number: u16) -> Instant {
+        at(start, 1) + Duration::from_millis(20) * (u32::from(number) - 100)
     }
 
     /// What becomes of audio of the caller, which speaks from behind a NAT.
@@ -449,11 +453,6 @@ mod tests {
         let (from, to) = stream.split(Side::Caller);
         let nat = "203.0.113.9:61000".parse().unwrap();
         forward(&mut datagram, nat, now, &mut from.leg, &mut to.leg, &mut Nowhere)
-    }
-
-    /// From the first second on, 20 ms apart.
-    fn spoken_at(start: Instant, number: u16) -> Instant {
-        at(start, 1) + Duration::from_millis(20) * u32::from(number - 100)
     }
 
     struct Nowhere;

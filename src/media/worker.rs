@@ -234,10 +234,7 @@ impl Worker {
 
     fn open(&mut self, id: StreamId, stream: Box<Stream>) {
         for (side, sockets) in stream.sockets() {
-            self.assign(sockets.rtp, Role::Rtp(id, side));
-            if let Some(rtcp) = sockets.rtcp {
-                self.assign(rtcp, Role::Rtcp(id, side));
-            }
+            self.lend(sockets, id, side);
         }
         *self.place(id) = Place::Here(stream);
         for side in [Side::Caller, Side::Callee] {
@@ -250,13 +247,21 @@ impl Worker {
         let Some(half) = self.stream(id).map(|stream| stream.side(side)) else { return };
         let change = half.link.reset();
         let before = std::mem::replace(&mut half.sockets, sockets);
-        self.relink(before.rtp, change);
-        for socket in std::iter::once(before.rtp).chain(before.rtcp) {
-            self.assign(socket, Role::Pooled);
-        }
+        self.take_back(before, change);
+        self.lend(sockets, id, side);
+    }
+
+    fn lend(&mut self, sockets: SideSockets, id: StreamId, side: Side) {
         self.assign(sockets.rtp, Role::Rtp(id, side));
         if let Some(rtcp) = sockets.rtcp {
             self.assign(rtcp, Role::Rtcp(id, side));
+        }
+    }
+
+    fn take_back(&mut self, sockets: SideSockets, change: Option<Change>) {
+        self.relink(sockets.rtp, change);
+        for socket in std::iter::once(sockets.rtp).chain(sockets.rtcp) {
+            self.assign(socket, Role::Pooled);
         }
     }
 
@@ -266,11 +271,7 @@ impl Worker {
         let Place::Here(mut stream) = std::mem::replace(place, Place::Empty) else { return None };
         for (side, sockets) in stream.sockets() {
             let change = stream.side(side).link.reset();
-            self.relink(sockets.rtp, change);
-            self.assign(sockets.rtp, Role::Pooled);
-            if let Some(rtcp) = sockets.rtcp {
-                self.assign(rtcp, Role::Pooled);
-            }
+            self.take_back(sockets, change);
             self.wheel.disarm(entry(id, side));
         }
         Some(stream)
@@ -436,10 +437,10 @@ impl Worker {
         from.counters.publish_received(&from.leg, received);
         self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
         if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
-            self.wheel.arm(entry(id, other(side)), due);
+            self.wheel.arm(entry(id, side.other()), due);
         }
         while let Some(press) = from.leg.next_press(&mut to.leg) {
-            self.wheel.arm(entry(id, other(side)), self.anchor.now);
+            self.wheel.arm(entry(id, side.other()), self.anchor.now);
             (self.setup.events)(Event::Digit { call, side, press });
         }
     }
@@ -473,7 +474,7 @@ impl Worker {
         from.leg.pressed.on_time(now);
         while let Some(press) = from.leg.next_press(&mut to.leg) {
             (self.setup.events)(Event::Digit { call, side, press });
-            self.wheel.arm(entry(id, other(side)), now);
+            self.wheel.arm(entry(id, side.other()), now);
         }
         if silent {
             (self.setup.events)(Event::Silent { call, side });
@@ -569,13 +570,6 @@ fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent
             sent
         }
         _ => Sent::default(),
-    }
-}
-
-fn other(side: Side) -> Side {
-    match side {
-        Side::Caller => Side::Callee,
-        Side::Callee => Side::Caller,
     }
 }
 

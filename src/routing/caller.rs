@@ -172,7 +172,9 @@ impl Given {
         }
         let (key, ours, why) = match &policy.id {
             CallerId::Rotating(_) => {
-                let turn = access.turn(&trunk.name, &policy.pool, callee).ok_or(Refusal::CallerIdsSpent)?;
+                let left_s = access.left_of_day_s();
+                let turn = access.turn(&trunk.name, &policy.pool, callee);
+                let turn = turn.ok_or(Refusal::CallerIdsSpent { left_s })?;
                 ("caller_ids", Some(turn.number), turn.why)
             }
             CallerId::Fixed(number) => ("caller_id", Some(number.as_str()), None),

@@ -84,7 +84,10 @@ pub enum Refusal {
     },
     /// Every one of `caller_ids` has had its calls of the day.
     #[error("every number in caller_ids has reached caller_daily_cap")]
-    CallerIdsSpent,
+    CallerIdsSpent {
+        /// What is left of the day, in seconds.
+        left_s: u32,
+    },
     /// A header that the route depends on cannot be read.
     #[error("{header} cannot be read")]
     Unreadable {
@@ -100,11 +103,29 @@ impl Refusal {
         match self {
             Self::NothingDialled | Self::ControlCharacters | Self::NoRoute { .. } => 404,
             Self::Emergency { .. } | Self::Toll(_) | Self::ForeignCaller { .. } => 403,
-            Self::CallerIdsSpent => 503,
+            Self::CallerIdsSpent { .. } => 503,
             Self::Unreadable { .. } => 400,
         }
     }
+
+    /// Seconds after which another attempt may succeed, where that is so. Never the whole rest of a day: for
+    /// that long a caller sends us nothing else either (RFC 3261 §21.5.4), and other trunks have numbers left.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::CallerIdsSpent { left_s } => Some((*left_s).clamp(1, LONGEST_RETRY_S)),
+            Self::NothingDialled
+            | Self::NoRoute { .. }
+            | Self::Emergency { .. }
+            | Self::Toll(_)
+            | Self::ForeignCaller { .. }
+            | Self::Unreadable { .. } => None,
+        }
+    }
 }
+
+/// What a caller is told to wait at most.
+const LONGEST_RETRY_S: u32 = 300;
 
 /// The dialled number, as it came and as it goes on.
 #[derive(Clone)]

@@ -135,6 +135,15 @@ impl Pool {
 }
 
 impl Access<'_> {
+    /// What is left of the day that daily caps are for, in seconds.
+    pub(super) fn left_of_day_s(&self) -> u32 {
+        let now_s = match self {
+            Self::Take(rotation) => rotation.now_s,
+            Self::Look(rotation) => rotation.now_s,
+        };
+        u32::try_from(DAY_S - now_s % DAY_S).unwrap_or_default()
+    }
+
     /// The caller ID for a call by `trunk` to `callee`; `None` when all had their calls of the day.
     pub(super) fn turn<'p>(self, trunk: &str, pool: &'p Pool, callee: &str) -> Option<Turn<'p>> {
         let nothing = Memory::default();

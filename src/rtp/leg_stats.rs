@@ -36,7 +36,7 @@ pub struct LegStats {
     pub packets_duplicate: u64,
     /// Packets of this peer that came after one that it sent later.
     pub packets_reordered: u64,
-    /// Packets of silence that this peer was sent while the other one said nothing.
+    /// Packets of silence or ringing that this peer was sent while the other one said nothing.
     pub packets_filled: u64,
     /// Packets that came from elsewhere and were dropped.
     pub strangers: u64,

@@ -90,16 +90,17 @@ pub fn offered(offer: &Session) -> Result<&Audio, NegotiationError> {
     }
 }
 
-/// Toward Retell: only the first codec of the offer, under its static payload type, since it would
-/// choose by its own order.
+/// Toward Retell: only one codec, since it would choose by its own order: `first` if it was offered, else the
+/// first of the offer, under its static payload type.
 #[must_use]
-pub fn codecs_for_retell(offered: &Audio) -> Vec<Payload> {
-    offered.codecs.first().map(|first| first.codec.offered()).into_iter().collect()
+pub fn codecs_for_retell(offered: &Audio, first: Option<Codec>) -> Vec<Payload> {
+    codecs_for_trunk(offered, first).into_iter().take(1).collect()
 }
 
-/// Toward a trunk: all G.711 codecs offered, in order, each once, under static payload types.
+/// Toward a trunk: all G.711 codecs offered, `first` before the other and else in order, each once, under
+/// static payload types.
 #[must_use]
-pub fn codecs_for_trunk(offered: &Audio) -> Vec<Payload> {
+pub fn codecs_for_trunk(offered: &Audio, first: Option<Codec>) -> Vec<Payload> {
     let mut codecs = Vec::with_capacity(2);
     for payload in &offered.codecs {
         let ours = payload.codec.offered();
@@ -107,6 +108,7 @@ pub fn codecs_for_trunk(offered: &Audio) -> Vec<Payload> {
             codecs.push(ours);
         }
     }
+    codecs.sort_by_key(|ours| first.is_some_and(|first| ours.codec != first));
     codecs
 }
 

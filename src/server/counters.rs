@@ -313,6 +313,10 @@ fn describe() {
         "trunkline_sip_rejected_total",
         "SIP messages refused or ignored by the bridge itself, by reason"
     );
+    describe_counter!(
+        "trunkline_fallbacks_total",
+        "Calls that went on to a fallback, by the peer that could not take them"
+    );
     describe_counter!("trunkline_sip_bans_total", "Sources banned for a while");
     describe_counter!(
         "trunkline_media_packets_total",

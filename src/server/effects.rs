@@ -89,6 +89,11 @@ impl<W: World> Bridge<W> {
                 );
                 self.inbox.push_back((id, Input::Admission(verdict)));
             }
+            Action::FellBack(peer) => {
+                let Some(entry) = self.calls.get(&id) else { return };
+                let peer = entry.routes.peer(peer).name.clone();
+                metrics::counter!("trunkline_fallbacks_total", "from" => peer).increment(1);
+            }
             Action::Resolve(uri) => {
                 let uri = self.next_hop_of(id, uri);
                 let waiting = Waiting::for_targets(id, &uri);

@@ -70,7 +70,7 @@ impl Call {
             CallState::Calling { attempt, .. } => self.attempts[attempt].agreed(),
             CallState::Resolving | CallState::Answered { .. } | CallState::Over => None,
         };
-        let offered = || self.codecs_for(cx.routes.peer(self.plan.callee).kind).first().copied();
+        let offered = || self.codecs_for_callee(cx).first().copied();
         described.map(|agreed| agreed.codec).or_else(offered).map_or(Codec::Pcmu, |payload| payload.codec)
     }
 

@@ -1,6 +1,7 @@
 //! The keys of a peer about its audio: where it is sent, what while nobody speaks, and its reports.
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review};
+use crate::sdp::codec::Codec;
 use crate::sdp::crypto::Policy;
 use crate::sip::flow::Transport;
 
@@ -11,6 +12,9 @@ pub struct PeerMedia {
     pub fill_ms: u32,
     /// Where it is sent RTP. Default `"latch"`.
     pub rtp: Aim,
+    /// Which law of G.711 it is offered before the other, and is taken of what it offers itself. Default
+    /// none: as whoever calls has them.
+    pub first_codec: Option<Codec>,
     /// Whether it is encrypted, by keys in the session description. Default `"off"`.
     pub srtp: Policy,
     /// Send and take those keys where anybody on the way can read them. Default `false`.
@@ -46,6 +50,7 @@ impl PeerMedia {
             fill_ms: table.whole("fill_ms", 100, 0..=60_000),
             rtp: table.choice("rtp", &aims, Aim::Latch),
             rtcp: table.choice("rtcp", &words, rtcp),
+            first_codec: table.parsed("first_codec", parse_codec),
             srtp: table.choice("srtp", &Policy::WORDS, Policy::Off),
             srtp_over_cleartext: table.flag("srtp_over_cleartext", false),
         }
@@ -76,6 +81,14 @@ impl PeerMedia {
     }
 }
 
+fn parse_codec(text: &str) -> Result<Codec, Mistake> {
+    let known = [Codec::Pcmu, Codec::Pcma].into_iter().find(|codec| codec.name().eq_ignore_ascii_case(text));
+    known.ok_or_else(|| {
+        let what = format!("`first_codec` is \"{text}\", which is not relayed");
+        Mistake::new(what, "write \"PCMU\" or \"PCMA\"")
+    })
+}
+
 impl Default for PeerMedia {
     /// That of a trunk.
     fn default() -> Self {
@@ -83,6 +96,7 @@ impl Default for PeerMedia {
             fill_ms: 100,
             rtp: Aim::Latch,
             rtcp: Reports::Auto,
+            first_codec: None,
             srtp: Policy::Off,
             srtp_over_cleartext: false,
         }

@@ -15,10 +15,10 @@ use super::headers::OwnHeaders;
 use super::media::{PeerMedia, Reports};
 use super::pool::PoolConfig;
 use super::profile::{Preset, Profile, ProfileKeys};
-use super::providers;
+use super::providers::{self, Provider};
 use super::registration::RegisterConfig;
 use super::spelling::Spelling;
-use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section};
+use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section, any_of};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
 /// Keys that both kinds of peer have.
@@ -260,8 +260,26 @@ impl TrunkConfig {
             let instead = "add `allow` with those of all edges that you use, as its documentation lists them";
             review.warning(&here.key("provider"), Mistake::new(why, instead));
         }
+        if let Some(provider) = preset {
+            self.check_transports(provider, &here.key("uri"), review);
+        }
         self.pool.check(&self.caller_id, here, review);
         self.spelling.check(&self.peer, self.country.as_ref(), here, review);
+    }
+}
+
+impl TrunkConfig {
+    /// Warns of a transport that the provider is not known to speak.
+    fn check_transports(&self, provider: &Provider, at: &KeyPath, review: &mut Review<'_>) {
+        let spoken: Vec<_> = provider.transports.iter().map(|transport| transport.via().to_owned()).collect();
+        for (index, uri) in self.peer.uris.iter().enumerate() {
+            let asked = uri.param("transport").flatten().unwrap_or("udp").to_ascii_uppercase();
+            if uri.scheme == Scheme::Sip && !spoken.contains(&asked) {
+                let what = format!("`uri` is by {asked}, which {} is not known to take", provider.name);
+                let instead = format!("write ;transport= for {}, unless you agreed on this", any_of(&spoken));
+                review.warning(&review.element(at, index), Mistake::new(what, instead));
+            }
+        }
     }
 }
 

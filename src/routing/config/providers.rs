@@ -4,6 +4,8 @@
 //! that changes, is not here, and the key keeps its usual default. A key in the file wins over the same key
 //! here, one by one; `trunkline check --expand` prints what came out.
 
+use crate::sip::flow::Transport;
+
 /// One provider.
 #[derive(Clone, Copy, Debug)]
 pub struct Provider {
@@ -11,6 +13,8 @@ pub struct Provider {
     pub name: &'static str,
     /// Where these facts come from, and when they were read.
     pub source: &'static str,
+    /// What it speaks SIP by.
+    pub transports: &'static [Transport],
     /// What its `uri` is like, where the customer has one of his own.
     pub uri: &'static str,
     /// Its keys, in TOML.
@@ -30,6 +34,7 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "twilio",
         source: "Twilio Elastic SIP Trunking documentation, autumn 2026",
+        transports: ANY,
         // Or that of an edge: <trunk>.pstn.<edge>.twilio.com. By a generic edge name, that one
         // goes into outbound_proxy.
         uri: "sip:<trunk>.pstn.twilio.com",
@@ -46,6 +51,7 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "telnyx",
         source: "Telnyx SIP trunking documentation, autumn 2026",
+        transports: ANY,
         uri: "sip:sip.telnyx.com",
         // Regions US, EU, CA, AU; 50 calls a second per address. The header tells customers of
         // a shared platform apart.
@@ -67,6 +73,7 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "vonage",
         source: "Vonage SIP trunking documentation, autumn 2026",
+        transports: ANY,
         uri: "sip:<name>.sip-<region>.vonage.com",
         // Its examples are written without "+". Its addresses are a list in its knowledge base.
         keys: r#"
@@ -78,6 +85,7 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "plivo",
         source: "Plivo Zentrunk documentation, autumn 2026",
+        transports: ANY,
         uri: "sip:<id>.zt.plivo.com",
         // It knows no PRACK; two calls a second per account. Its addresses are a list in its documentation.
         keys: r#"
@@ -90,6 +98,7 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "bandwidth",
         source: "Bandwidth documentation, autumn 2026",
+        transports: &[Transport::Udp, Transport::Tls],
         // A pair of addresses, given to each customer when it begins, for calls in both directions.
         uri: "sip:<address of its SBC>",
         keys: "",
@@ -98,28 +107,34 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "sipgate",
         source: "sipgate trunking documentation, autumn 2026",
+        transports: ANY,
         uri: "sip:sipconnect.sipgate.de",
         // It wants a registration. From names the SIP-ID, which is the user name; a caller's number with "+"
-        // or 00 is dropped without a word.
+        // or 00 is dropped without a word. A-law is the law of its country.
         keys: r#"
             uri = "sip:sipconnect.sipgate.de"
             register = true
             caller_format = "E.164"
             caller_in = "p-preferred-identity"
+            first_codec = "PCMA"
         "#,
         more_ranges: None,
     },
     Provider {
         name: "voipms",
-        source: "no documented fact differs from the defaults, autumn 2026",
+        source: "general knowledge, autumn 2026; no documented fact differs from the defaults",
+        transports: &[Transport::Udp, Transport::Tls],
         // The point of presence that the customer chose.
         uri: "sip:<server>.voip.ms",
-        keys: "",
+        keys: r#"
+            first_codec = "PCMU"
+        "#,
         more_ranges: None,
     },
     Provider {
         name: "didww",
         source: "no documented fact differs from the defaults, autumn 2026",
+        transports: ANY,
         uri: "sip:<host from its user panel>",
         keys: "",
         more_ranges: None,
@@ -127,8 +142,11 @@ pub const PROVIDERS: [Provider; 9] = [
     Provider {
         name: "generic-pbx",
         source: "RFC 3261; nothing is assumed",
+        transports: ANY,
         uri: "sip:<address of the PBX>",
         keys: "",
         more_ranges: None,
     },
 ];
+
+const ANY: &[Transport] = &[Transport::Udp, Transport::Tcp, Transport::Tls];
