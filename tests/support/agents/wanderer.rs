@@ -473,6 +473,9 @@ impl Agent for Wanderer {
             self.refuse(504, now);
         }
         if unanswered || unacknowledged {
+            if self.confirmed && !self.ended {
+                self.ask_inside("BYE", NO_BODY, 0, now);
+            }
             self.end();
         }
     }
