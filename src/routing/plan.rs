@@ -115,6 +115,7 @@ impl Refusal {
         match self {
             Self::CallerIdsSpent { left_s } => Some((*left_s).clamp(1, LONGEST_RETRY_S)),
             Self::NothingDialled
+            | Self::ControlCharacters
             | Self::NoRoute { .. }
             | Self::Emergency { .. }
             | Self::Toll(_)
