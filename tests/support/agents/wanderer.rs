@@ -473,6 +473,9 @@ impl Agent for Wanderer {
             self.refuse(504, now);
         }
         if unanswered || unacknowledged {
+            if self.confirmed && !self.ended {
+                self.ask_inside("BYE", NO_BODY, 0, now);
+            }
             self.end();
         }
     }
@@ -538,5 +541,5 @@ const ANSWERS: [&str; 5] = [
     "Allow: INVITE\r\nRequire: timer\r\nSession-Expires: 90;refresher=uas\r\n",
 ];
 
-/// When it hangs up at last.
-pub(crate) const LAST: Duration = Duration::from_secs(70);
+/// When it hangs up at last; no session of 90 s that nobody refreshes ends just then.
+pub(crate) const LAST: Duration = Duration::from_secs(100);
