@@ -121,7 +121,6 @@ impl Refusal {
             | Self::Emergency { .. }
             | Self::Toll(_)
             | Self::ForeignCaller { .. }
-            | Self::ControlCharacters
             | Self::Unreadable { .. } => None,
         }
     }
