@@ -103,20 +103,36 @@ def restarted_target(case):
     case.start()
     with Faults(case), Caller(case.network, case.transport) as caller:
         with Callee(case.network, case.transport) as callee:
-            set_up(caller, callee, "standing")
-        standing = caller.call_id, caller.to, caller.target
-        begun = time.monotonic()
-        caller.invite("meanwhile").refused(503)
-        waited = time.monotonic() - begun
-        check(waited < AT_ONCE, f"the caller was told after {waited:.1f} s")
+            call(caller, callee, "before")
+        refused_meanwhile(caller)
         with Callee(case.network, case.transport) as callee:
             waited = call(caller, callee, "after")
             check(waited < AT_ONCE, f"the call reached it after {waited:.1f} s")
+    case.finish(calls=2, refused=1)
+
+
+@flow("restarted-target", transports=["udp"], name="restarted-target-in-a-call", seconds=3)
+def restarted_target_in_a_call(case):
+    """A call was up, of which the target knows nothing afterwards."""
+    case.start()
+    with Faults(case), Caller(case.network) as caller:
+        with Callee(case.network) as callee:
+            set_up(caller, callee, "standing")
+        standing = caller.call_id, caller.to, caller.target
+        refused_meanwhile(caller)
+        with Callee(case.network) as callee:
             caller.call_id, caller.to, caller.target = standing
             caller.request("BYE", 2)
             callee.answer(callee.wait_for("BYE"), 481, "Call/Transaction Does Not Exist")
             caller.expect(200, "BYE")
-    case.finish(calls=2, refused=1)
+    case.finish(calls=1, refused=1)
+
+
+def refused_meanwhile(caller):
+    begun = time.monotonic()
+    caller.invite("meanwhile").refused(503)
+    waited = time.monotonic() - begun
+    check(waited < AT_ONCE, f"the caller was told after {waited:.1f} s")
 
 
 @flow("lost-packets", transports=["udp"], seconds=12)
