@@ -4,7 +4,8 @@
 //! The entry that says most about a number decides: the number itself before a prefix, a longer prefix
 //! before a shorter, any of these before a country, and `deny_numbers` where both say the same. Numbers
 //! that cost extra are refused unless an entry names them by more than their country. A number without `+`
-//! is also judged by what a carrier may make of its digits: neither reading may be refused.
+//! is also judged by what a carrier may make of its digits: neither reading may be refused. A number that is
+//! too long is judged as the one that a carrier reaches by it, which takes the digits that it needs.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType};
 
@@ -61,6 +62,7 @@ impl Tolls {
         let plain = strip_separators(number);
         let plain = plain.as_deref().unwrap_or(number);
         let digits = plain.strip_prefix("00").or_else(|| plain.strip_prefix("011")).unwrap_or(plain);
+        let digits = digits.get(..MOST_DIGITS).unwrap_or(digits);
         let global = is_e164(digits).then(|| format!("+{digits}"));
         let mut allowed = None;
         for reading in [Some(plain), global.as_deref()].into_iter().flatten() {
@@ -70,7 +72,7 @@ impl Tolls {
     }
 
     fn check_reading(&self, number: &str) -> Result<Option<String>, TollError> {
-        let parsed = number.starts_with('+').then(|| PHONE_NUMBER_UTIL.parse(number, None).ok()).flatten();
+        let parsed = number.starts_with('+').then(|| reached(number)).flatten();
         let entry = self.entries.iter().find(|entry| entry.fits(number, parsed.as_ref()));
         match entry {
             Some(entry) if !entry.allows => Err(TollError::Denied { entry: entry.to_string() }),
@@ -119,6 +121,13 @@ impl std::fmt::Display for Entry {
     }
 }
 
+/// The telephone number that `number` begins with, if it does not end with it.
+fn reached(number: &str) -> Option<PhoneNumber> {
+    let dialled = PHONE_NUMBER_UTIL.parse(number.get(..=MOST_DIGITS).unwrap_or(number), None).ok()?;
+    let mut cut = dialled.clone();
+    Some(if PHONE_NUMBER_UTIL.truncate_too_long_number(&mut cut) { cut } else { dialled })
+}
+
 fn is_premium(number: &str, parsed: Option<&PhoneNumber>) -> bool {
     let costs_extra = |number: &PhoneNumber| {
         matches!(number.get_type(), PhoneNumberType::PremiumRate | PhoneNumberType::PersonalNumber)
@@ -126,6 +135,8 @@ fn is_premium(number: &str, parsed: Option<&PhoneNumber>) -> bool {
     parsed.is_some_and(costs_extra) || BEYOND_COUNTRIES.iter().any(|code| number.starts_with(code))
 }
 
+/// Of a number, the calling code included (ITU-T E.164).
+const MOST_DIGITS: usize = 15;
 /// Calling codes of satellites, networks without a country, personal numbers and premium rate (ITU-T E.164).
 const BEYOND_COUNTRIES: [&str; 6] = ["+870", "+878", "+881", "+882", "+883", "+979"];
 
@@ -147,6 +158,10 @@ mod tests {
             "01119002345678",
             "+1 900 234 5678",
             "+449098790000",
+            "+190023456781",
+            "+1900234567811111111111",
+            "19002345678111111111",
+            "+44909879000012345678",
         ] {
             assert_eq!(tolls.check(number), Err(TollError::Premium), "{number}");
         }
@@ -175,6 +190,8 @@ mod tests {
             ("+442079460000", by("+442079460000")),
             ("+18765550100", Err(TollError::NotAllowed)),
             ("+4930123456", Err(TollError::NotAllowed)),
+            ("+141555501001111111111", denied("+1415*")),
+            ("+1212555010011111", by("US")),
             ("1001", by("1001")),
             ("1002", Err(TollError::NotAllowed)),
             ("*98", Err(TollError::NotAllowed)),
