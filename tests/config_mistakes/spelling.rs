@@ -31,21 +31,19 @@ fn number_formats_are_words_and_a_national_one_needs_its_nation() {
 
 #[test]
 fn the_caller_stands_somewhere_and_from_never_stays_empty() {
-    let places =
-        "\"from\", \"display\", \"p-asserted-identity\", \"p-preferred-identity\", \"remote-party-id\"";
+    let places = "\"from\", \"display\", \"p-asserted-identity\", \"p-preferred-identity\", \"remote-party-id\", \
+                  \"diversion\" or \"p-charge-info\"";
     let account = "username = \"acct\"\npassword = \"s3cret\"";
 
     assert_eq!(trunk("caller_in = [\"from\", \"P-Asserted-Identity\"]"), [""; 0]);
     assert_eq!(trunk(&format!("caller_in = \"p-preferred-identity\"\n{account}")), [""; 0]);
     assert_eq!(
         trunk("caller_in = \"pai\""),
-        [format!(
-            "11:13: \"pai\" in `caller_in` is no place for a caller's number; write {places} or \"diversion\""
-        )]
+        [format!("11:13: \"pai\" in `caller_in` is no place for a caller's number; write {places}")]
     );
     assert_eq!(
         trunk("caller_in = []"),
-        [format!("11:13: `caller_in` is an empty array; name at least one of {places} or \"diversion\"")]
+        [format!("11:13: `caller_in` is an empty array; name at least one of {places}")]
     );
     assert_eq!(
         trunk("caller_in = \"display\""),
