@@ -28,7 +28,7 @@ use super::counters::Rejection;
 use super::lapsing::Lapsing;
 use super::world::World;
 
-/// How many faults within [`WINDOW`] are too many, and how long a ban lasts; 0 is none.
+/// How many faults within ten minutes are too many, and how long a ban lasts; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BanPolicy {
     /// Faults.
