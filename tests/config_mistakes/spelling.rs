@@ -31,8 +31,8 @@ fn number_formats_are_words_and_a_national_one_needs_its_nation() {
 
 #[test]
 fn the_caller_stands_somewhere_and_from_never_stays_empty() {
-    let places = "\"from\", \"display\", \"p-asserted-identity\", \"p-preferred-identity\", \"remote-party-id\", \
-                  \"diversion\" or \"p-charge-info\"";
+    let places = "\"from\", \"display\", \"p-asserted-identity\", \"p-preferred-identity\", \
+                  \"remote-party-id\", \"diversion\" or \"p-charge-info\"";
     let account = "username = \"acct\"\npassword = \"s3cret\"";
 
     assert_eq!(trunk("caller_in = [\"from\", \"P-Asserted-Identity\"]"), [""; 0]);
