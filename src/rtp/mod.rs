@@ -18,6 +18,8 @@ pub mod ringback;
 pub mod rtcp;
 pub mod srtp;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 mod window;
 
 use std::time::Instant;

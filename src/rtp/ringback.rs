@@ -98,6 +98,7 @@ const EACH_OF_TWO: f32 = 5_073.0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::testing::level_dbm0;
 
     #[test]
     fn a_country_has_its_own_tone_and_another_the_recommended_one() {
@@ -172,16 +173,5 @@ mod tests {
 
     fn is_silent(octets: &[u8]) -> bool {
         octets.iter().all(|&octet| octet == Law::Mu.silence())
-    }
-
-    fn level_dbm0(sound: &[u8], law: Law, hz: u32) -> f64 {
-        let (mut real, mut imaginary) = (0.0, 0.0);
-        for (n, &octet) in sound.iter().enumerate() {
-            let angle = std::f64::consts::TAU * f64::from(hz) * n as f64 / 8_000.0;
-            real += f64::from(law.decode(octet)) * angle.cos();
-            imaginary += f64::from(law.decode(octet)) * angle.sin();
-        }
-        let amplitude = 2.0 * (real * real + imaginary * imaginary).sqrt() / sound.len() as f64;
-        20.0 * (amplitude / 32_636.0).log10() + 3.17
     }
 }

@@ -79,6 +79,7 @@ const HIGH_LEVEL: f32 = 9_022.0;
 mod tests {
     use super::*;
     use crate::rtp::dtmf::{Detector, Heard};
+    use crate::rtp::testing::level_dbm0;
 
     #[test]
     fn every_key_is_heard_as_itself_in_either_law_and_in_the_other_after_transcoding() {
@@ -150,17 +151,6 @@ mod tests {
             }
         });
         keys
-    }
-
-    fn level_dbm0(sound: &[u8], law: Law, hz: u32) -> f64 {
-        let (mut real, mut imaginary) = (0.0, 0.0);
-        for (n, &octet) in sound.iter().enumerate() {
-            let angle = std::f64::consts::TAU * f64::from(hz) * n as f64 / 8_000.0;
-            real += f64::from(law.decode(octet)) * angle.cos();
-            imaginary += f64::from(law.decode(octet)) * angle.sin();
-        }
-        let amplitude = 2.0 * (real * real + imaginary * imaginary).sqrt() / sound.len() as f64;
-        20.0 * (amplitude / 32_636.0).log10() + 3.17
     }
 
     /// A loud sample that is neither silence nor any tone's.
