@@ -43,7 +43,7 @@ struct Arguments {
     /// Milliseconds without a packet before silence is sent in its place; 0 is never. Generators pause
     /// between their steps, with clocks that stand still: what they send next would be late behind
     /// silence, so this is longer than such a pause
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 3_000)]
     fill_ms: u32,
     /// What `cargo bench` adds
     #[arg(long, hide = true)]
