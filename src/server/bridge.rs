@@ -34,6 +34,7 @@ use super::overload::Overload;
 use super::probes::Probes;
 use super::registrations::Registrations;
 use super::requests::LargeRequest;
+use super::unproven::Unproven;
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -66,6 +67,8 @@ pub struct Bridge<W> {
     pub(super) limits: Limits,
     pub(super) metrics: &'static Metrics,
     pub(super) bans: Bans,
+    /// Who may be anybody, and how much they were answered.
+    pub(super) unproven: Unproven,
     /// Sources that no peer allows.
     pub(super) strangers: Complaints,
     /// Peers that send what cannot be read or used.
@@ -169,6 +172,7 @@ impl<W: World> Bridge<W> {
             limits,
             metrics: counters::metrics(),
             bans: Bans::default(),
+            unproven: Unproven::default(),
             strangers: Complaints::default(),
             faulty: Complaints::default(),
             no_tcp: Lapsing::default(),

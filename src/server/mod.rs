@@ -37,6 +37,7 @@ mod running;
 mod signalling;
 pub mod telemetry;
 mod trunks;
+mod unproven;
 mod world;
 
 pub use bans::BanPolicy;

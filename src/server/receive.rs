@@ -66,7 +66,7 @@ impl<W: World> Bridge<W> {
             self.blame(flow.remote, Fault::Malformed);
         }
         let Some(request) = salvage.filter(Message::is_request) else { return };
-        if request.method() != Some(Method::Ack) {
+        if request.method() != Some(Method::Ack) && !self.is_one_too_many(flow) {
             self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
     }
@@ -155,7 +155,7 @@ impl<W: World> Bridge<W> {
             return self.on_stranger(flow);
         }
         // The ACK to a refusal that nothing was kept of comes here too, and nothing is wrong with it.
-        if message.method() != Some(Method::Ack) {
+        if message.method() != Some(Method::Ack) && !self.is_one_too_many(flow) {
             self.metrics.counters.rejected(Rejection::NoDialog);
             self.answer_statelessly(message, flow, 481, "");
         }
