@@ -122,6 +122,46 @@ fn expand_keeps_comments_and_shows_no_secret() {
 }
 
 #[test]
+fn expand_tells_what_is_known_of_the_provider_and_why_each_key_is_there() {
+    for provider in PROVIDERS {
+        let printed = expand(&file(&format!(
+            "  provider = \"{}\"\n  uri = \"sip:carrier.example\"\n  allow = [\"192.0.2.1\"]",
+            provider.name
+        )));
+
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let (before, after) = printed.split_once(&format!("  provider = \"{}\"", provider.name)).unwrap();
+        let facts = before.split_once("env:TRUNK_PASSWORD\"\n").unwrap().1;
+        let said = facts.replace("  #   ", "").replace("  # ", "").replace('\n', " ");
+        assert!(said.contains(&format!("source: {}.", provider.source)), "{facts}");
+        assert!(
+            said.contains(&format!("REFER: {}.", provider.refer.unwrap_or("nothing is said of it"))),
+            "{facts}"
+        );
+        assert!(provider.notes.iter().all(|note| said.contains(note)), "{facts}");
+        assert!(facts.lines().all(|line| line.starts_with("  #") && line.len() <= 112), "{facts}");
+        for comment in provider.keys.lines().map(str::trim).filter(|line| line.starts_with('#')) {
+            let is_over_a_key = after.contains(&format!("\n{comment}\n"));
+            let of_what_the_file_says = comment.contains("Regions");
+            assert!(is_over_a_key || of_what_the_file_says, "{comment}\n{after}");
+        }
+    }
+}
+
+#[test]
+fn expand_writes_no_comment_where_toml_has_no_room_for_one() {
+    let retell = file("").split("[[trunks]]").next().unwrap().to_owned();
+    let trunk = "{ name = \"carrier\", provider = \"telnyx\", country = \"US\", username = \"acct\", \
+                 password = \"env:TRUNK_PASSWORD\" }";
+
+    let printed = String::from_utf8(expand(&format!("trunks = [{trunk}]\n{retell}")).stdout).unwrap();
+
+    assert!(printed.contains("calls_per_second = 50"), "{printed}");
+    assert!(!printed.contains('#'), "{printed}");
+    loaded(&printed);
+}
+
+#[test]
 fn expand_says_what_is_wrong_and_prints_nothing_then() {
     let output = expand(&file("provider = \"twilio\""));
 
