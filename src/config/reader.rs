@@ -27,6 +27,7 @@ pub(in crate::config) use review::{Notes, Place};
 pub use secret::{Secret, SecretError, SecretSource};
 
 use place::Node;
+use secret::looks_named;
 
 /// A part of the configuration that knows how to read itself.
 pub trait Section: Sized {
@@ -249,7 +250,13 @@ impl<'a> Reader<'a> {
             return self.wrong_type(key, node, "a string: the value itself, \"env:NAME\" or \"file:path\"");
         };
         let secret = Secret::parse(key, text, self.review.tree());
-        secret.map_err(|mistake| self.review.mistake(&self.at(key), mistake)).ok()
+        let secret = secret.map_err(|mistake| self.review.mistake(&path, mistake)).ok()?;
+        if matches!(secret.source, SecretSource::Literal(_)) && looks_named(text) {
+            let what =
+                format!("`{key}` is taken as it stands, and looks like the name of a variable or file");
+            self.review.warning(&path, Mistake::new(what, "write \"env:NAME\" or \"file:path\""));
+        }
+        Some(secret)
     }
 
     /// The path of a file, as written.

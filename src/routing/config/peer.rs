@@ -4,6 +4,7 @@
 //! port, because Retell's addresses are shared with other LiveKit customers and its Via has no rport; a trunk
 //! does neither.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -17,7 +18,7 @@ use super::pool::PoolConfig;
 use super::profile::{Preset, Profile, ProfileKeys};
 use super::providers::{self, Provider};
 use super::registration::RegisterConfig;
-use super::spelling::Spelling;
+use super::spelling::{NumberFormat, Spelling};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section, any_of};
 use crate::sip::uri::{Host, Scheme, Uri, UriError};
 
@@ -263,6 +264,9 @@ impl TrunkConfig {
         if let Some(provider) = preset {
             self.check_transports(provider, &here.key("uri"), review);
         }
+        if self.country.is_some() && self.spelling.caller_format == NumberFormat::PlusE164 {
+            self.caller_id.check_format(here, review);
+        }
         self.pool.check(&self.caller_id, here, review);
         self.spelling.check(&self.peer, self.country.as_ref(), here, review);
     }
@@ -317,10 +321,20 @@ pub fn parse_username(text: &str) -> Result<String, Mistake> {
 }
 
 pub(super) fn parse_range(text: &str) -> Result<IpNet, Mistake> {
-    let range = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+    let range = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
     range.map_err(|_| {
         let what = format!("\"{text}\" is no address and no range of addresses");
-        Mistake::new(what, "write it like \"198.51.100.7\" or \"198.51.100.0/24\"")
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let instead = match (text.parse::<SocketAddr>(), bare.parse::<IpAddr>(), Host::parse(text.as_bytes()))
+        {
+            (Ok(socket), _, _) => format!("write \"{}\", without the port", socket.ip()),
+            (_, Ok(address), _) => format!("write \"{address}\", without brackets"),
+            (_, _, Ok(Host::Name(name))) if name.contains(char::is_alphabetic) => {
+                "write the addresses that it stands for, as the peer lists them".to_owned()
+            }
+            _ => "write it like \"198.51.100.7\" or \"198.51.100.0/24\"".to_owned(),
+        };
+        Mistake::new(what, instead)
     })
 }
 
@@ -341,6 +355,9 @@ pub(super) fn parse_uri(text: &str) -> Result<Uri, Mistake> {
             "`uri` has a port that is none",
             "write a number below 65536, or none for the usual one",
         ),
+        UriError::Host if let Some(bracketed) = bracketed(text) => {
+            Mistake::new("`uri` has an IPv6 address without brackets", format!("write \"{bracketed}\""))
+        }
         error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
     })?;
     let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
@@ -369,6 +386,14 @@ pub(super) fn parse_uri(text: &str) -> Result<Uri, Mistake> {
             "write ;transport=tcp, ;transport=tls or ;transport=udp",
         ),
     }
+}
+
+/// `text` with brackets around the IPv6 address that is its host.
+fn bracketed(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once(':')?;
+    let end = rest.find([';', '?']).unwrap_or(rest.len());
+    let (host, behind) = rest.split_at(end);
+    host.parse::<Ipv6Addr>().is_ok().then(|| format!("{scheme}:[{host}]{behind}"))
 }
 
 fn parse_tls_name(text: &str) -> Result<Host, Mistake> {

@@ -77,11 +77,7 @@ impl PoolConfig {
     }
 
     fn check_owned(&self, caller_id: &CallerId, here: &KeyPath, review: &mut Review<'_>) {
-        let (key, numbers): (_, Vec<_>) = match caller_id {
-            CallerId::FromCall | CallerId::Withheld => return,
-            CallerId::Fixed(number) => ("caller_id", vec![number.as_str()]),
-            CallerId::Rotating(list) => ("caller_ids", list.iter().map(|own| own.number.as_str()).collect()),
-        };
+        let (key, numbers) = caller_id.shown();
         let at = here.key(key);
         if review.is_broken(&at) || review.is_broken(&here.key("owned")) {
             return;

@@ -80,8 +80,8 @@ const TWILIO: Provider = Provider {
         "Caller: one's own or a verified number",
         "Codecs: G.711. Digits: RFC 4733. TLS: 1.2 or later",
         "Media: 168.86.128.0/18, UDP 10000 to 60000",
-        "Calls a second: above 15 only for calls that last 30 s on average, of which 70 % are answered and at \
-         most 10 % end within 12 s",
+        "Calls a second: above 15 only for calls that last 30 s on average, of which 70 % are answered and \
+         at most 10 % end within 12 s",
         "It tries our addresses by priority and weight; 32011 says that one was silent, slow or answered 5xx",
         "Refused: Max-Forwards below 20 (32006), custom headers other than X- (32113), what looks like fraud \
          (603 with X-Twilio-Error 32203), calls beyond the account's rate (32012)",
@@ -139,8 +139,8 @@ const VONAGE: Provider = Provider {
     notes: &[
         "uri: older accounts have sip.nexmo.com; where it has SRV records, they balance",
         "allow: its knowledge base lists the addresses",
-        "Credentials: user name and password, or addresses. What it is told of us is a host alone: it puts the \
-         number in front",
+        "Credentials: user name and password, or addresses. What it is told of us is a host alone: it puts \
+         the number in front",
         "Codecs: PCMA, PCMU, iLBC, G.729 without annex B, G.722, Speex. Digits: RFC 4733, never in the audio",
         "Media: from any address, UDP 10000 to 20000 (of an older page)",
     ],
@@ -168,7 +168,8 @@ const PLIVO: Provider = Provider {
          REGISTER",
         "Codecs: PCMA and PCMU alone. Digits: RFC 2833. SRTP: with TLS",
         "Media: UDP 10000 to 30000",
-        "Premium-rate prefixes are blocked until asked for; more than one call in five of 6 s or less costs extra",
+        "Premium-rate prefixes are blocked until asked for; short calls (6 s or less) cost extra beyond one in \
+         five",
     ],
 };
 
@@ -229,7 +230,8 @@ const VOIPMS: Provider = Provider {
     notes: &[
         "uri: the server that the account was set to; allow: the addresses of the servers",
         "Credentials: register = true with those of the sub-account, or addresses",
-        "Codecs: G.711 \u{b5}-law, G.729. Digits: as the account says. TLS and SRTP: enabled for the sub-account",
+        "Codecs: G.711 \u{b5}-law, G.729. Digits: as the account says. TLS and SRTP: if the sub-account has \
+         them",
     ],
 };
 
