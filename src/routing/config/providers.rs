@@ -168,8 +168,8 @@ const PLIVO: Provider = Provider {
          REGISTER",
         "Codecs: PCMA and PCMU alone. Digits: RFC 2833. SRTP: with TLS",
         "Media: UDP 10000 to 30000",
-        "Premium-rate prefixes are blocked until asked for; short calls (6 s or less) cost extra beyond one in \
-         five",
+        "Premium-rate prefixes are blocked until asked for; more short calls (6 s or less) than one in \
+         five cost extra",
     ],
 };
 
