@@ -235,7 +235,8 @@ fn credentials_come_in_pairs_and_are_there_when_asked_for() {
 #[test]
 fn a_secret_without_a_value_is_a_warning() {
     let trunk = |password: &str| {
-        trunk(&format!("uri = \"sip:c.example\"\nusername = \"acct\"\npassword = \"{password}\""))
+        let account = format!("username = \"acct\"\npassword = \"{password}\"\nallow = []");
+        trunk(&format!("uri = \"sip:c.example\"\n{account}"))
     };
 
     assert_eq!(
@@ -262,7 +263,22 @@ fn a_trunk_that_cannot_be_recognised_is_refused() {
         ["6:1: trunk `carrier` has neither `allow` nor credentials, so its calls can't be recognised; \
           add allow = [\"…\"] with the addresses its calls come from"]
     );
-    assert_eq!(trunk("uri = \"sip:c.example\"\nusername = \"acct\"\npassword = \"s3cret\""), [""; 0]);
+}
+
+#[test]
+fn a_trunk_whose_calls_nobody_would_recognise_is_warned_of_unless_it_says_so() {
+    let trunk = |keys: &str| {
+        trunk(&format!("uri = \"sip:c.example\"\nusername = \"acct\"\npassword = \"s3cret\"{keys}"))
+    };
+
+    assert_eq!(
+        trunk(""),
+        ["6:1: warning: trunk `carrier` has no `allow`, so its calls are a stranger's and get no answer; \
+          add the addresses they come from, or allow = [] if it only takes calls"]
+    );
+    for known in ["allow = []", "register = true", "challenge = true", "provider = \"telnyx\""] {
+        assert_eq!(trunk(&format!("\n{known}")), [""; 0], "{known}");
+    }
 }
 
 #[test]
