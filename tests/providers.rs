@@ -115,6 +115,19 @@ fn what_expand_prints_is_the_same_configuration() {
 }
 
 #[test]
+fn headers_of_ones_own_take_the_place_of_the_presets_when_expanded_too() {
+    for own in ["set_headers = {}", "set_headers = { X-Account = \"7\" }"] {
+        let text = file(&format!("provider = \"telnyx\"\n{own}"));
+        let before = loaded(&text).0.routing.trunks.remove(0).headers;
+
+        let printed = String::from_utf8(expand(&text).stdout).unwrap();
+
+        assert_eq!(loaded(&printed).0.routing.trunks[0].headers, before, "{printed}");
+        assert!(printed.contains(&format!("{own}\n")), "{printed}");
+    }
+}
+
+#[test]
 fn expand_keeps_comments_and_shows_no_secret() {
     let text = file("provider = \"telnyx\" # ours").replace("\"env:TRUNK_PASSWORD\"", "\"s3cret\"");
 

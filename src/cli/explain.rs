@@ -97,26 +97,6 @@ struct HeaderLine {
     value: String,
 }
 
-impl Args {
-    /// A given header that no rule spoke of is SIP's own: it ends here, and the other leg gets ours.
-    fn note_silent(&self, steps: &mut Vec<Step>) {
-        for (name, _) in &self.header {
-            let known = Name::parse(name.as_bytes());
-            let same = |value: &str| {
-                let told = value.split(':').next().unwrap_or_default();
-                told.eq_ignore_ascii_case(name)
-                    || known != Name::Other && Name::parse(told.as_bytes()) == known
-            };
-            if steps.iter().any(|step| step.what.starts_with("header") && same(&step.value)) {
-                continue;
-            }
-            let rule = "SIP's own: trunkline writes what each leg needs itself".to_owned();
-            let (what, value) = ("header dropped".to_owned(), name.clone());
-            steps.push(Step { what, value, rule, key: None, place: None });
-        }
-    }
-}
-
 impl Explanation {
     fn of(config: &Config, routes: &Routes, args: &Args, invite: &Message) -> Self {
         let mut steps = Vec::new();
@@ -134,7 +114,7 @@ impl Explanation {
             let interface = routes.interface(Some(callee), address.unwrap_or(args.source));
             let our_host = our_host(config, interface, args.source);
             let headers = routes.explain_headers(invite, &plan, &our_host, &mut steps);
-            args.note_silent(&mut steps);
+            note_silent(&args.header, &mut steps);
             Course::of(routes, &plan, headers)
         });
         let assumes_authentication = !matches!(recognition, Recognition::Peer(_));
@@ -197,7 +177,12 @@ impl Explanation {
             let place = step.place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
             text += &format!("{:what$}  {:value$}  {}{place}\n", step.what, step.value, step.rule);
         }
-        let verdict = match (&self.course, self.status, &self.reason) {
+        text + "\n" + &self.verdict() + "\n"
+    }
+
+    /// The last line.
+    fn verdict(&self) -> String {
+        match (&self.course, self.status, &self.reason) {
             (Some(course), _, _) => {
                 let targets = course.targets.join(", then ");
                 let fallbacks: Vec<_> = course.fallbacks.iter().flat_map(|next| &next.targets).collect();
@@ -206,8 +191,7 @@ impl Explanation {
             }
             (None, Some(status), Some(reason)) => format!("The call is refused: {status} {reason}"),
             (None, _, reason) => format!("There is no call: {}", reason.as_deref().unwrap_or_default()),
-        };
-        text + "\n" + &verdict + "\n"
+        }
     }
 }
 
@@ -285,6 +269,23 @@ fn caller<'a>(
             };
             Some(assume(peer, rule))
         }
+    }
+}
+
+/// A given header that no rule spoke of is SIP's own: it ends here, and the other leg gets ours.
+fn note_silent(given: &[(String, String)], steps: &mut Vec<Step>) {
+    for (name, _) in given {
+        let known = Name::parse(name.as_bytes());
+        let same = |value: &str| {
+            let told = value.split(':').next().unwrap_or_default();
+            told.eq_ignore_ascii_case(name) || known != Name::Other && Name::parse(told.as_bytes()) == known
+        };
+        if steps.iter().any(|step| step.what.starts_with("header") && same(&step.value)) {
+            continue;
+        }
+        let rule = "SIP's own: trunkline writes what each leg needs itself".to_owned();
+        let (what, value) = ("header dropped".to_owned(), name.clone());
+        steps.push(Step { what, value, rule, key: None, place: None });
     }
 }
 

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 
-use super::reader::{Notes, Problem, Reader, Section, Tree};
-use super::{Config, load, read_text};
+use super::reader::Problem;
+use super::{asked_for, load, read_text};
 use crate::routing::config::{Provider, provider};
 
 /// Reads `file` as [`load`] does, and prints it after presets; the warnings come with it.
@@ -23,17 +23,18 @@ pub fn expand(file: &Path, environment: &[(String, String)]) -> Result<(String, 
     let loaded = load(file, environment)?;
     let text = read_text(file).map_err(|problem| vec![problem])?;
     let mut document: DocumentMut = text.parse().unwrap_or_default();
+    let asked_for = asked_for();
     let trunks = document.get_mut("trunks");
     let holds_comments = trunks.as_deref().is_some_and(Item::is_array_of_tables);
     for trunk in tables(trunks) {
         let provider = trunk.get("provider").and_then(Item::as_str).and_then(provider);
         let Some(provider) = provider else { continue };
-        let added = lay_under(trunk, provider.keys);
+        let added = lay_under(trunk, provider.keys, asked_for.known());
         if holds_comments {
             comment(trunk, provider, &added);
         }
     }
-    hide(document.as_table_mut(), "", &secrets());
+    hide(document.as_table_mut(), "", asked_for.secrets());
     Ok((document.to_string(), loaded.warnings))
 }
 
@@ -49,11 +50,15 @@ fn tables(item: Option<&mut Item>) -> Vec<&mut dyn TableLike> {
 }
 
 /// Adds what `preset` gives and `trunk` lacks; each key that it added stands beside the comment on it.
-fn lay_under(trunk: &mut dyn TableLike, preset: &str) -> Vec<(String, String)> {
+///
+/// A table of `known` keys gets those that it lacks; one whose keys are the user's own wins as a whole.
+fn lay_under(trunk: &mut dyn TableLike, preset: &str, known: &BTreeSet<String>) -> Vec<(String, String)> {
     let preset: DocumentMut = preset.parse().unwrap_or_default();
+    let has_known_keys = |key: &str| known.iter().any(|known| known.starts_with(&format!("trunks.{key}.")));
     let mut added = Vec::new();
     for (key, given) in preset.iter() {
-        if let Some(own) = trunk.get_mut(key).and_then(Item::as_table_like_mut) {
+        let own = trunk.get_mut(key).filter(|_| has_known_keys(key));
+        if let Some(own) = own.and_then(Item::as_table_like_mut) {
             for (key, given) in given.as_table_like().iter().flat_map(|given| given.iter()) {
                 add(own, key, given);
             }
@@ -141,17 +146,6 @@ fn hide(table: &mut dyn TableLike, path: &str, secrets: &BTreeSet<String>) {
             }
         }
     }
-}
-
-/// The keys that hold one, such as `trunks.password`.
-fn secrets() -> BTreeSet<String> {
-    let mut notes = Notes::default();
-    let one_of_each = "[[retell]]\n[[trunks]]\n".to_owned();
-    if let Ok(tree) = Tree::parse(Path::new("config.toml"), one_of_each, &|_| None) {
-        let mut root = Reader::root(&tree, &mut notes);
-        Config::read(&mut root);
-    }
-    notes.secrets().clone()
 }
 
 /// Longer comments are broken, as in the `config.toml` that comes with trunkline.

@@ -24,24 +24,20 @@ pub(super) fn check(config: &Config, folder: &Path, review: &mut Review<'_>) {
     for (path, peer) in config.routing.peers() {
         check_secret(peer.password.as_ref(), &path.key("password"), review);
     }
-    for (index, interface) in config.routing.interfaces.iter().enumerate() {
-        let here = interfaces::at(index).key("address");
-        for (index, &address) in interface.address.iter().enumerate() {
-            check_address(address, (address, 0).into(), &review.element(&here, index), review);
-        }
-    }
-    let (sip, media) = (root.key("sip").key("listen"), root.key("media").key("listen"));
-    let is_only = config.routing.interfaces.is_empty();
-    for (index, listen) in config.sip.listen.iter().enumerate().filter(|_| is_only) {
-        check_address(listen.address, listen.address, &review.element(&sip, index), review);
-    }
-    for (index, &address) in config.media.listen.iter().enumerate().filter(|_| is_only) {
-        check_address(address, (address, 0).into(), &review.element(&media, index), review);
-    }
-    check_address(config.http.listen, config.http.listen, &root.key("http").key("listen"), review);
     let records = config.records.file.as_ref().map(|file| folder.join(file));
     check_file(records.as_deref(), may_append, &root.key("records").key("file"), review);
     check_file(config.server.state.as_deref(), may_replace, &root.key("server").key("state"), review);
+    check_addresses(config, &root, review);
+}
+
+fn check_secret(secret: Option<&Secret>, path: &KeyPath, review: &mut Review<'_>) {
+    if let Some(Err(error)) = secret.map(Secret::reveal) {
+        let instead = match error {
+            SecretError::Unset(_) => "set it, or write it into the file .env beside the configuration",
+            SecretError::File(..) => "name a file that this process may read",
+        };
+        review.obstacle(path, Mistake::new(error, instead));
+    }
 }
 
 fn check_file(
@@ -59,14 +55,22 @@ fn check_file(
     }
 }
 
-fn check_secret(secret: Option<&Secret>, path: &KeyPath, review: &mut Review<'_>) {
-    if let Some(Err(error)) = secret.map(Secret::reveal) {
-        let instead = match error {
-            SecretError::Unset(_) => "set it, or write it into the file .env beside the configuration",
-            SecretError::File(..) => "name a file that this process may read",
-        };
-        review.obstacle(path, Mistake::new(error, instead));
+fn check_addresses(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
+    for (index, interface) in config.routing.interfaces.iter().enumerate() {
+        let here = interfaces::at(index).key("address");
+        for (index, &address) in interface.address.iter().enumerate() {
+            check_address(address, (address, 0).into(), &review.element(&here, index), review);
+        }
     }
+    let (sip, media) = (root.key("sip").key("listen"), root.key("media").key("listen"));
+    let is_only = config.routing.interfaces.is_empty();
+    for (index, listen) in config.sip.listen.iter().enumerate().filter(|_| is_only) {
+        check_address(listen.address, listen.address, &review.element(&sip, index), review);
+    }
+    for (index, &address) in config.media.listen.iter().enumerate().filter(|_| is_only) {
+        check_address(address, (address, 0).into(), &review.element(&media, index), review);
+    }
+    check_address(config.http.listen, config.http.listen, &root.key("http").key("listen"), review);
 }
 
 fn check_address(shown: impl Display, address: SocketAddr, path: &KeyPath, review: &mut Review<'_>) {

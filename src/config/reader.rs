@@ -80,16 +80,12 @@ impl<'a> Reader<'a> {
     pub fn preset(&mut self, key: &'static str) -> Option<String> {
         let tree = self.review.tree();
         let name = self.parsed(key, |text| {
-            let names: Vec<_> = tree.preset_names().collect();
-            if names.contains(&text) {
+            if tree.preset(text).is_some() {
                 return Ok(text.to_owned());
             }
-            let instead = match nearest(text, names.iter().copied()) {
+            let instead = match nearest(text, tree.preset_names()) {
                 Some(meant) => format!("write \"{meant}\""),
-                None => {
-                    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-                    format!("write {}, or take the key out", any_of(&quoted))
-                }
+                None => format!("write {}, or take the key out", any_quoted(tree.preset_names())),
             };
             Err(Mistake::new(format!("there is no preset for {key} \"{text}\""), instead))
         })?;
@@ -172,13 +168,7 @@ impl<'a> Reader<'a> {
 
     /// One of the words in `choices`.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
-        self.parsed(key, |text| {
-            choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice).ok_or_else(|| {
-                let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-                Mistake::new(format!("`{key}` is \"{text}\""), format!("write {}", any_of(&words)))
-            })
-        })
-        .unwrap_or(default)
+        self.parsed(key, |text| choose(key, text, choices)).unwrap_or(default)
     }
 
     /// Any text.
@@ -365,6 +355,24 @@ pub fn any_of(words: &[String]) -> String {
         [only] => only.clone(),
         [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
     }
+}
+
+/// The same of `words` in quotes.
+pub fn any_quoted<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    any_of(&words.into_iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>())
+}
+
+/// The meaning of `text`, which stands at `key`, among `choices`.
+///
+/// # Errors
+///
+/// It is none of the words.
+pub fn choose<T: Copy>(key: &str, text: &str, choices: &[(&str, T)]) -> Result<T, Mistake> {
+    let found = choices.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let words = any_quoted(choices.iter().map(|(word, _)| *word));
+        Mistake::new(format!("`{key}` is \"{text}\""), format!("write {words}"))
+    })
 }
 
 /// The candidate that was probably meant by `word`: the nearest, if it is near.

@@ -4,7 +4,7 @@
 //! port, because Retell's addresses are shared with other LiveKit customers and its Via has no rport; a trunk
 //! does neither.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -19,8 +19,9 @@ use super::profile::{Preset, Profile, ProfileKeys};
 use super::providers::{self, Provider};
 use super::registration::RegisterConfig;
 use super::spelling::{NumberFormat, Spelling};
+use super::uri::parse_uri;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section, any_of};
-use crate::sip::uri::{Host, Scheme, Uri, UriError};
+use crate::sip::uri::{Host, Scheme, Uri};
 
 /// Keys that both kinds of peer have.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +192,7 @@ impl PeerConfig {
         table.require("uri", format!("add uri = \"{}\", where calls to this peer go", defaults.uri));
         Self {
             name: table.parsed("name", parse_name).unwrap_or_default(),
-            uris: table.one_or_list("uri", parse_uri).unwrap_or_default(),
+            uris: table.one_or_list("uri", |text| parse_uri("uri", text)).unwrap_or_default(),
             interface: table.text("interface"),
             allow: table.list("allow", parse_range).unwrap_or(defaults.allow),
             username: table.parsed("username", parse_username),
@@ -270,9 +271,7 @@ impl TrunkConfig {
         self.pool.check(&self.caller_id, here, review);
         self.spelling.check(&self.peer, self.country.as_ref(), here, review);
     }
-}
 
-impl TrunkConfig {
     /// Warns of a transport that the provider is not known to speak.
     fn check_transports(&self, provider: &Provider, at: &KeyPath, review: &mut Review<'_>) {
         let spoken: Vec<_> = provider.transports.iter().map(|transport| transport.via().to_owned()).collect();
@@ -338,64 +337,6 @@ pub(super) fn parse_range(text: &str) -> Result<IpNet, Mistake> {
     })
 }
 
-/// Where calls to a peer go. What stands before an `@` is never repeated in a mistake: it may be a password.
-pub(super) fn parse_uri(text: &str) -> Result<Uri, Mistake> {
-    let like = || format!("write it like \"{EXAMPLE_URI}\"");
-    let uri = Uri::parse(text.as_bytes()).map_err(|error| match error {
-        UriError::NoScheme | UriError::UnknownScheme(_)
-            if text.contains(['@', ' ', '/']) || text.is_empty() =>
-        {
-            Mistake::new("`uri` does not begin with \"sip:\"", like())
-        }
-        UriError::NoScheme | UriError::UnknownScheme(_) => {
-            Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
-        }
-        UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
-        UriError::Port => Mistake::new(
-            "`uri` has a port that is none",
-            "write a number below 65536, or none for the usual one",
-        ),
-        UriError::Host if let Some(bracketed) = bracketed(text) => {
-            Mistake::new("`uri` has an IPv6 address without brackets", format!("write \"{bracketed}\""))
-        }
-        error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
-    })?;
-    let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
-    if uri.scheme == Scheme::Tel {
-        return refuse("is a telephone number", &like());
-    }
-    if uri.user.is_some() || uri.password.is_some() {
-        return refuse(
-            "has a user part, but the dialled number goes there",
-            "take out what stands before the @",
-        );
-    }
-    if uri.headers.is_some() {
-        return refuse("has headers", "take out the ? and what follows");
-    }
-    if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
-        return refuse("holds an address that nobody can be reached at", "write the peer's address");
-    }
-    match (uri.scheme, uri.transport().as_deref()) {
-        (_, None | Some("tcp" | "tls")) | (Scheme::Sip, Some("udp")) => Ok(uri),
-        (Scheme::Sips, Some(other)) => {
-            refuse(&format!("asks for TLS and for transport \"{other}\""), "write sips: without ;transport=")
-        }
-        (_, Some(other)) => refuse(
-            &format!("asks for transport \"{other}\""),
-            "write ;transport=tcp, ;transport=tls or ;transport=udp",
-        ),
-    }
-}
-
-/// `text` with brackets around the IPv6 address that is its host.
-fn bracketed(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once(':')?;
-    let end = rest.find([';', '?']).unwrap_or(rest.len());
-    let (host, behind) = rest.split_at(end);
-    host.parse::<Ipv6Addr>().is_ok().then(|| format!("{scheme}:[{host}]{behind}"))
-}
-
 fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
     Host::parse(text.as_bytes()).map_err(|_| {
         let what = format!("\"{text}\" is no host");
@@ -409,7 +350,5 @@ pub fn retell_ranges() -> impl Iterator<Item = IpNet> {
 }
 
 const ANY_URI: &str = "sip:…";
-const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";
-
 const RETELL_RANGES: [&str; 5] =
     ["18.98.16.120/30", "3.42.144.0/23", "153.57.128.0/18", "143.223.88.0/21", "161.115.160.0/19"];

@@ -45,7 +45,7 @@ impl PoolConfig {
             sticky: table.flag("caller_sticky", false),
             daily_cap: table.whole("caller_daily_cap", 0, 0..=1_000_000),
             rest_s: table.whole("caller_rest_s", 0, 0..=LONGEST_REST_S),
-            owned: table.list("owned", parse_owned),
+            owned: table.list("owned", |text| parse_pattern("owned", text)),
         }
     }
 
@@ -105,13 +105,6 @@ pub fn parse_pool_number(text: &str) -> Result<PoolNumber, Mistake> {
         return Err(Mistake::new(what, format!("write a number from 1 to {MOST_WEIGHT} behind ;weight=")));
     };
     Ok(PoolNumber { number: parse_rotating(number)?, weight })
-}
-
-fn parse_owned(text: &str) -> Result<String, Mistake> {
-    parse_pattern(text).map_err(|mistake| Mistake {
-        what: mistake.what.replace("`number`", "`owned`"),
-        instead: mistake.instead,
-    })
 }
 
 const MOST_WEIGHT: u32 = 1_000;
