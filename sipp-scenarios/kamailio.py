@@ -55,13 +55,20 @@ class Kamailio:
         accounts = [account["Info"] for domain in self.ask("ul.dump")["Domains"] for account in domain["Domain"]["AoRs"]]
         return [contact["Contact"] for account in accounts for contact in account["Contacts"]]
 
-    def binding(self, wanted=lambda it: True, timeout=10):
-        """The only one, once it is as `wanted`."""
+    def binding(self, timeout=10):
+        """The only one."""
         def found():
             bindings = self.bindings()
             check(len(bindings) <= 1, f"{len(bindings)} bindings: {bindings}")
-            return next(filter(wanted, bindings), None)
-        return until(found, "binding", timeout)
+            return bindings
+        return until(found, "binding", timeout)[0]
+
+    def renewed(self, first):
+        """What took the place of `first`, which must not have expired before."""
+        def found():
+            it = self.binding(timeout=0)
+            return it if it["CSeq"] > first["CSeq"] else None
+        return until(found, "renewed binding")
 
     def __enter__(self):
         return self

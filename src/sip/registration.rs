@@ -301,6 +301,18 @@ impl Registration {
         }
     }
 
+    /// Somebody who gave no answer gives one again. A registrar that was away may have forgotten us, and one
+    /// that was silent is worth another round: soon, not with everybody else who waited for it. One that has
+    /// refused is left alone.
+    pub fn on_return(&mut self, now: Instant, ids: &mut Ids) {
+        let has_refused = !matches!(self.trouble, None | Some(Trouble::Silent));
+        if let State::Waiting { until } = &mut self.state
+            && !has_refused
+        {
+            *until = (*until).min(now + share(RETURN_WAIT, FLOW_PERCENT, ids));
+        }
+    }
+
     /// Takes the binding back (RFC 3261 §10.2.2), where there is one or may be one.
     pub fn end(&mut self, now: Instant, ids: &mut Ids, out: &mut Vec<Action>) {
         let tried = self.attempt_mut().map(|attempt| (attempt.registrar.clone(), attempt.hop.clone()));
@@ -501,8 +513,9 @@ const SOONEST_REFRESH: Duration = Duration::from_secs(5);
 const BASE_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(1_800);
 const WAIT_PERCENT: RangeInclusive<u32> = 50..=100;
-/// How long a stream that is gone is borne with, and which part of it.
+/// How long a stream that is gone is borne with, or somebody who is back is spared, and which part of it.
 const FLOW_WAIT: Duration = Duration::from_secs(20);
+const RETURN_WAIT: Duration = Duration::from_secs(5);
 const FLOW_PERCENT: RangeInclusive<u32> = 10..=100;
 /// The most that a Retry-After can say.
 const LONGEST_TOLD_S: u32 = 3_600;

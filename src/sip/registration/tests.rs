@@ -506,6 +506,26 @@ fn a_stream_that_is_gone_is_made_anew_within_seconds() {
     assert_eq!(rig.sent.len(), 2);
 }
 
+#[test]
+fn a_registrar_that_was_away_is_asked_again_soon_unless_it_has_refused() {
+    let mut bound = Rig::registered(ONE, 3_600);
+    bound.machine.on_return(bound.now, &mut bound.ids);
+    assert!(bound.next() <= Duration::from_secs(5));
+    assert_eq!(bound.last_header("CSeq"), Some("2 REGISTER"));
+
+    let mut unheard = Rig::new(ONE);
+    unheard.next();
+    unheard.lose();
+    unheard.machine.on_return(unheard.now, &mut unheard.ids);
+    assert!(unheard.next() <= Duration::from_secs(5));
+
+    let mut refused = Rig::new(ONE);
+    refused.next();
+    refused.answer(403, "");
+    refused.machine.on_return(refused.now, &mut refused.ids);
+    assert!(refused.next() >= Duration::from_secs(30));
+}
+
 fn account(registrars: &[&str]) -> Account {
     let uri = |text: &str| Uri::parse(text.as_bytes()).expect("a URI");
     Account {
