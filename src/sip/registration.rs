@@ -264,7 +264,10 @@ impl Registration {
             401 | 407 if may_ask && self.is_ours(response) && self.answers.take(response) => {
                 self.send_again(ids, out)
             }
-            423 if may_ask && !is_leaving && self.raise_expiry(response) => self.send_again(ids, out),
+            423 if may_ask && !is_leaving && self.raise_expiry(response) => {
+                self.answers.accept();
+                self.send_again(ids, out);
+            }
             _ if is_leaving => self.leave(out),
             200..=299 => self.on_success(response, now, ids, out),
             408 | 500 | 502 | 503 | 504 => {

@@ -273,6 +273,19 @@ fn a_423_is_answered_with_what_it_demands_unless_that_is_no_more_or_absurd() {
 }
 
 #[test]
+fn a_423_shows_that_the_credentials_are_good_and_the_next_challenge_is_about_the_nonce() {
+    let mut rig = Rig::new(ONE);
+    rig.next();
+
+    rig.answer(401, "WWW-Authenticate: Digest realm=\"r\", nonce=\"one\"\r\n");
+    rig.answer(423, "Min-Expires: 7200\r\n");
+    rig.answer(401, "WWW-Authenticate: Digest realm=\"r\", nonce=\"two\"\r\n");
+
+    let shown = rig.last_header("Authorization").expect("credentials");
+    assert!(shown.contains("nonce=\"two\""), "{shown}");
+}
+
+#[test]
 fn a_registrar_that_demands_ever_more_is_given_up() {
     let mut rig = Rig::new(ONE);
     rig.next();
