@@ -33,7 +33,7 @@ use super::lapsing::Lapsing;
 use super::overload::Overload;
 use super::probes::Probes;
 use super::registrations::Registrations;
-use super::requests::LargeRequest;
+use super::requests::Detour;
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -103,8 +103,8 @@ pub(super) struct Entry {
 /// Who waits for a client transaction.
 pub(super) struct Client {
     pub(super) call: CallId,
-    /// Kept while a large request tries TCP first.
-    pub(super) large: Option<Box<LargeRequest>>,
+    /// Kept while it may have to go another way.
+    pub(super) detour: Option<Box<Detour>>,
 }
 
 /// What a bridge is made with.

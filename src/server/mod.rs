@@ -37,6 +37,7 @@ mod running;
 mod signalling;
 pub mod telemetry;
 mod trunks;
+mod way;
 mod world;
 
 pub use bans::BanPolicy;

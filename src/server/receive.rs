@@ -230,7 +230,7 @@ impl<W: World> Bridge<W> {
         heard: bool,
     ) {
         let mut again = if heard { self.table.unanswered_by(connection, remote) } else { Vec::new() };
-        again.retain(|&tx| self.table.send_again(tx, self.now, &mut self.table_out));
+        again.retain(|&tx| self.send_anew(tx));
         self.carry_out_table(None);
         if !broken {
             return;
