@@ -30,6 +30,7 @@ mod memory;
 mod overload;
 mod probes;
 mod receive;
+mod refusals;
 mod registrations;
 mod reload;
 mod requests;
