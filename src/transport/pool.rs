@@ -103,7 +103,7 @@ impl Pool {
         let count = self.sources.entry(from).or_default();
         count.all += 1;
         count.strangers += 1;
-        let link = Arc::new(Link::accepted(self.next_id(), flow));
+        let link = Arc::new(Link::accepted(self.next_id(true), flow));
         self.arrived.push_back(link.id);
         if tls.is_some() {
             self.shaking.push_back(link.id);
@@ -185,7 +185,7 @@ impl Pool {
             }
             self.dialled.insert(subscriber(first.flow.remote.ip()));
         }
-        let link = Arc::new(Link::dialled(self.next_id(), first.flow, named));
+        let link = Arc::new(Link::dialled(self.next_id(false), first.flow, named));
         link.send(first)?;
         let task = Task::spawn(tcp::run_dialled(Arc::clone(&link), dial, self.run.clone()));
         self.insert(link, false, task);
@@ -265,9 +265,9 @@ impl Pool {
         ids.filter_map(|id| self.connections.get(id)).map(|connection| &connection.link)
     }
 
-    fn next_id(&mut self) -> ConnectionId {
-        self.last += 1;
-        ConnectionId(self.last)
+    fn next_id(&mut self, came_in: bool) -> ConnectionId {
+        self.last += 2;
+        ConnectionId(self.last | u64::from(came_in))
     }
 
     fn insert(&mut self, link: Arc<Link>, came_in: bool, task: Task) {
