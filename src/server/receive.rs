@@ -208,6 +208,16 @@ impl<W: World> Bridge<W> {
         self.work();
     }
 
+    /// A peer refused our part in TLS.
+    pub fn on_tls_refused(&mut self, remote: SocketAddr, error: &str) {
+        self.complain_of_peer(
+            remote,
+            error,
+            "connection closed: the peer refuses our part in TLS; it may ask for \
+            another certificate than [tls] has",
+        );
+    }
+
     /// Somebody who connected could not agree with us on TLS.
     pub fn on_handshake_failed(&mut self, remote: SocketAddr, error: &str) {
         if self.routes.knows(remote.ip()) {
