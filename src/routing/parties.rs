@@ -134,11 +134,11 @@ pub fn number_in(uri: &Uri) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(if is_dialable(number) { number } else { user }));
     }
     let of_user = parameters.split(';').find_map(|parameter| parameter.strip_prefix("phone-context="));
-    let context = of_user.or_else(|| uri.param("phone-context").flatten());
-    match context {
-        Some(context) if context.starts_with('+') && !number.starts_with('+') => {
-            Some(Cow::Owned(format!("{context}{number}")))
-        }
+    let context = of_user.or_else(|| uri.param("phone-context").flatten()).unwrap_or("");
+    let global =
+        context.strip_prefix('+').or_else(|| context.strip_prefix("%2B").or(context.strip_prefix("%2b")));
+    match global {
+        Some(context) if !number.starts_with('+') => Some(Cow::Owned(format!("+{context}{number}"))),
         _ => Some(Cow::Borrowed(number)),
     }
 }

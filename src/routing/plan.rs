@@ -4,6 +4,7 @@
 //! attempt differs in its target alone. Extensions are looked up as dialled, in both directions, before the
 //! number is read.
 
+use super::behind::{after_code, behind};
 use super::caller::{Caller, Given, Instead, original_clid};
 use super::emergency::is_emergency;
 use super::fallback::Falling;
@@ -198,7 +199,7 @@ impl Routes {
         let dialled = self.read_dialled(&called, trunk, retell, trace)?;
         let is_emergency = allows_emergency(retell, trunk, &dialled, trace)?;
         if !is_emergency {
-            check_tolls(retell, &dialled, trace)?;
+            check_tolls(retell, trunk, &dialled, trace)?;
         }
         let given = Given::read(invite, from, clid.map(Instead::Clid), trunk.country, trace);
         if !is_emergency {
@@ -305,7 +306,9 @@ fn allows_emergency(
     dialled: &Dialled,
     trace: &mut Trace<'_>,
 ) -> Result<bool, Refusal> {
-    if !is_emergency(&dialled.wanted, trunk.country) && !is_emergency(&dialled.number, trunk.country) {
+    let mut reached =
+        [dialled.wanted.as_str(), &dialled.number].into_iter().chain(after_code(&dialled.number));
+    if !reached.any(|number| is_emergency(number, trunk.country)) {
         return Ok(false);
     }
     if retell.allow_emergency {
@@ -317,9 +320,14 @@ fn allows_emergency(
     Err(Refusal::Emergency { number: dialled.wanted.clone() })
 }
 
-/// Refuses a call from Retell to a number that its agents may not call.
-fn check_tolls(retell: &Peer, dialled: &Dialled, trace: &mut Trace<'_>) -> Result<(), Refusal> {
-    if let Some(entry) = retell.tolls.check(&dialled.number)? {
+/// Refuses a call from Retell to a number that its agents may not call, or that a carrier would find such a
+/// number in.
+fn check_tolls(retell: &Peer, trunk: &Peer, dialled: &Dialled, trace: &mut Trace<'_>) -> Result<(), Refusal> {
+    let allowed = retell.tolls.check(&dialled.number)?;
+    for rest in behind(&dialled.number) {
+        retell.tolls.check_behind(&rest, trunk.country)?;
+    }
+    if let Some(entry) = allowed {
         trace
             .note("allowed", || {
                 (dialled.number.clone(), format!("allow_numbers \"{entry}\" of {}", retell.name))
