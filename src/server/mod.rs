@@ -30,6 +30,7 @@ mod memory;
 mod overload;
 mod probes;
 mod receive;
+mod refusals;
 mod registrations;
 mod reload;
 mod requests;
@@ -38,6 +39,7 @@ mod signalling;
 pub mod telemetry;
 mod trunks;
 mod unproven;
+mod way;
 mod world;
 
 pub use bans::BanPolicy;

@@ -103,7 +103,7 @@ impl Pool {
         let count = self.sources.entry(from).or_default();
         count.all += 1;
         count.strangers += 1;
-        let link = Arc::new(Link::accepted(self.next_id(), flow));
+        let link = Arc::new(Link::accepted(self.next_id(true), flow));
         self.arrived.push_back(link.id);
         if tls.is_some() {
             self.shaking.push_back(link.id);
@@ -185,7 +185,7 @@ impl Pool {
             }
             self.dialled.insert(subscriber(first.flow.remote.ip()));
         }
-        let link = Arc::new(Link::dialled(self.next_id(), first.flow, named));
+        let link = Arc::new(Link::dialled(self.next_id(false), first.flow, named));
         link.send(first)?;
         let task = Task::spawn(tcp::run_dialled(Arc::clone(&link), dial, self.run.clone()));
         self.insert(link, false, task);
@@ -265,9 +265,9 @@ impl Pool {
         ids.filter_map(|id| self.connections.get(id)).map(|connection| &connection.link)
     }
 
-    fn next_id(&mut self) -> ConnectionId {
-        self.last += 1;
-        ConnectionId(self.last)
+    fn next_id(&mut self, came_in: bool) -> ConnectionId {
+        self.last += 2;
+        ConnectionId(self.last | u64::from(came_in))
     }
 
     fn insert(&mut self, link: Arc<Link>, came_in: bool, task: Task) {
@@ -329,12 +329,11 @@ mod tests {
     #[tokio::test]
     async fn with_all_connections_taken_no_other_is_until_one_ends() {
         let mut far = FarEnds::new(Bounds { all: 2, ..BOUNDS }).await;
-        far.connect_and_recognise(ATTACKER).await;
+        let first = far.connect_and_recognise(ATTACKER).await;
         far.connect_and_recognise(ATTACKER).await;
 
         far.connect_and_recognise(PEER).await;
         let turned_away = far.count_of(PEER);
-        let first = ConnectionId(1);
         far.pool.remove(first, &Ended::Eof, &mut far.events);
         far.connect_and_recognise(PEER).await;
 
@@ -344,15 +343,14 @@ mod tests {
     #[tokio::test]
     async fn strangers_together_make_room_for_the_next_oldest_first_and_recognised_ones_stay() {
         let mut far = FarEnds::new(Bounds { strangers: 3, ..BOUNDS }).await;
-        far.connect_and_recognise(PEER).await;
+        let mut opened = vec![far.connect_and_recognise(PEER).await];
 
         for host in 10..20 {
-            far.connect(Ipv4Addr::new(127, 0, 0, host)).await;
+            opened.push(far.connect(Ipv4Addr::new(127, 0, 0, host)).await);
         }
 
-        let mut standing: Vec<_> = far.pool.connections.keys().map(|id| id.0).collect();
-        standing.sort_unstable();
-        assert_eq!(standing, [1, 9, 10, 11]);
+        let standing: Vec<_> = (0..opened.len()).filter(|&place| far.pool.contains(opened[place])).collect();
+        assert_eq!(standing, [0, 8, 9, 10]);
         assert!(far.events.is_empty(), "nobody is blamed for the crowd that others make");
     }
 
@@ -399,12 +397,14 @@ mod tests {
                 domain: None,
             };
             self.pool.accept(flow, stream, None, &mut self.events);
-            ConnectionId(self.pool.last)
+            // One that came in has an odd number.
+            ConnectionId(self.pool.last | 1)
         }
 
-        async fn connect_and_recognise(&mut self, from: Ipv4Addr) {
+        async fn connect_and_recognise(&mut self, from: Ipv4Addr) -> ConnectionId {
             let connection = self.connect(from).await;
             self.pool.recognise(connection);
+            connection
         }
 
         fn count_of(&self, from: Ipv4Addr) -> usize {
