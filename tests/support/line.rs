@@ -1,4 +1,4 @@
-//! One TLS connection of a far end: whole SIP messages as plain text, over a socket that waits.
+//! One connection of a far end, by TLS or without: whole SIP messages as plain text, over a socket that waits.
 //!
 //! Neither side shares code with the product but the TLS library itself.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
@@ -20,7 +20,7 @@ use tokio_rustls::rustls::{
 
 use super::certificates::{Authority, Issued};
 
-/// A connection after its handshake.
+/// A connection, by TLS after its handshake.
 pub(crate) struct Line {
     stream: Box<dyn Stream>,
     read: Vec<u8>,
@@ -42,6 +42,12 @@ impl Line {
         }
         let peer = session.peer_certificates().map(|chain| chain[0].clone().into_owned());
         Self { stream: Box::new(StreamOwned::new(session, tcp)), read: Vec::new(), peer }
+    }
+
+    /// Without TLS.
+    pub(crate) fn plain(tcp: TcpStream) -> Self {
+        tcp.set_nonblocking(false).unwrap();
+        Self { stream: Box::new(patient(tcp)), read: Vec::new(), peer: None }
     }
 
     pub(crate) fn send(&mut self, message: impl AsRef<[u8]>) {
