@@ -72,8 +72,7 @@ mod tests {
 
     #[test]
     fn a_valid_number_and_a_short_one_have_no_front() {
-        for number in ["+14155550100", "+18002345678", "+492001234567", "1001", "*98", "*", "", "desk", "é00"]
-        {
+        for number in ["+14155550100", "+18002345678", "1001", "*98", "*", "", "desk", "é00"] {
             assert_eq!(behind(number), Vec::<String>::new(), "{number}");
         }
     }
