@@ -202,7 +202,11 @@ impl<W: World> Bridge<W> {
             }
             (verdict @ (Verdict::Wrong { .. } | Verdict::Good), _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
-                self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
+                self.complain_of_peer(
+                    flow.remote,
+                    403,
+                    "unknown user or wrong password: compare with `username` and `password` of that peer",
+                );
                 self.answer_and_forget(request, tx, flow, 403, &[]);
                 if verdict == (Verdict::Wrong { is_answer: true }) || flow.transport.is_reliable() {
                     self.blame(flow.remote, Fault::Credentials);

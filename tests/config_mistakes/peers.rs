@@ -93,6 +93,10 @@ fn a_uri_that_no_call_can_go_to_is_refused() {
         ["`uri` does not begin with \"sip:\"; write \"sip:carrier.example:5060\""]
     );
     assert_eq!(uri("sip:carrier .example"), ["`uri` has a space in it; take the space out"]);
+    assert_eq!(
+        uri("sip:<trunk>.carrier.example"),
+        ["`uri` has < or > in it; write what is yours in place of <…>"]
+    );
     assert_eq!(uri("sip:"), [format!("`uri` can't be read: URI has a bad host; {like}")]);
     assert_eq!(
         uri("sip:2001:db8::1;transport=tcp"),

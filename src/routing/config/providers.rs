@@ -80,9 +80,10 @@ const TWILIO: Provider = Provider {
         "Caller: one's own or a verified number",
         "Codecs: G.711. Digits: RFC 4733. TLS: 1.2 or later",
         "Media: 168.86.128.0/18, UDP 10000 to 60000",
-        "Calls a second: above 15 only for calls that last 30 s on average, of which 70 % are answered and \
-         at most 10 % end within 12 s",
-        "It tries our addresses by priority and weight; 32011 says that one was silent, slow or answered 5xx",
+        "Calls a second: above 15 only for calls that last 30 s on average, of which seven in ten are \
+         answered and at most one in ten ends within 12 s",
+        "Its calls try our addresses by priority and weight; 32011 says that one was silent, slow or \
+         answered 5xx. Such an address may bear an edge parameter",
         "Refused: Max-Forwards below 20 (32006), custom headers other than X- (32113), what looks like fraud \
          (603 with X-Twilio-Error 32203), calls beyond the account's rate (32012)",
     ],
@@ -119,7 +120,10 @@ const TELNYX: Provider = Provider {
          digits or P-Charge-Info",
         "SRTP: off unless enabled there. TLS: 1.2 or later; its calls come by TLS to connections by address \
          or host name only",
-        "Digits: RFC 2833. Media: the subnets that it publishes, UDP 16384 to 32768",
+        "Codecs: G.711, G.722, G.729, Opus (general knowledge). Digits: RFC 2833",
+        "Media: the subnets that it publishes, UDP 16384 to 32768",
+        "Refused: 403, 404 or 480 with a code of its own that begins with D; calls beyond the channels of \
+         connection, profile or account",
         "Its calls try our second address after 408, 480, 503, 504 or none, not after 404, 486 or 603",
     ],
 };
@@ -142,7 +146,9 @@ const VONAGE: Provider = Provider {
         "Credentials: user name and password, or addresses. What it is told of us is a host alone: it puts \
          the number in front",
         "Codecs: PCMA, PCMU, iLBC, G.729 without annex B, G.722, Speex. Digits: RFC 4733, never in the audio",
-        "Media: from any address, UDP 10000 to 20000 (of an older page)",
+        "Media: from any address, UDP 10000 to 20000 (of an older page). Calls a second: of the account \
+         (general knowledge)",
+        "Its calls try a list of addresses by priority, each for a time of its own",
     ],
 };
 
@@ -167,7 +173,7 @@ const PLIVO: Provider = Provider {
         "Methods: ACK, BYE, CANCEL, INVITE, OPTIONS, REFER and UPDATE; no INFO, MESSAGE, NOTIFY, PRACK or \
          REGISTER",
         "Codecs: PCMA and PCMU alone. Digits: RFC 2833. SRTP: with TLS",
-        "Media: UDP 10000 to 30000",
+        "Media: UDP 10000 to 30000. Its calls try a primary address, then a fallback",
         "Premium-rate prefixes are blocked until asked for; more short calls (6 s or less) than one in \
          five cost extra",
     ],
@@ -186,7 +192,8 @@ const BANDWIDTH: Provider = Provider {
         "Credentials: addresses; user name and password for the product of SIP URIs",
         "Numbers: +E.164. Caller: in From or P-Asserted-Identity (both general knowledge)",
         "Codecs: G.711, G.729 (general knowledge). Digits: RFC 2833",
-        "Media: many addresses, UDP 1024 to 64000. Calls a second: by contract",
+        "Media: many addresses, UDP 1024 to 64000. Calls a second: by contract. Where the first address \
+         fails, the second of the pair stands in",
     ],
 };
 
@@ -229,7 +236,8 @@ const VOIPMS: Provider = Provider {
     refer: None,
     notes: &[
         "uri: the server that the account was set to; allow: the addresses of the servers",
-        "Credentials: register = true with those of the sub-account, or addresses",
+        "Credentials: register = true with those of the sub-account, or addresses; then it shows no \
+         registration",
         "Codecs: G.711 \u{b5}-law, G.729. Digits: as the account says. TLS and SRTP: if the sub-account has \
          them",
     ],

@@ -45,6 +45,9 @@ fn unreadable(key: &str, text: &str, error: &UriError) -> Mistake {
             let instead = if is_host { format!("write \"sip:{text}\"") } else { LIKE.to_owned() };
             ("does not begin with \"sip:\"".to_owned(), instead)
         }
+        UriError::Character(b'<' | b'>') => {
+            ("has < or > in it".to_owned(), "write what is yours in place of <…>".to_owned())
+        }
         UriError::Character(b' ') => ("has a space in it".to_owned(), "take the space out".to_owned()),
         UriError::Port => (
             "has a port that is none".to_owned(),
