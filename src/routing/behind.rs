@@ -16,7 +16,7 @@ pub(super) fn behind(number: &str) -> Vec<String> {
     let between = (!is_plain).then_some(&*plain);
     let after_prefix = (0..=LONGEST_FRONT).filter_map(|at| after_international_prefix(plain.get(at..)?));
     let found = between.into_iter().chain(after_code(&plain)).chain(after_prefix);
-    let found: Vec<_> = found.filter(|rest| !rest.is_empty()).collect();
+    let found: Vec<_> = found.filter(|rest| rest.len() >= SHORTEST).collect();
     if found.is_empty() || number.contains(char::is_alphabetic) || is_plain && is_valid(&plain) {
         return Vec::new();
     }
@@ -42,6 +42,8 @@ fn after_international_prefix(rest: &str) -> Option<&str> {
     Some(rest[prefix.len()..].trim_start_matches('0'))
 }
 
+/// Fewer digits are no number that anything has to stand in front of.
+const SHORTEST: usize = 7;
 /// As many characters in front of an international prefix, or within a service code, are looked past.
 const LONGEST_FRONT: usize = 5;
 
