@@ -155,7 +155,7 @@ impl Far {
         Ok(took.as_secs_f64())
     }
 
-    /// Sends a packet of each of the next `count` flows, or of those up to the last; returns how many that are.
+    /// Sends a packet of each of the next `count` flows, or up to the last one; returns how many that are.
     fn send(&mut self, count: usize) -> io::Result<usize> {
         let nanos = self.origin.elapsed().as_nanos() as u64;
         let count = count.min(self.flows.len() - self.turn);
@@ -210,7 +210,7 @@ fn shuffle(flows: &mut [Flow]) {
 const GET_GOING: f64 = 0.1;
 /// Seconds after which less than a batch is sent.
 const TICK: f64 = 0.000_1;
-/// Seconds that are made up for after a pause: whoever let us wait is not to make a burst that no far end makes.
+/// Seconds that are made up for after a pause: whoever let us wait is not to make a burst of it.
 const CATCH_UP: f64 = 0.004;
 const LINGER: Duration = Duration::from_millis(60);
 const LONGEST_LINGER: Duration = Duration::from_secs(2);

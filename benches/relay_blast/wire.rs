@@ -144,12 +144,12 @@ impl Ring {
     fn show(&mut self, take: &mut impl FnMut(&[u8])) -> bool {
         // SAFETY: `next` stays below `SLOTS`, so the slot lies within the mapping.
         let slot = unsafe { self.memory.as_ptr().add(self.next * SLOT) };
-        // SAFETY: a slot begins with its status, is aligned to 16 bytes, and is mapped as long as `self` lives.
+        // SAFETY: a slot begins with its status, is aligned to 16 bytes, and mapped as long as `self` lives.
         let status = unsafe { AtomicU32::from_ptr(slot.cast()) };
         if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
             return false;
         }
-        // SAFETY: the kernel wrote the header before it set the status, and leaves it alone until we reset that.
+        // SAFETY: the kernel wrote the header before the status, and leaves it alone until we reset that.
         let header = unsafe { ptr::read(slot.cast::<libc::tpacket2_hdr>()) };
         let (start, length) = (usize::from(header.tp_mac), header.tp_snaplen as usize);
         if start + length <= SLOT {

@@ -3,13 +3,13 @@
 #
 #   benches/relay_load/compare.sh [ROUNDS]        both relays' highest rates, latency and memory
 #   benches/relay_load/compare.sh --scale         CPU per packet of 10 to 2000 calls at one rate
-#   benches/relay_load/compare.sh --churn         200 calls beside 3,333 others that begin and end every second
+#   benches/relay_load/compare.sh --churn         200 calls, alone and beside 3,333 others begun every second
 #
-# Needs root; leaves nothing behind. Two network namespaces joined by veth: the generator on CPU 0 with the receive
-# path of its side, the relay on CPU 1 with that of its own. The generator's side has no IP address: it writes and
-# reads frames, and its kernel drops what comes, which is for an Ethernet address that no device has.
-# Prints each run, then the medians and trunkline's ratio to rtpengine. A rate that the generator did not reach, or
-# whose packets it lost, says nothing of a relay: "limited_by" and the medians tell where that was so.
+# Needs root; leaves nothing behind. Two network namespaces joined by veth: the generator on CPU 0 with the
+# receive path of its side, the relay on CPU 1 with that of its own. The generator's side has no IP address: it
+# writes and reads frames, and its kernel drops what comes, which is for an Ethernet address that no device has.
+# Prints each run, then the medians and trunkline's ratio to rtpengine. A rate that the generator did not reach,
+# or whose packets it lost, says nothing of a relay: "limited_by" and the medians tell where that was so.
 set -eu
 
 what=compare rounds=3
@@ -53,7 +53,8 @@ trap cleanup EXIT INT TERM
 
 ip netns add "$far"
 ip netns add "$near"
-ip -n "$far" link add far address 02:00:00:00:00:01 type veth peer name near address 02:00:00:00:00:02 netns "$near"
+near_mac=02:00:00:00:00:02
+ip -n "$far" link add far address 02:00:00:00:00:01 type veth peer name near address $near_mac netns "$near"
 ip netns exec "$far" sysctl -qw net.ipv6.conf.far.disable_ipv6=1
 ip -n "$near" addr add 198.18.0.2/24 dev near
 for side in "$far far" "$near near"; do
@@ -70,8 +71,8 @@ on_relay_cpu() { exec ip netns exec "$near" taskset -c 1 "$@"; }
 blast() { # mode, label, more
     blast_mode=$1 blast_label=$2
     shift 2
-    ip netns exec "$far" taskset -c 0 "$blast" "$blast_mode" --pairs "$work/pairs" --local 198.18.0.1 --device far \
-        --relay-mac 02:00:00:00:00:02 --watch "$relay" --label "$blast_label" "$@"
+    ip netns exec "$far" taskset -c 0 "$blast" "$blast_mode" --pairs "$work/pairs" --local 198.18.0.1 \
+        --device far --relay-mac $near_mac --watch "$relay" --label "$blast_label" "$@"
 }
 wait_for() { n=0; until [ -s "$1" ]; do n=$((n + 1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done; }
 pss() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
@@ -94,7 +95,8 @@ start_rtpengine() {
         --num-threads=1 --log-level=3 >"$work/log" 2>&1 &
     relay=$!
     sleep 1
-    ip netns exec "$near" taskset -c 0 "$blast" ng --control 198.18.0.2:2223 --calls "$1" --local 198.18.0.1 --pairs "$work/pairs"
+    ip netns exec "$near" taskset -c 0 "$blast" ng --control 198.18.0.2:2223 --calls "$1" --local 198.18.0.1 \
+        --pairs "$work/pairs"
 }
 stop() {
     exec 9>&- || true
@@ -174,7 +176,8 @@ def row(what, key, shape, *load):
     note = ""
     for label in labels:
         by_us = sum(run["limited_by"] == "generator" for run in runs[label])
-        note += f"  {label.split()[0]}: limited by the generator in {by_us} of {len(runs[label])}" if by_us else ""
+        if by_us and key in ("pps", "p99_us"):
+            note += f"  {label.split()[0]}: limited by the generator in {by_us} of {len(runs[label])}"
     ratio = ours / theirs if theirs else 0
     print(f"{what:44}{shape.format(ours):>12}{shape.format(theirs):>12}{ratio:>9.2f}{note}")
 

@@ -16,7 +16,7 @@ pub(crate) struct Window {
     seen: u64,
     /// Number and timestamp of the newest packet of audio.
     audio: Option<(u16, u32)>,
-    /// What would prove that the source really jumped backwards: the number, and the timestamp that it follows.
+    /// What would prove that the source really jumped backwards: the number, and the timestamp before it.
     restarts_at: Option<(u16, Option<u32>)>,
 }
 
