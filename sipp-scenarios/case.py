@@ -107,15 +107,16 @@ allow = {callers if to_retell else callees}
         transport, port = ("tls", over_tls(port)) if tls else (self.transport, port)
         return f'"sip:{address}:{port};transport={transport}"'
 
-    def caller(self, role="uac", *options):
-        return self._agent(role, self.network.caller, CALLER_PORT, options, self.network.bridge)
+    def caller(self, role="uac", *options, remote=None, transport=None):
+        """Calls the bridge, if no other `remote` is named, over the transport of the case if there is no other."""
+        return self._agent(role, self.network.caller, CALLER_PORT, options, transport, remote or self.network.bridge)
 
-    def callee(self, role="uas", *options, address=None):
-        return self._agent(role, address or self.network.callee, CALLEE_PORT, options)
+    def callee(self, role="uas", *options, address=None, transport=None):
+        return self._agent(role, address or self.network.callee, CALLEE_PORT, options, transport)
 
-    def _agent(self, role, address, port, options, remote=None):
+    def _agent(self, role, address, port, options, transport, remote=None):
         scenario = HERE / self.flow / f"{role}.xml"
-        agent = Sipp(self.folder, role, scenario, address, port, self.transport, remote, options)
+        agent = Sipp(self.folder, role, scenario, address, port, transport or self.transport, remote, options)
         self.agents.append(agent)
         if remote is None:
             agent.wait_until_it_listens(address, port)

@@ -10,7 +10,7 @@ mod process;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 
-use phone::{Call, Phone, cancel};
+use phone::{Call, Phone, cancel, follow_up};
 use process::{Net, Process, SOON};
 
 #[test]
@@ -114,6 +114,29 @@ fn a_stream_that_carries_a_request_of_a_call_in_progress_is_no_strangers() {
 
     let length = stream.read(&mut answer).unwrap();
     assert_eq!(&answer[..length], b"\r\n", "the pong, which is for peers alone");
+}
+
+#[test]
+fn who_may_show_credentials_is_no_stranger_for_acknowledging_that_it_was_asked_for_them() {
+    let net = Net::new();
+    let roaming = "[[trunks]]\nname = \"roaming\"\nuri = \"sip:roaming.example\"\ncountry = \"US\"\n\
+                   username = \"acct\"\npassword = \"secret\"\nchallenge = true\n";
+    let bridge = Process::start(net, &(net.config() + roaming));
+    let roaming = Phone::new(net.ip(9), net.sip());
+    let mut stream = connect(&bridge, roaming.ip);
+
+    for _ in 0..3 {
+        let invite = roaming.invite("+14155550100", "");
+        stream.write_all(invite.as_bytes()).unwrap();
+        let mut answer = vec![0; 4_096];
+        let length = stream.read(&mut answer).unwrap();
+        let answer = str::from_utf8(&answer[..length]).unwrap();
+        assert!(answer.starts_with("SIP/2.0 401 "), "{answer}");
+        stream.write_all(follow_up(&invite, answer, "ACK", 1).as_bytes()).unwrap();
+    }
+
+    assert_eq!(bridge.metric(STRANGERS), 0.0);
+    assert_eq!(lines_about(&bridge, roaming.ip), 0);
 }
 
 #[test]

@@ -77,9 +77,26 @@ fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
     line.expect("SIP/2.0 480 ");
     site.eventually_logs("call ended");
     let log = site.bridge.log();
-    let told =
-        |line: &&String| line.contains("invalid peer certificate") && line.contains(&impostor.to_string());
+    let told = |line: &&String| line.contains("has signed it") && line.contains(&impostor.to_string());
     assert_eq!(log.iter().filter(told).count(), 1, "{log:#?}");
+}
+
+#[test]
+fn a_target_that_refuses_our_certificate_is_passed_over_and_the_log_says_why() {
+    let net = Net::new();
+    let choosy = net.ip(9);
+    let site = Site::serve_with(net, Authority::new("Test"), &config_before(net, choosy));
+    let issued = site.authority.issue(&[&choosy.to_string()]);
+    let socket = Socketed::bind_for(choosy, &issued, &Authority::new("Other"));
+
+    let mut line = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+    line.send(over_tls(&site.trunk.invite("+14155550100", "")));
+    socket.is_refused();
+    site.retell_socket.accept().expect("INVITE ");
+
+    site.eventually_logs("the peer refuses our part in TLS");
+    let told = |line: &String| line.contains("UnknownCA") && line.contains(&choosy.to_string());
+    assert!(site.bridge.log().iter().any(told), "{:#?}", site.bridge.log());
 }
 
 #[test]
@@ -164,6 +181,31 @@ fn a_target_outside_of_allow_may_open_a_connection_of_its_own_for_its_call() {
     call.is_ended_by_callee(&site.trunk);
 }
 
+#[test]
+fn who_writes_a_name_that_leads_nowhere_into_its_contact_has_to_prove_what_it_proved_before() {
+    let net = Net::new();
+    let nowhere = format!("[dns]\nservers = [\"{}:53\"]\n", net.ip(9));
+    let site =
+        Site::serve_with(net, Authority::new("Test"), &(config(net, ";transport=tls", "sip") + &nowhere));
+    let (mut from, invite) = site.invite(&site.trunk, "sip");
+    let mut to = site.retell_socket.accept();
+    let offered = to.expect("INVITE ");
+    let ok = over_tls(&site.retell.response(&offered, "200 OK"));
+    let contact = format!("<sip:{}:5061;transport=tls>", net.retell());
+    to.send(ok.replace(&contact, "<sip:agent@edge.example;transport=tls>"));
+    to.expect("ACK ");
+    let ok = from.expect("SIP/2.0 200 ");
+    from.send(follow_up(&invite, &ok, "ACK", 1));
+
+    drop(to);
+
+    let mut anew = site.retell_socket.accept();
+    let asked = anew.expect("OPTIONS sip:agent@edge.example");
+    anew.send(over_tls(&site.retell.response(&asked, "200 OK")));
+    from.send(follow_up(&invite, &ok, "BYE", 2));
+    anew.expect("BYE ");
+}
+
 /// A bridge with nothing but TLS, and its two peers.
 struct Site {
     bridge: Process,
@@ -198,10 +240,7 @@ impl Site {
 
     /// An answered call.
     fn call(&self, caller: &Phone, callee: &Phone, socket: &Socketed, scheme: &str) -> TlsCall {
-        let mut from = Line::dial(caller.ip, tls_of(self.bridge.net), &self.authority);
-        let invite = over_tls(&caller.invite("+14155550100", ""));
-        let invite = invite.replacen("INVITE sip:", &format!("INVITE {scheme}:"), 1);
-        from.send(&invite);
+        let (mut from, invite) = self.invite(caller, scheme);
         let mut to = socket.accept();
         let offered = to.expect("INVITE ");
         to.send(over_tls(&callee.response(&offered, "200 OK")));
@@ -209,6 +248,15 @@ impl Site {
         let ok = from.expect("SIP/2.0 200 ");
         from.send(follow_up(&invite, &ok, "ACK", 1));
         TlsCall { from, to, offered, ok }
+    }
+
+    /// A call that begins.
+    fn invite(&self, caller: &Phone, scheme: &str) -> (Line, String) {
+        let mut from = Line::dial(caller.ip, tls_of(self.bridge.net), &self.authority);
+        let invite = over_tls(&caller.invite("+14155550100", ""));
+        let invite = invite.replacen("INVITE sip:", &format!("INVITE {scheme}:"), 1);
+        from.send(&invite);
+        (from, invite)
     }
 
     fn eventually_logs(&self, text: &str) {

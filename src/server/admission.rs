@@ -7,12 +7,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::call::admit::{Refused, admit, supports_required};
-use crate::call::record::{Direction, EndedBy, LegRecord, Record};
 use crate::call::{ALLOW, Call, Cx, Offered, SDP};
 use crate::id::{PeerId, ServerTx};
 use crate::routing::config::{Preset, Profile};
 use crate::routing::hourly::Cap;
-use crate::routing::{self, Kind, Plan, Recognition};
+use crate::routing::{self, Plan, Recognition};
 use crate::sdp::session::Session;
 use crate::sip::auth::{Credentials, Verdict};
 use crate::sip::flow::Flow;
@@ -73,11 +72,11 @@ impl<W: World> Bridge<W> {
             Incoming::New(tx) => self.on_recognised(&request, tx, flow, recognition),
             Incoming::CancelUnknown(tx) => {
                 self.metrics.counters.rejected(Rejection::NoDialog);
-                self.answer(&request, tx, flow, 481, "", &[]);
+                self.answer_and_forget(&request, tx, flow, 481, &[]);
             }
             Incoming::Merged(tx) => {
                 self.metrics.counters.rejected(Rejection::Loop);
-                self.answer(&request, tx, flow, 482, "", &[]);
+                self.answer_and_forget(&request, tx, flow, 482, &[]);
             }
             Incoming::Cancel { .. } | Incoming::Absorbed | Incoming::Ack => self.carry_out_table(Some(flow)),
         }
@@ -116,12 +115,13 @@ impl<W: World> Bridge<W> {
         match request.method() {
             Some(Method::Invite) if draining => {
                 self.metrics.counters.rejected(Rejection::Draining);
-                self.answer(request, tx, flow, 503, "", &[(Name::RetryAfter, RETRY_AFTER_DRAIN.into())]);
+                let headers = [(Name::RetryAfter, RETRY_AFTER_DRAIN.into())];
+                self.answer_and_forget(request, tx, flow, 503, &headers);
             }
             Some(Method::Invite) => self.on_invite(request, tx, flow, peer),
             method => {
                 self.metrics.counters.rejected(Rejection::Method);
-                self.answer(request, tx, flow, refused_as(method), "", &[(Name::Allow, ALLOW.into())]);
+                self.answer_and_forget(request, tx, flow, refused_as(method), &[(Name::Allow, ALLOW.into())]);
             }
         }
     }
@@ -202,8 +202,12 @@ impl<W: World> Bridge<W> {
             }
             (verdict @ (Verdict::Wrong { .. } | Verdict::Good), _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
-                self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
-                self.answer(request, tx, flow, 403, "", &[]);
+                self.complain_of_peer(
+                    flow.remote,
+                    403,
+                    "unknown user or wrong password: compare with `username` and `password` of that peer",
+                );
+                self.answer_and_forget(request, tx, flow, 403, &[]);
                 if verdict == (Verdict::Wrong { is_answer: true }) || flow.transport.is_reliable() {
                     self.blame(flow.remote, Fault::Credentials);
                 }
@@ -223,17 +227,17 @@ impl<W: World> Bridge<W> {
 
     fn challenge(&mut self, request: &Message, tx: ServerTx, flow: Flow, since_start: Duration, stale: bool) {
         let challenge = self.verifier.challenge(self.ids.random(), flow.remote.ip(), since_start, stale);
-        self.answer(request, tx, flow, 401, "", &[(Name::WwwAuthenticate, challenge)]);
+        self.answer_and_forget(request, tx, flow, 401, &[(Name::WwwAuthenticate, challenge)]);
     }
 
     fn on_invite(&mut self, invite: &Message, tx: ServerTx, flow: Flow, peer: PeerId) {
         let interface = self.routes.interface(Some(self.routes.peer(peer)), flow.remote.ip());
         let Some(local) = self.world.local_of(&flow, interface) else {
-            return self.answer(invite, tx, flow, 503, "", &[]);
+            return self.answer_and_forget(invite, tx, flow, 503, &[]);
         };
         if came_through(invite, &self.ids).any(|tx| self.clients.contains_key(&tx)) {
             self.metrics.counters.rejected(Rejection::Loop);
-            return self.answer(invite, tx, flow, 482, "", &[]);
+            return self.answer_and_forget(invite, tx, flow, 482, &[]);
         }
         let admitted = admit(invite, peer, flow.transport, &self.routes, &mut self.rotation);
         let begun = admitted.and_then(|(plan, offer)| {
@@ -242,12 +246,7 @@ impl<W: World> Bridge<W> {
         });
         if let Err(refused) = begun {
             let hints: Vec<_> = refused.hint(&Host::Ip(local.ip).to_string()).into_iter().collect();
-            self.metrics.counters.rejected(rejection(&refused));
-            if let Refused::Spent(spent) = &refused {
-                self.complain_of_peer(flow.remote, spent, "call refused: its caller has had enough");
-            }
-            self.answer(invite, tx, flow, refused.status(), &refused.reason_phrase(), &hints);
-            self.record_refusal(invite, flow, peer, &refused);
+            self.refuse_call(invite, tx, flow, peer, &refused, &hints);
         }
     }
 
@@ -291,51 +290,6 @@ impl<W: World> Bridge<W> {
         self.work();
         Ok(())
     }
-
-    /// A call that never was still shows in the records, with the sentence that the peer was told.
-    fn record_refusal(&mut self, invite: &Message, flow: Flow, peer: PeerId, refused: &Refused) {
-        let now = self.unix_ms;
-        let peer = self.routes.peer(peer);
-        let (direction, trunk, retell) = match peer.kind {
-            Kind::Trunk => (Direction::ToRetell, peer.name.clone(), String::new()),
-            Kind::Retell => (Direction::ToTrunk, String::new(), peer.name.clone()),
-        };
-        let from = invite.from().ok().and_then(|from| from.uri.user).unwrap_or_default();
-        let leg = LegRecord {
-            call_id: invite.call_id().map(|id| String::from_utf8_lossy(id).into_owned()).unwrap_or_default(),
-            peer: peer.name.clone(),
-            remote: flow.remote.to_string(),
-            sip_code: refused.status(),
-            to: peer.number_dialled(invite),
-            ..LegRecord::default()
-        };
-        let record = Record {
-            id: self.ids.call(),
-            direction,
-            from,
-            to: peer.number_dialled(invite),
-            trunk,
-            retell,
-            started_ms: now,
-            answered_ms: None,
-            ended_ms: now,
-            ended_by: EndedBy::Trunkline,
-            sip_code: refused.status(),
-            reason: refused.to_string(),
-            hints: Vec::new(),
-            legs: vec![leg],
-        };
-        tracing::info!(
-            call = %record.id,
-            from = %Redact(&record.from),
-            to = %Redact(&record.to),
-            code = record.sip_code,
-            reason = %record.reason,
-            "call refused"
-        );
-        self.metrics.counters.ended(&record);
-        self.world.record(record);
-    }
 }
 
 /// The number in the Request-URI; empty when it has none.
@@ -351,23 +305,6 @@ fn span(id: crate::id::CallId, plan: &Plan) -> tracing::Span {
 /// The status for a request of no use to us: its method is unknown, or known and not taken here.
 fn refused_as(method: Option<Method<'_>>) -> u16 {
     if matches!(method, Some(Method::Other(_))) { 501 } else { 405 }
-}
-
-fn rejection(refused: &Refused) -> Rejection {
-    match refused {
-        Refused::TooManyHops => Rejection::Hops,
-        Refused::Header(_) => Rejection::Malformed,
-        Refused::Extension(_) | Refused::Interval(_) => Rejection::Extension,
-        Refused::Body(_)
-        | Refused::NoOffer
-        | Refused::Unreadable(_)
-        | Refused::Unusable(_)
-        | Refused::Cleartext => Rejection::Media,
-        Refused::Full(_) => Rejection::Capacity,
-        Refused::Spent(_) => Rejection::Cap,
-        Refused::Route(refusal) if refusal.status() == 404 => Rejection::NoRoute,
-        Refused::Route(_) => Rejection::Rule,
-    }
 }
 
 const RETRY_AFTER_DRAIN: &str = "30";

@@ -32,8 +32,9 @@ use super::errands::Errand;
 use super::lapsing::Lapsing;
 use super::overload::Overload;
 use super::probes::Probes;
+use super::refusals::Refusals;
 use super::registrations::Registrations;
-use super::requests::LargeRequest;
+use super::requests::Detour;
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -70,6 +71,8 @@ pub struct Bridge<W> {
     pub(super) strangers: Complaints,
     /// Peers that send what cannot be read or used.
     pub(super) faulty: Complaints,
+    /// Calls that were refused.
+    pub(super) refusals: Refusals,
     /// Targets that took no TCP for a large request lately.
     pub(super) no_tcp: Lapsing<SocketAddr>,
     /// Targets that failed lately.
@@ -103,8 +106,8 @@ pub(super) struct Entry {
 /// Who waits for a client transaction.
 pub(super) struct Client {
     pub(super) call: CallId,
-    /// Kept while a large request tries TCP first.
-    pub(super) large: Option<Box<LargeRequest>>,
+    /// Kept while it may have to go another way.
+    pub(super) detour: Option<Box<Detour>>,
 }
 
 /// What a bridge is made with.
@@ -171,6 +174,7 @@ impl<W: World> Bridge<W> {
             bans: Bans::default(),
             strangers: Complaints::default(),
             faulty: Complaints::default(),
+            refusals: Refusals::default(),
             no_tcp: Lapsing::default(),
             resting: Lapsing::default(),
             inbox: VecDeque::new(),
@@ -301,6 +305,8 @@ impl<W: World> Bridge<W> {
     /// New calls go by `routes`; those in progress keep what they began with, and nobody is banned any more.
     pub fn replace_routes(&mut self, routes: Arc<Routes>) {
         self.bans.lift();
+        self.tell_of_refusals();
+        self.refusals.forget();
         self.routes = routes;
         self.follow_routes();
     }
@@ -318,6 +324,7 @@ impl<W: World> Bridge<W> {
         self.no_tcp.forget(self.now);
         self.resting.forget(self.now);
         self.bans.forget(self.now);
+        self.tell_of_refusals();
     }
 
     pub(super) fn set_active(&mut self, active: usize) {

@@ -18,7 +18,7 @@ use crate::sip::transaction::Action as TableAction;
 
 use super::bridge::Bridge;
 use super::counters::{Rejection, Way};
-use super::requests::{TCP_FOR_LARGE, Waiting};
+use super::requests::{Cause, TCP_FOR_LARGE, Waiting};
 use super::telemetry::Redact;
 use super::world::World;
 
@@ -230,7 +230,8 @@ impl<W: World> Bridge<W> {
 
     fn send_of_transaction(&mut self, flow: &Flow, bytes: Bytes, of: Option<ClientTx>) {
         let client = of.and_then(|tx| self.clients.get(&tx));
-        let timeout = client.and_then(|client| client.large.as_ref()).map(|_| TCP_FOR_LARGE);
+        let detour = client.and_then(|client| client.detour.as_ref());
+        let timeout = detour.filter(|detour| detour.cause == Cause::NoTcp).map(|_| TCP_FOR_LARGE);
         self.send(flow, bytes, of, timeout);
     }
 

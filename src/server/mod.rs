@@ -30,6 +30,7 @@ mod memory;
 mod overload;
 mod probes;
 mod receive;
+mod refusals;
 mod registrations;
 mod reload;
 mod requests;
@@ -37,6 +38,7 @@ mod running;
 mod signalling;
 pub mod telemetry;
 mod trunks;
+mod way;
 mod world;
 
 pub use bans::BanPolicy;

@@ -151,14 +151,16 @@ impl<W: World> Bridge<W> {
 
     /// A request that claims a dialog we do not have, or that may not speak in it.
     fn on_foreign_dialog(&mut self, message: &Message, flow: Flow) {
-        if !self.routes.knows(flow.remote.ip()) {
+        let source = flow.remote.ip();
+        // The ACK to a refusal that nothing was kept of comes here too, and nothing is wrong with it.
+        if message.method() == Some(Method::Ack) && self.routes.may_hold_a_peer(source) {
+            return;
+        }
+        if !self.routes.knows(source) {
             return self.on_stranger(flow);
         }
-        // The ACK to a refusal that nothing was kept of comes here too, and nothing is wrong with it.
-        if message.method() != Some(Method::Ack) {
-            self.metrics.counters.rejected(Rejection::NoDialog);
-            self.answer_statelessly(message, flow, 481, "");
-        }
+        self.metrics.counters.rejected(Rejection::NoDialog);
+        self.answer_statelessly(message, flow, 481, "");
     }
 
     /// Nothing leaves for a stranger; a stream is closed, unless somebody was recognised on it.
@@ -206,6 +208,16 @@ impl<W: World> Bridge<W> {
         self.work();
     }
 
+    /// A peer refused our part in TLS.
+    pub fn on_tls_refused(&mut self, remote: SocketAddr, error: &str) {
+        self.complain_of_peer(
+            remote,
+            error,
+            "connection closed: the peer refuses our part in TLS; it may ask for \
+            another certificate than [tls] has",
+        );
+    }
+
     /// Somebody who connected could not agree with us on TLS.
     pub fn on_handshake_failed(&mut self, remote: SocketAddr, error: &str) {
         if self.routes.knows(remote.ip()) {
@@ -230,7 +242,7 @@ impl<W: World> Bridge<W> {
         heard: bool,
     ) {
         let mut again = if heard { self.table.unanswered_by(connection, remote) } else { Vec::new() };
-        again.retain(|&tx| self.table.send_again(tx, self.now, &mut self.table_out));
+        again.retain(|&tx| self.send_anew(tx));
         self.carry_out_table(None);
         if !broken {
             return;
@@ -306,6 +318,19 @@ impl<W: World> Bridge<W> {
         self.metrics.counters.response(code);
         self.table.respond(tx, code, response.no_body(), self.now, &mut self.table_out);
         self.carry_out_table(Some(flow));
+    }
+
+    /// Answers a request of a transaction that nothing is to be kept of any more.
+    pub(super) fn answer_and_forget(
+        &mut self,
+        request: &Message,
+        tx: ServerTx,
+        flow: Flow,
+        code: u16,
+        headers: &[(Name, String)],
+    ) {
+        self.table.forget(tx);
+        self.answer_statelessly_with(request, flow, code, "", headers);
     }
 
     /// Answers without keeping anything (RFC 3261 §8.2.7).

@@ -1,10 +1,9 @@
-//! How a request of ours finds its way: look-ups, the next hop inside a dialog, and TCP for what is too large
-//! for UDP.
+//! How a request of ours finds its way: look-ups, the next hop inside a dialog, TCP for what is too large for
+//! UDP, and what goes another way because the first one failed.
 //!
 //! Inside a dialog the remote target decides (RFC 3261 §12.2.1.1), but what it says is often not where the
-//! peer can be reached: see [`in_dialog`].
+//! peer can be reached: see [`way`](super::way).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +12,12 @@ use crate::id::{CallId, ClientTx, InterfaceId, PeerId};
 use crate::routing::{Peer, Routes};
 use crate::sip::build::Draft;
 use crate::sip::flow::{ConnectionId, Domain, Flow, Transport};
-use crate::sip::nat::{is_out_of_reach, is_private};
+use crate::sip::nat::is_out_of_reach;
 use crate::sip::uri::{Host, Uri};
 use crate::transport::resolve::{self, Target, Targets};
 
 use super::bridge::{Bridge, Client};
+use super::way::{Way, in_dialog};
 use super::world::World;
 
 /// A look-up that was finished elsewhere, and what waits for it.
@@ -50,16 +50,40 @@ struct Next {
     peer: PeerId,
     /// Of its URI.
     host: Host,
+    port: Option<u16>,
     /// The path that the peer's messages came by.
     flow: Flow,
     /// The interface that the dialog was begun by.
     interface: InterfaceId,
 }
 
-/// A large request that tries TCP first, and how it goes when that fails.
-pub(super) struct LargeRequest {
+/// How a request goes when its first way fails.
+pub(super) struct Detour {
     draft: Draft,
     hop: Hop,
+    pub(super) cause: Cause,
+}
+
+/// What makes a request go another way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// It is large and tries TCP first, which cannot be had.
+    NoTcp,
+    /// The connection that its peer had opened is gone.
+    StreamGone,
+}
+
+/// The way of one request: the connection to use if there is one, and where it goes when that is gone.
+struct Path {
+    hop: Hop,
+    connection: Option<ConnectionId>,
+    anew: Option<Hop>,
+}
+
+impl From<Hop> for Path {
+    fn from(hop: Hop) -> Self {
+        Self { hop, connection: None, anew: None }
+    }
 }
 
 impl Waiting {
@@ -96,10 +120,10 @@ impl<W: World> Bridge<W> {
                     Some(routes) => self.by_service_route(routes.peer(peer), draft),
                     None => draft,
                 };
-                self.request(call, tx, peer, draft, hop, None);
+                self.request(call, tx, peer, draft, hop.into());
             }
             Destination::Dialog { uri, flow, interface } => {
-                let next = Next { call, peer, host: uri.host.clone(), flow, interface };
+                let next = Next { call, peer, host: uri.host.clone(), port: uri.port, flow, interface };
                 self.look_up(uri, Waiting(For::Request { tx, draft, next }));
             }
         }
@@ -115,9 +139,9 @@ impl<W: World> Bridge<W> {
         to: Destination,
     ) {
         match to {
-            Destination::Hop(hop) => self.ack(tx, &draft, &hop, None),
+            Destination::Hop(hop) => self.ack(tx, &draft, &hop.into()),
             Destination::Dialog { uri, flow, interface } => {
-                let next = Next { call, peer, host: uri.host.clone(), flow, interface };
+                let next = Next { call, peer, host: uri.host.clone(), port: uri.port, flow, interface };
                 self.look_up(uri, Waiting(For::Ack { tx, draft, next }));
             }
         }
@@ -126,7 +150,7 @@ impl<W: World> Bridge<W> {
     /// A message could not be sent: one that was left to a stream that had been good (`stale`) goes by a new
     /// one, a large request falls back to UDP, any other is lost.
     pub fn on_send_failed(&mut self, tx: ClientTx, flow: Flow, error: &str, stale: bool) {
-        if stale && self.table.send_again(tx, self.now, &mut self.table_out) {
+        if stale && self.send_anew(tx) {
             return self.carry_out_table(None);
         }
         self.complain_of_peer(flow.remote, error, "message could not be sent");
@@ -135,12 +159,9 @@ impl<W: World> Bridge<W> {
             self.on_errand_lost(tx);
             return self.carry_out_table(None);
         };
-        if let Some(large) = client.large.take() {
+        if let Some(by_udp) = client.detour.take_if(|detour| detour.cause == Cause::NoTcp) {
             self.no_tcp.note(flow.remote, self.now + NO_TCP, self.now);
-            if let Some((udp, listener)) = self.udp_flow(&large.hop) {
-                let branch = self.ids.branch(tx);
-                let bytes = large.draft.with_via(Transport::Udp, &listener, &branch);
-                self.table.resend(tx, bytes, udp, self.now, &mut self.table_out);
+            if self.take_detour(tx, &by_udp) {
                 return self.carry_out_table(None);
             }
         }
@@ -162,16 +183,26 @@ impl<W: World> Bridge<W> {
         }
     }
 
-    fn udp_flow(&mut self, hop: &Hop) -> Option<(Flow, String)> {
-        let local = self.world.local(Transport::Udp, hop.remote, hop.interface)?;
-        let flow = Flow {
-            transport: Transport::Udp,
-            listener: local.listener,
-            remote: hop.remote,
-            connection: None,
-            domain: None,
-        };
-        Some((flow, local.sent_by))
+    /// Sends the request of `tx` once more, because the stream that it went by is gone: by a new one to where
+    /// that led, or to where the peer listens if it was the peer's. False when it does not go.
+    pub(super) fn send_anew(&mut self, tx: ClientTx) -> bool {
+        let client = self.clients.get_mut(&tx);
+        let detour =
+            client.and_then(|client| client.detour.take_if(|detour| detour.cause == Cause::StreamGone));
+        match detour {
+            Some(detour) => self.take_detour(tx, &detour),
+            None => self.table.send_again(tx, self.now, &mut self.table_out),
+        }
+    }
+
+    /// Sends a request another way than the first time; false when we have no listener for it.
+    fn take_detour(&mut self, tx: ClientTx, Detour { draft, hop, .. }: &Detour) -> bool {
+        let Hop { remote, transport, domain, .. } = *hop;
+        let Some(local) = self.world.local(transport, remote, hop.interface) else { return false };
+        let bytes = draft.with_via(transport, &local.sent_by, &self.ids.branch(tx));
+        let flow = Flow { transport, listener: local.listener, remote, connection: None, domain };
+        self.table.resend(tx, bytes, flow, self.now, &mut self.table_out);
+        true
     }
 
     fn request(
@@ -180,8 +211,7 @@ impl<W: World> Bridge<W> {
         tx: ClientTx,
         peer: PeerId,
         draft: Draft,
-        hop: Hop,
-        connection: Option<ConnectionId>,
+        Path { hop, connection, anew }: Path,
     ) {
         let tcp_for_large = self.calls.get(&call).is_some_and(|entry| entry.routes.peer(peer).tcp_for_large);
         let by_tcp = hop.transport == Transport::Udp
@@ -198,18 +228,22 @@ impl<W: World> Bridge<W> {
         let bytes = draft.with_via(transport, &local.sent_by, &self.ids.branch(tx));
         let (listener, remote, domain) = (local.listener, hop.remote, hop.domain);
         let flow = Flow { transport, listener, remote, connection, domain };
-        let large = by_tcp.then(|| Box::new(LargeRequest { draft: draft.clone(), hop }));
-        self.clients.insert(tx, Client { call, large });
+        let detour = match anew {
+            _ if by_tcp => Some((hop, Cause::NoTcp)),
+            anew => anew.map(|hop| (hop, Cause::StreamGone)),
+        };
+        let detour = detour.map(|(hop, cause)| Box::new(Detour { draft: draft.clone(), hop, cause }));
+        self.clients.insert(tx, Client { call, detour });
         self.table.request(tx, draft.method(), bytes, flow, self.now, &mut self.table_out);
         self.carry_out_table(None);
     }
 
-    fn ack(&mut self, tx: ClientTx, draft: &Draft, hop: &Hop, connection: Option<ConnectionId>) {
+    fn ack(&mut self, tx: ClientTx, draft: &Draft, Path { hop, connection, .. }: &Path) {
         let local = self.world.local(hop.transport, hop.remote, hop.interface);
         let Some(local) = local else { return };
         let bytes = draft.with_via(hop.transport, &local.sent_by, &self.ids.branch(tx));
         let (transport, listener, remote, domain) = (hop.transport, local.listener, hop.remote, hop.domain);
-        let flow = Flow { transport, listener, remote, connection, domain };
+        let flow = Flow { transport, listener, remote, connection: *connection, domain };
         self.send(&flow, bytes, None, None);
     }
 
@@ -242,12 +276,12 @@ impl<W: World> Bridge<W> {
                 self.work();
             }
             For::Request { tx, draft, next } => {
-                let (hop, connection) = self.way_in_dialog(targets.as_ref(), &next);
-                self.request(next.call, tx, next.peer, draft, hop, connection);
+                let path = self.path_in_dialog(targets.as_ref(), &next);
+                self.request(next.call, tx, next.peer, draft, path);
             }
             For::Ack { tx, draft, next } => {
-                let (hop, connection) = self.way_in_dialog(targets.as_ref(), &next);
-                self.ack(tx, &draft, &hop, connection);
+                let path = self.path_in_dialog(targets.as_ref(), &next);
+                self.ack(tx, &draft, &path);
             }
             For::Registrar { registration, trunk, host } => {
                 let routes = Arc::clone(&self.routes);
@@ -281,16 +315,22 @@ impl<W: World> Bridge<W> {
         hops
     }
 
-    fn way_in_dialog(&mut self, targets: Option<&Targets>, next: &Next) -> (Hop, Option<ConnectionId>) {
-        let flow = next.flow;
-        let stands = flow.connection.is_some_and(|connection| self.world.stands(connection));
-        let (remote, transport, connection) = in_dialog(targets, flow, stands);
+    fn path_in_dialog(&mut self, targets: Option<&Targets>, next: &Next) -> Path {
+        let stands = next.flow.connection.is_some_and(|connection| self.world.stands(connection));
+        let way = in_dialog(targets, next.port, next.flow, stands);
+        let came_in = way.connection.is_some_and(ConnectionId::came_in);
+        let anew = came_in.then(|| in_dialog(targets, next.port, next.flow, false));
+        let anew = anew.map(|anew| self.hop_in_dialog(anew, next));
+        Path { hop: self.hop_in_dialog(way, next), connection: way.connection, anew }
+    }
+
+    fn hop_in_dialog(&mut self, Way { remote, transport, .. }: Way, next: &Next) -> Hop {
         let domain = match transport {
             Transport::Udp | Transport::Tcp => None,
-            Transport::Tls if remote == flow.remote => flow.domain,
+            Transport::Tls if remote == next.flow.remote => next.flow.domain,
             Transport::Tls => self.domain_in_dialog(next),
         };
-        (Hop { remote, transport, interface: next.interface, domain, sent_by: String::new() }, connection)
+        Hop { remote, transport, interface: next.interface, domain, sent_by: String::new() }
     }
 
     /// As [`Self::domain_of`], for a peer of `call`.
@@ -319,44 +359,6 @@ impl<W: World> Bridge<W> {
     }
 }
 
-/// Where a request inside a dialog goes, and by which connection: `targets` is where its first Route or the
-/// remote target points, `flow` the path that the peer's messages came by, `stands` whether its connection is
-/// up.
-///
-/// - A target that the peer's own side of a NAT can't be reached by, or that cannot be looked up: back along
-///   the flow.
-/// - A URI at the address its messages come from that names no transport means the one it speaks, though
-///   RFC 3263 §4.1 has it be UDP: many user agents leave `transport=tcp` out of their Contact.
-/// - A standing TLS connection to that address is not left for something less, whatever the URI names.
-/// - A standing connection to the same address is used (RFC 3261 §18), and to a private one too: a host with
-///   two networks writes the address of either. One that ended is not dialled again: its other end was a port
-///   of the moment; the target's is where the peer listens.
-fn in_dialog(
-    targets: Option<&Targets>,
-    flow: Flow,
-    stands: bool,
-) -> (SocketAddr, Transport, Option<ConnectionId>) {
-    let back = (flow.remote, flow.transport, flow.connection);
-    let Some(targets) = targets else { return back };
-    let is_same_host = |target: &&Target| target.address.ip() == flow.remote.ip();
-    let same_host = || targets.targets.iter().filter(is_same_host);
-    let same_way = same_host().find(|target| target.transport == flow.transport);
-    let same_host = same_way.or_else(|| same_host().next());
-    let Some(&Target { transport, address }) = same_host.or(targets.targets.first()) else { return back };
-    let ip = address.ip();
-    if ip.is_unspecified() || ip.is_multicast() || (is_private(ip) && !is_private(flow.remote.ip())) {
-        return back;
-    }
-    let may_be_same = same_host.is_some() || (stands && is_private(ip));
-    let is_secure = same_host.is_some() && flow.transport == Transport::Tls && stands;
-    let keeps = !targets.is_named || is_secure;
-    let transport = if may_be_same && keeps { flow.transport } else { transport };
-    if may_be_same && transport == flow.transport && stands {
-        return back;
-    }
-    (address, transport, None)
-}
-
 /// What is likely where a peer is told an address that it cannot send to.
 const UNREACHABLE: &str =
     "peer is told to answer to a private address, which it cannot reach; set `advertise`";
@@ -372,77 +374,3 @@ const NO_TCP: Duration = Duration::from_secs(600);
 const REST: Duration = Duration::from_secs(30);
 /// The most it can say: whoever comes back earlier than it thought is found again.
 const LONGEST_REST_S: u32 = 3_600;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sip::flow::ListenerId;
-
-    #[test]
-    fn a_request_in_a_dialog_goes_where_its_peer_can_be_reached() {
-        for (uri, from, stands, expected) in [
-            ("sip:192.0.2.1:5070", "udp 192.0.2.1:1024", false, "udp 192.0.2.1:5070"),
-            ("sip:192.0.2.9:5070", "udp 192.0.2.1:5060", false, "udp 192.0.2.9:5070"),
-            ("sip:10.0.0.1:5070", "udp 192.0.2.1:1024", false, "udp 192.0.2.1:1024"),
-            ("sip:10.0.0.1:5070", "udp 10.0.0.2:1024", false, "udp 10.0.0.1:5070"),
-            ("sip:192.0.2.1:5070", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
-            ("sip:192.0.2.1:5070;transport=tcp", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
-            ("sip:192.0.2.1:5070", "tcp 192.0.2.1:1024", false, "tcp 192.0.2.1:5070"),
-            ("sip:192.0.2.1:5070;transport=udp", "tcp 192.0.2.1:1024", true, "udp 192.0.2.1:5070"),
-            ("sip:192.0.2.9:5070", "tcp 192.0.2.1:1024", true, "udp 192.0.2.9:5070"),
-            ("sip:10.0.0.1:5070", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
-            ("sip:0.0.0.0:5070", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
-            ("sip:224.0.1.75", "udp 10.0.0.1:1024", true, "udp 10.0.0.1:1024"),
-            ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", true, "tcp 10.0.0.1:1024 #7"),
-            ("sip:10.0.0.9:5070;transport=tcp", "tcp 127.0.0.1:1024", true, "tcp 127.0.0.1:1024 #7"),
-            ("sip:10.0.0.9:5070;transport=udp", "tcp 10.0.0.1:1024", true, "udp 10.0.0.9:5070"),
-            ("sip:10.0.0.9:5070", "tcp 10.0.0.1:1024", false, "udp 10.0.0.9:5070"),
-            ("sip:192.0.2.1:5070", "tls 192.0.2.1:1024", true, "tls 192.0.2.1:1024 #7"),
-            ("sip:192.0.2.1:5070;transport=tcp", "tls 192.0.2.1:1024", true, "tls 192.0.2.1:1024 #7"),
-            ("sip:10.0.0.9:5070;transport=udp", "tls 10.0.0.1:1024", true, "udp 10.0.0.9:5070"),
-            ("sip:192.0.2.1;transport=tls", "tls 192.0.2.1:1024", false, "tls 192.0.2.1:5061"),
-            ("sips:192.0.2.9", "tls 192.0.2.1:1024", true, "tls 192.0.2.9:5061"),
-            ("tel:+14155550100", "tcp 192.0.2.1:1024", true, "tcp 192.0.2.1:1024 #7"),
-        ] {
-            let targets = resolve::literal(&Uri::parse(uri.as_bytes()).unwrap()).unwrap().ok();
-
-            let (remote, transport, connection) = in_dialog(targets.as_ref(), flow(from), stands);
-
-            let by = connection.map(|id| format!(" #{}", id.0)).unwrap_or_default();
-            assert_eq!(format!("{} {remote}{by}", transport.param()), expected, "{uri} after {from}");
-        }
-    }
-
-    #[test]
-    fn of_several_targets_at_the_peers_host_the_one_by_its_own_transport_is_taken() {
-        let target = |transport, address: &str| Target { transport, address: address.parse().unwrap() };
-        let targets = Targets {
-            targets: vec![
-                target(Transport::Tcp, "192.0.2.9:5060"),
-                target(Transport::Tcp, "192.0.2.1:5060"),
-                target(Transport::Udp, "192.0.2.1:5080"),
-            ],
-            is_named: false,
-        };
-
-        let (remote, transport, _) = in_dialog(Some(&targets), flow("udp 192.0.2.1:1024"), false);
-
-        assert_eq!(format!("{} {remote}", transport.param()), "udp 192.0.2.1:5080");
-    }
-
-    fn flow(path: &str) -> Flow {
-        let (transport, remote) = path.split_once(' ').unwrap();
-        let transport = match transport {
-            "udp" => Transport::Udp,
-            "tcp" => Transport::Tcp,
-            _ => Transport::Tls,
-        };
-        Flow {
-            transport,
-            listener: ListenerId(0),
-            remote: remote.parse().unwrap(),
-            connection: (transport != Transport::Udp).then_some(ConnectionId(7)),
-            domain: None,
-        }
-    }
-}

@@ -60,9 +60,18 @@ impl Transport {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenerId(pub u16);
 
-/// A stream connection, numbered from 1 over the life of the process.
+/// A stream connection, numbered over the life of the process: those that came in are odd, those that we
+/// opened even.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    /// Whether the other side opened it: its port is then one of the moment, at which nobody listens.
+    #[must_use]
+    pub fn came_in(self) -> bool {
+        self.0 % 2 == 1
+    }
+}
 
 /// Whom the certificate at the other end of a TLS connection must belong to (RFC 5922 §4), as its place in
 /// the list that the transports keep.

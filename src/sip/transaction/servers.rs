@@ -175,18 +175,18 @@ impl Servers {
             transaction.machine.is_terminated()
         });
         if over == Some(true) {
-            self.remove(tx, out);
+            self.forget(tx);
+            out.push(Action::ServerGone { tx });
         }
         delivered
     }
 
-    fn remove(&mut self, tx: ServerTx, out: &mut Vec<Action>) {
+    pub(super) fn forget(&mut self, tx: ServerTx) {
         let Some(transaction) = self.transactions.remove(tx) else { return };
         self.by_key.remove(&transaction.key);
         if let Some(merge_key) = transaction.merge_key {
             self.by_merge_key.remove(&merge_key);
         }
-        out.push(Action::ServerGone { tx });
     }
 }
 

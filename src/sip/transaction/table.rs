@@ -81,6 +81,11 @@ impl Table {
         self.servers.respond(tx, code, bytes, now, out);
     }
 
+    /// Forgets the request of `tx`, which is answered without state (RFC 3261 §8.2.7).
+    pub fn forget(&mut self, tx: ServerTx) {
+        self.servers.forget(tx);
+    }
+
     /// Starts a client transaction. `bytes` is the complete request; the branch of its Via is that of `tx`.
     pub fn request(
         &mut self,
