@@ -56,7 +56,7 @@ class Case:
 
     def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more="",
               ports=(20000, 20039), phone=None, tls=False):
-        """The bridge; `targets` are the callee's addresses, `retell` and `trunk` further keys of these peers.
+        """The bridge; `targets` are the callee's addresses or URIs, `retell` and `trunk` further keys of these peers.
 
         `phone` is "caller" or "callee" if that is baresip, which opens connections from whatever address the
         system picks; with `tls` it is called, and calls, over TLS.
@@ -104,6 +104,8 @@ allow = {callers if to_retell else callees}
 """, net.bridge)
 
     def _uri(self, address, port, tls):
+        if address.startswith("sip:"):
+            return f'"{address}"'
         transport, port = ("tls", over_tls(port)) if tls else (self.transport, port)
         return f'"sip:{address}:{port};transport={transport}"'
 

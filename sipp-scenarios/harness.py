@@ -53,8 +53,8 @@ def over_tls(port):
     return port + 1
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "openssl": "openssl", "ip": "iproute2",
-            "nft": "nftables", "unshare": "util-linux"}
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "dnsmasq": "dnsmasq-base",
+            "openssl": "openssl", "ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
 
 
 def require_tools(*tools):

@@ -347,6 +347,7 @@ fn what_is_dialled_in_front_of_a_number_hides_it_from_no_guard() {
         "sip:9011442079460958",
         "sip:*67011442079460958",
         "sip:%2331%23+442079460958",
+        "sip:+44_2079460958",
         "sip:011442079460958;phone-context=+1",
         "sip:2079460958;phone-context=%2B44",
     ] {

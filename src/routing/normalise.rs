@@ -179,11 +179,6 @@ pub(super) fn strip_separators(written: &str) -> Option<Cow<'_, str>> {
     stripped.bytes().any(|byte| byte.is_ascii_digit()).then_some(Cow::Owned(stripped))
 }
 
-/// `written` without visual separators, whatever else is in it.
-pub(super) fn without_separators(written: &str) -> String {
-    written.chars().filter(|&character| !SEPARATORS.iter().any(|&it| char::from(it) == character)).collect()
-}
-
 /// Whether `number`, with `+`, is one of its country's numbering plan.
 pub(super) fn is_valid(number: &str) -> bool {
     number.strip_prefix('+').and_then(parse_full).is_some_and(|number| number.is_valid())

@@ -5,8 +5,8 @@
 //! before a shorter, any of these before a country, and `deny_numbers` where both say the same. Numbers
 //! that cost extra are refused unless an entry names them by more than their country. A number without `+`
 //! is also judged by what a carrier may make of its digits: neither reading may be refused. A number that is
-//! too long is judged as the one that a carrier reaches by it, which takes the digits that it needs; and what is
-//! dialled in front of a number hides none.
+//! too long is judged as the one that a carrier reaches by it, which takes the digits that it needs; and what
+//! is dialled in front of a number hides none.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType};
 

@@ -95,7 +95,7 @@ pub enum Event {
         /// Its other end.
         remote: SocketAddr,
     },
-    /// A peer that had agreed on TLS with us, as it seemed, refused our part in it; [`Event::Closed`] follows.
+    /// A peer that agreed on TLS with us, as it seemed, refused our part in it; [`Event::Closed`] follows.
     TlsRefused {
         /// Its other end.
         remote: SocketAddr,
