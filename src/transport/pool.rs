@@ -329,12 +329,11 @@ mod tests {
     #[tokio::test]
     async fn with_all_connections_taken_no_other_is_until_one_ends() {
         let mut far = FarEnds::new(Bounds { all: 2, ..BOUNDS }).await;
-        far.connect_and_recognise(ATTACKER).await;
+        let first = far.connect_and_recognise(ATTACKER).await;
         far.connect_and_recognise(ATTACKER).await;
 
         far.connect_and_recognise(PEER).await;
         let turned_away = far.count_of(PEER);
-        let first = ConnectionId(1);
         far.pool.remove(first, &Ended::Eof, &mut far.events);
         far.connect_and_recognise(PEER).await;
 
@@ -344,15 +343,15 @@ mod tests {
     #[tokio::test]
     async fn strangers_together_make_room_for_the_next_oldest_first_and_recognised_ones_stay() {
         let mut far = FarEnds::new(Bounds { strangers: 3, ..BOUNDS }).await;
-        far.connect_and_recognise(PEER).await;
+        let mut arrived = vec![far.connect_and_recognise(PEER).await];
 
         for host in 10..20 {
-            far.connect(Ipv4Addr::new(127, 0, 0, host)).await;
+            arrived.push(far.connect(Ipv4Addr::new(127, 0, 0, host)).await);
         }
 
-        let mut standing: Vec<_> = far.pool.connections.keys().map(|id| id.0).collect();
-        standing.sort_unstable();
-        assert_eq!(standing, [1, 9, 10, 11]);
+        let stands = |nth: &usize| far.pool.connections.contains_key(&arrived[*nth]);
+        let standing: Vec<_> = (0..arrived.len()).filter(stands).collect();
+        assert_eq!(standing, [0, 8, 9, 10]);
         assert!(far.events.is_empty(), "nobody is blamed for the crowd that others make");
     }
 
@@ -399,12 +398,13 @@ mod tests {
                 domain: None,
             };
             self.pool.accept(flow, stream, None, &mut self.events);
-            ConnectionId(self.pool.last)
+            *self.pool.arrived.back().expect("one was taken, this or the one before")
         }
 
-        async fn connect_and_recognise(&mut self, from: Ipv4Addr) {
+        async fn connect_and_recognise(&mut self, from: Ipv4Addr) -> ConnectionId {
             let connection = self.connect(from).await;
             self.pool.recognise(connection);
+            connection
         }
 
         fn count_of(&self, from: Ipv4Addr) -> usize {
