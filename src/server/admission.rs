@@ -48,6 +48,10 @@ impl<W: World> Bridge<W> {
                 recognition => Some(recognition),
             }
         };
+        let is_named = matches!(recognition, Some(Recognition::Peer(_)));
+        if !is_named && self.is_one_too_many(flow) {
+            return;
+        }
         if let Some(connection) = flow.connection {
             self.world.recognise(connection);
         }
