@@ -21,8 +21,8 @@ use super::counters::Rejection;
 use super::telemetry::Redact;
 use super::world::World;
 
-/// The refusals of every peer, those by each transport by themselves: what is forged comes by UDP, and must not
-/// cost the others their records.
+/// The refusals of every peer, those by each transport by themselves: what is forged comes by UDP, and must
+/// not cost the others their records.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     peers: HashMap<(PeerId, Transport), Allowance>,

@@ -1,11 +1,11 @@
-//! Which way a request inside a dialog goes (RFC 3261 §12.2.1.1, §18), decided by the remote target and by the
-//! path that the peer's messages came by.
+//! Which way a request inside a dialog goes (RFC 3261 §12.2.1.1, §18), decided by the remote target and by
+//! the path that the peer's messages came by.
 //!
-//! Pure. The port of a connection that the peer opened is one of the moment: once that ended, nobody is there,
-//! and the request goes to where the target says that the peer listens. When that cannot be reached either, a
-//! private address behind a NAT or a name nobody knows, it goes to the address that the peer's messages came
-//! from, at the port of the target, as responses do (§18.2.2): a NAT that forwards this port lets it in, and
-//! one that does not lets nothing in.
+//! Pure. The port of a connection that the peer opened is one of the moment: once that ended, nobody is
+//! there, and the request goes to where the target says that the peer listens. When that cannot be reached
+//! either, a private address behind a NAT or a name nobody knows, it goes to the address that the peer's
+//! messages came from, at the port of the target, as responses do (§18.2.2): a NAT that forwards this port
+//! lets it in, and one that does not lets nothing in.
 
 use std::net::SocketAddr;
 
