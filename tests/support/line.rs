@@ -1,4 +1,5 @@
-//! One connection of a far end, by TLS or without: whole SIP messages as plain text, over a socket that waits.
+//! One connection of a far end, with TLS or without: whole SIP messages as plain text, over a socket that
+//! waits.
 //!
 //! Neither side shares code with the product but the TLS library itself.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and a test may unwrap")]
