@@ -56,7 +56,7 @@ class Case:
 
     def start(self, targets=None, retell="trust_address = true\nchallenge = false", trunk="", more="",
               ports=(20000, 20039), phone=None, tls=False):
-        """The bridge; `targets` are the callee's addresses, `retell` and `trunk` further keys of these peers.
+        """The bridge; `targets` are the callee's addresses or URIs, `retell` and `trunk` further keys of these peers.
 
         `phone` is "caller" or "callee" if that is baresip, which opens connections from whatever address the
         system picks; with `tls` it is called, and calls, over TLS.
@@ -104,18 +104,21 @@ allow = {callers if to_retell else callees}
 """, net.bridge)
 
     def _uri(self, address, port, tls):
+        if address.startswith("sip:"):
+            return f'"{address}"'
         transport, port = ("tls", over_tls(port)) if tls else (self.transport, port)
         return f'"sip:{address}:{port};transport={transport}"'
 
-    def caller(self, role="uac", *options):
-        return self._agent(role, self.network.caller, CALLER_PORT, options, self.network.bridge)
+    def caller(self, role="uac", *options, remote=None, transport=None):
+        """Calls the bridge, if no other `remote` is named, over the transport of the case if there is no other."""
+        return self._agent(role, self.network.caller, CALLER_PORT, options, transport, remote or self.network.bridge)
 
-    def callee(self, role="uas", *options, address=None):
-        return self._agent(role, address or self.network.callee, CALLEE_PORT, options)
+    def callee(self, role="uas", *options, address=None, transport=None):
+        return self._agent(role, address or self.network.callee, CALLEE_PORT, options, transport)
 
-    def _agent(self, role, address, port, options, remote=None):
+    def _agent(self, role, address, port, options, transport, remote=None):
         scenario = HERE / self.flow / f"{role}.xml"
-        agent = Sipp(self.folder, role, scenario, address, port, self.transport, remote, options)
+        agent = Sipp(self.folder, role, scenario, address, port, transport or self.transport, remote, options)
         self.agents.append(agent)
         if remote is None:
             agent.wait_until_it_listens(address, port)

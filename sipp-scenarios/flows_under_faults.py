@@ -15,6 +15,7 @@ from case import TO_TRUNK, flow
 from flows_by_hand import hang_up_by_caller
 from harness import HERE, SIP_PORT, check, spawn
 from faults import Faults, between
+from name_server import DOMAIN, TTL_S, NameServer
 
 AT_ONCE, AFTER_SILENCE, BEFORE_THE_LAST = 3, 3.5, 9
 """Seconds: less than any time-out; nearly the 4 s of a silent target; less than the 10 s of the last one and then some."""
@@ -58,6 +59,20 @@ def refused(how, transports):
 for how in ("icmp port-unreachable", "icmp host-unreachable", "icmp admin-prohibited"):
     refused(how, ["udp", "tcp"])
 refused("tcp reset", ["tcp"])
+
+
+@flow("name-server", seconds=6)
+def name_server(case):
+    with NameServer(case) as server:
+        case.start(targets=[f"sip:{DOMAIN}"], more=f'[dns]\nservers = ["{server.address}"]\n')
+        with Caller(case.network, case.transport) as caller, Callee(case.network, case.transport) as callee:
+            call(caller, callee, "by-priority")
+        waited = call_at_the_second(case)
+        check(waited < AT_ONCE, f"the second server was tried after {waited:.1f} s")
+    time.sleep(TTL_S + 1)
+    waited = call_at_the_second(case)
+    check(waited < BEFORE_THE_LAST, f"without its name server the bridge took {waited:.1f} s")
+    case.finish(calls=3)
 
 
 @flow("dead-connection", transports=["tcp"])

@@ -39,13 +39,22 @@ def check(condition, what):
         raise Failure(what)
 
 
+def until(found, what, timeout=10):
+    """What `found` returns, once it is something."""
+    deadline = time.monotonic() + timeout
+    while not (it := found()):
+        check(time.monotonic() < deadline, f"no {what} within {timeout} s")
+        time.sleep(0.05)
+    return it
+
+
 def over_tls(port):
     """The port beside `port` that is for TLS (RFC 3261 §19.1.2), which is how baresip has it too."""
     return port + 1
 
 
-PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "openssl": "openssl", "ip": "iproute2", "nft": "nftables",
-            "unshare": "util-linux"}
+PACKAGES = {"sipp": "sip-tester", "baresip": "baresip-core", "kamailio": "kamailio", "dnsmasq": "dnsmasq-base",
+            "openssl": "openssl", "ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
 
 
 def require_tools(*tools):
@@ -61,7 +70,7 @@ _children = set()
 
 
 def spawn(command, **options):
-    """Starts a process that does not outlive this one."""
+    """Starts a process that does not outlive this one; with `start_new_session` its children don't either."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
     _children.add(process)
     return process
@@ -71,20 +80,28 @@ def spawn(command, **options):
 def _stop_children():
     for process in _children:
         if process.poll() is None:
-            process.kill()
-            process.wait()
+            kill(process)
+
+
+def kill(process):
+    """With its children, where it has a session of its own."""
+    if os.getpgid(process.pid) == process.pid:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Network:
-    """The loopback addresses of one case: 127.x.y.1 is the bridge, .2 the caller, .3 and .4 callees, .9 a stranger."""
+    """The loopback addresses of one case: 127.x.y.1 is the bridge, .2 the caller, .3 and .4 callees, .5 a proxy, .9 a
+    stranger."""
 
     def __init__(self, number):
         block = 64 + os.getpid() % 128
         prefix = f"127.{block}.{number % 250}."
-        self.bridge, self.caller, self.callee, self.second, self.stranger = (prefix + last for last in "12349")
+        self.bridge, self.caller, self.callee, self.second, self.proxy, self.stranger = (prefix + last for last in "123459")
 
 
 class Bridge:
@@ -114,6 +131,9 @@ class Bridge:
     def get(self, path):
         with urllib.request.urlopen(self.http + path, timeout=5) as answer:
             return answer.read().decode()
+
+    def delete(self, path):
+        urllib.request.urlopen(urllib.request.Request(self.http + path, method="DELETE"), timeout=5).close()
 
     def metrics(self):
         """`name{labels}` to value."""

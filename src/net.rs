@@ -42,8 +42,7 @@ pub fn remedy(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine has no such address (ip addr shows them): name one that it has, or a wildcard, \
-             and put the \
-             address that peers reach into `advertise`"
+             and put the address that peers reach into `advertise`"
         }
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 are for root and for processes with CAP_NET_BIND_SERVICE: choose a higher one"

@@ -54,14 +54,16 @@ fn what_this_machine_lacks_is_told_by_check_and_refused_by_serve() {
     let http = "[http]\nlisten = \"203.0.113.77:8080\"\ntoken = \"t\"\n";
     let token = "[http]\nlisten = \"127.0.0.1:0\"\ntoken = \"file:no.token\"\n";
     let records = "[records]\nfile = \"nowhere/calls.jsonl\"\n";
+    let state = "[server]\nstate = \"nowhere/state.json\"\n";
     let here = "[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[http]\nlisten = \"127.0.0.1:0\"\n";
     let password = GOOD.replace("\"p\"", "\"env:NOT_SET_ANYWHERE\"");
     for (config, named) in [
         (format!("{sip}{GOOD}"), "config.toml:2:11: warning: 203.0.113.77:5060 can't be listened on: "),
         (format!("{media}{GOOD}"), "config.toml:2:11: warning: 203.0.113.77 can't be listened on: "),
         (format!("{http}{GOOD}"), "config.toml:2:10: warning: 203.0.113.77:8080 can't be listened on: "),
-        (format!("{token}{GOOD}"), "config.toml:3:9: warning: no.token: "),
+        (format!("{token}{GOOD}"), "config.toml:3:9: warning: no.token can't be read: "),
         (format!("{records}{GOOD}"), "config.toml:2:8: warning: nowhere/calls.jsonl can't be written: "),
+        (format!("{state}{GOOD}"), "config.toml:2:9: warning: nowhere/state.json can't be written: "),
         (format!("{here}{password}"), "config.toml:9:12: warning: environment variable NOT_SET_ANYWHERE "),
     ] {
         let folder = folder("config.toml", &config);
@@ -159,6 +161,19 @@ fn wrong_usage_exits_with_2() {
         let output = trunkline(folder.path()).args(arguments).output().unwrap();
 
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_configuration_without_its_flag_is_told_where_it_goes() {
+    let folder = folder("other.toml", GOOD);
+
+    for arguments in [&["check", "other.toml"][..], &["serve", "other.toml"], &["other.toml"]] {
+        let output = trunkline(folder.path()).args(arguments).output().unwrap();
+
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(said.ends_with("tip: name the configuration with '-c other.toml'\n"), "{said}");
     }
 }
 

@@ -122,7 +122,7 @@ fn the_file_can_be_served_once_its_secret_is_set_and_only_warns_before() {
         config::load(&file, &[]).unwrap().warnings.into_iter().map(|warning| warning.what).collect();
     let set = config::load(&file, &secrets()).unwrap().warnings;
 
-    assert_eq!(unset, ["environment variable RETELL_SIP_PASSWORD is not set"]);
+    assert_eq!(unset, ["environment variable RETELL_SIP_PASSWORD is not set, or empty"]);
     assert_eq!(set, []);
 }
 

@@ -281,6 +281,21 @@ fn a_stale_nonce_is_answered_once_more_and_then_no_more() {
 }
 
 #[test]
+fn a_422_shows_that_the_credentials_are_good_and_the_next_challenge_is_about_the_nonce() {
+    let once = |nonce: &str| {
+        let line = challenge_line(407, &WITH_QOP.replace("n1", nonce));
+        Step::new(0, 407, "Prove It").with_headers(&line)
+    };
+    let small = Step::new(0, 422, "Too Small").with_headers("Min-SE: 1000\r\n");
+
+    let network = called(Way::ToTrunk, challenging([once("n1"), small, once("n2")]));
+
+    assert_eq!(network.agents[CALLER].ends(), [End::Released]);
+    let last = network.received(CALLEE, "INVITE ")[3];
+    assert!(ours(Way::ToTrunk, "INVITE", last, 1, "Proxy-Authorization"), "{last}");
+}
+
+#[test]
 fn a_proxy_and_the_server_behind_it_each_get_their_own_answer() {
     let proxy = WITH_QOP.replace("realm=\"callee\"", "realm=\"proxy\"");
     let callee = challenging([

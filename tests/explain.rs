@@ -151,6 +151,31 @@ fn a_whole_from_and_request_uri_may_be_given() {
 }
 
 #[test]
+fn a_call_to_what_is_registered_is_the_trunks_and_a_stranger_is_told_of_it() {
+    let home = Home::with(&CONFIG.replace("allow = [\"198.51.100.0/24\"]", "register = true"));
+    let call = ["--source", "203.0.113.9", "--from", "2125550123", "--to", "4155550100"];
+
+    let stranger = home.explain(&call);
+    let registered = home.explain(&[&call[..], &["--registered", "carrier"]].concat());
+    let elsewhere = home.explain(&[&call[..], &["--registered", "retell"]].concat());
+
+    let said = String::from_utf8(stranger.stdout).unwrap();
+    assert_eq!(stranger.status.code(), Some(1));
+    assert!(said.ends_with("add --registered carrier for such a call\n"), "{said}");
+    let text = without_padding(&registered.stdout);
+    assert!(registered.status.success());
+    assert_eq!(text[0], "peer carrier it called the Contact that is registered there (config.toml:15)");
+    assert_eq!(text[1], "dialled 4155550100 To, behind the Contact that is registered (the default)");
+    assert_eq!(
+        text.last().unwrap(),
+        "The call goes to sip:+14155550100@retell.example;transport=tcp, from +12125550123"
+    );
+    let said = String::from_utf8(elsewhere.stderr).unwrap();
+    assert_eq!(elsewhere.status.code(), Some(1));
+    assert!(said.starts_with("trunkline: nothing is registered at \"retell\"; "), "{said}");
+}
+
+#[test]
 fn wrong_arguments_exit_with_2_and_a_broken_configuration_with_1() {
     let home = Home::new();
     let broken = Home::with("[[retell]]\nname = 1\n");

@@ -20,8 +20,13 @@ fn every_preset_makes_a_trunk_of_a_name_an_address_and_credentials() {
         let (trunk, warnings) = load(&keys);
 
         let said: Vec<_> = warnings.iter().map(ToString::to_string).collect();
-        let more = provider.more_ranges.is_some();
-        assert_eq!(said.len(), usize::from(more), "{}: {said:?}", provider.name);
+        let expected = match provider.more_ranges {
+            Some(why) => Some(why),
+            None if trunk.peer.allow.is_empty() && !trunk.register.register => Some("has no `allow`, "),
+            None => None,
+        };
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{}: {said:?}", provider.name);
+        assert!(expected.is_none_or(|what| said[0].contains(what)), "{said:?}");
         assert_eq!(trunk.provider.as_deref(), Some(provider.name));
         assert!(!provider.source.is_empty() && provider.uri.starts_with("sip:"), "{}", provider.name);
     }
@@ -110,6 +115,19 @@ fn what_expand_prints_is_the_same_configuration() {
 }
 
 #[test]
+fn headers_of_ones_own_take_the_place_of_the_presets_when_expanded_too() {
+    for own in ["set_headers = {}", "set_headers = { X-Account = \"7\" }"] {
+        let text = file(&format!("provider = \"telnyx\"\n{own}"));
+        let before = loaded(&text).0.routing.trunks.remove(0).headers;
+
+        let printed = String::from_utf8(expand(&text).stdout).unwrap();
+
+        assert_eq!(loaded(&printed).0.routing.trunks[0].headers, before, "{printed}");
+        assert!(printed.contains(&format!("{own}\n")), "{printed}");
+    }
+}
+
+#[test]
 fn expand_keeps_comments_and_shows_no_secret() {
     let text = file("provider = \"telnyx\" # ours").replace("\"env:TRUNK_PASSWORD\"", "\"s3cret\"");
 
@@ -119,6 +137,46 @@ fn expand_keeps_comments_and_shows_no_secret() {
     assert!(printed.contains("password = \"env:RETELL_PASSWORD\"\n"), "{printed}");
     assert!(printed.contains("calls_per_second = 50\n"), "{printed}");
     assert!(!printed.contains("s3cret") && printed.contains("password = \"…\"\n"), "{printed}");
+}
+
+#[test]
+fn expand_tells_what_is_known_of_the_provider_and_why_each_key_is_there() {
+    for provider in PROVIDERS {
+        let printed = expand(&file(&format!(
+            "  provider = \"{}\"\n  uri = \"sip:carrier.example\"\n  allow = [\"192.0.2.1\"]",
+            provider.name
+        )));
+
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let (before, after) = printed.split_once(&format!("  provider = \"{}\"", provider.name)).unwrap();
+        let facts = before.split_once("env:TRUNK_PASSWORD\"\n").unwrap().1;
+        let said = facts.replace("  #   ", "").replace("  # ", "").replace('\n', " ");
+        assert!(said.contains(&format!("source: {}.", provider.source)), "{facts}");
+        assert!(
+            said.contains(&format!("REFER: {}.", provider.refer.unwrap_or("nothing is said of it"))),
+            "{facts}"
+        );
+        assert!(provider.notes.iter().all(|note| said.contains(note)), "{facts}");
+        assert!(facts.lines().all(|line| line.starts_with("  #") && line.len() <= 112), "{facts}");
+        for comment in provider.keys.lines().map(str::trim).filter(|line| line.starts_with('#')) {
+            let is_over_a_key = after.contains(&format!("\n{comment}\n"));
+            let of_what_the_file_says = comment.contains("Regions");
+            assert!(is_over_a_key || of_what_the_file_says, "{comment}\n{after}");
+        }
+    }
+}
+
+#[test]
+fn expand_writes_no_comment_where_toml_has_no_room_for_one() {
+    let retell = file("").split("[[trunks]]").next().unwrap().to_owned();
+    let trunk = "{ name = \"carrier\", provider = \"telnyx\", country = \"US\", username = \"acct\", \
+                 password = \"env:TRUNK_PASSWORD\" }";
+
+    let printed = String::from_utf8(expand(&format!("trunks = [{trunk}]\n{retell}")).stdout).unwrap();
+
+    assert!(printed.contains("calls_per_second = 50"), "{printed}");
+    assert!(!printed.contains('#'), "{printed}");
+    loaded(&printed);
 }
 
 #[test]

@@ -189,6 +189,22 @@ fn a_registrar_that_never_answers_is_asked_again_after_the_back_off() {
 }
 
 #[test]
+fn a_trunk_that_did_not_answer_options_for_a_while_is_registered_at_again() {
+    let mut config = config(Way::ToRetell);
+    config.trunks[0].peer.options_s = 10;
+    let (mut network, _) = registered(&config);
+    network.wait(Duration::from_secs(45));
+    assert_eq!(network.bridge.trunks()[0].targets[0].state, "down");
+    assert_eq!(cseqs(&network), ["1 REGISTER"]);
+
+    let options = network.received(TRUNK_AGENT, "OPTIONS ").last().unwrap().to_string();
+    ask(&mut network, TRUNK_AGENT, &answer(&options, 200, "OK", "far", calls::NO_BODY));
+    network.wait(Duration::from_secs(5));
+
+    assert_eq!(cseqs(&network), ["1 REGISTER", "2 REGISTER"]);
+}
+
+#[test]
 fn a_reload_that_changes_nothing_leaves_the_binding_alone() {
     let config = config(Way::ToRetell);
     let (mut network, _) = registered(&config);

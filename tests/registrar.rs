@@ -100,8 +100,8 @@ fn a_registrar_that_refuses_is_shown_with_the_reason_and_logged_once() {
     let shown = bridge.eventually("failed", || registration(&bridge, "failed"));
     assert_eq!(shown["last_code"], 403);
     assert!(shown["reason"].as_str().unwrap().contains("check `username` and `password`"), "{shown}");
-    let lines = bridge.log().into_iter().filter(|line| line.contains("not registered")).count();
-    assert_eq!(lines, 1);
+    let said = || bridge.log().into_iter().filter(|line| line.contains("not registered")).count();
+    assert_eq!(bridge.eventually("logged", || Some(said()).filter(|&lines| lines > 0)), 1);
 }
 
 /// A trunk that has no `allow` and is registered at.

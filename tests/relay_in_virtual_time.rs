@@ -243,6 +243,27 @@ fn comfort_noise_is_taken_for_silence_at_once_and_is_never_passed_on() {
 }
 
 #[test]
+fn a_talkspurt_of_a_source_whose_clock_stands_still_in_pauses_is_heard_whole_if_it_is_marked() {
+    for (octets, marked, heard_of_it) in [(160, true, 25), (160, false, 22), (240, true, 25)] {
+        let mut relay = Relay::new(MU, 100);
+        let word = |n: u16| Said::audio(Law::Mu, n, u32::from(n) * octets, vec![WORDS; octets as usize]);
+        let ms = u64::from(octets) / 8;
+        (0..50).for_each(|n| relay.says(0, ms * u64::from(n), &word(n)));
+        for n in 50..75 {
+            let marker = marked && n == 50;
+            relay.says(0, 2_000 + ms * u64::from(n), &Said { marker, ..word(n) });
+        }
+
+        relay.run_until(2_000 + ms * 75 + 20);
+        let heard = relay.heard(1);
+
+        let words = heard.iter().filter(|packet| is_words(packet)).count() as u32;
+        assert_eq!(words, (50 + heard_of_it) * octets / 160, "{octets} octets, marked: {marked}");
+        assert_unbroken(&heard);
+    }
+}
+
+#[test]
 fn a_held_side_is_sent_silence_as_far_as_its_direction_allows() {
     let mut relay = Relay::new(MU, 100);
     (0..100).for_each(|n| relay.says(0, 20 * n, &words(n as u16, n as u32)));

@@ -150,7 +150,7 @@ fn a_secret_in_a_file_or_in_dotenv_is_read_again() {
 
     std::fs::remove_file(bridge.path("retell.password")).unwrap();
     let said = bridge.reload(&config, STAYS);
-    assert!(said.iter().any(|line| line.contains("retell.password: ")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("retell.password can't be read: ")), "{said:#?}");
     assert_eq!(login(&phone, "agent", "new in file"), GOOD, "the old configuration stays");
 }
 

@@ -334,6 +334,51 @@ fn tolls_bind_retell_alone_however_the_number_is_dialled_and_repeat_none() {
 }
 
 #[test]
+fn what_is_dialled_in_front_of_a_number_hides_it_from_no_guard() {
+    let mut config = config();
+    config.retell[0].dialling.deny = vec![Range::Prefix("+4420".to_owned())];
+    let plan =
+        |dialled: &str| plan(&config, "retell", &invite(CALLER, &format!("{dialled}@203.0.113.10"), &[]));
+
+    for dialled in [
+        "sip:0011442079460958",
+        "sip:+011442079460958",
+        "sip:+1011442079460958",
+        "sip:9011442079460958",
+        "sip:*67011442079460958",
+        "sip:%2331%23+442079460958",
+        "sip:+44_2079460958",
+        "sip:011442079460958;phone-context=+1",
+        "sip:2079460958;phone-context=%2B44",
+    ] {
+        let refusal = plan(dialled).unwrap_err();
+        assert_eq!(refusal.to_string(), "number refused by \"+4420*\" in deny_numbers", "{dialled}");
+    }
+    for dialled in ["sip:*679002345678", "sip:+1011881612345678"] {
+        assert_eq!(plan(dialled).unwrap_err(), Refusal::Toll(TollError::Premium), "{dialled}");
+    }
+    for dialled in ["sip:*67911", "sip:011911"] {
+        assert!(matches!(plan(dialled), Err(Refusal::Emergency { .. })), "{dialled}");
+    }
+    for dialled in
+        ["sip:*674155550100", "sip:*98", "sip:+1011331612345678", "sip:+18001234567", "sip:5001911"]
+    {
+        assert!(plan(dialled).is_ok(), "{dialled}");
+    }
+}
+
+#[test]
+fn a_list_that_allows_a_prefix_allows_nothing_else_behind_it() {
+    let mut config = config();
+    config.retell[0].dialling.allow = Some(vec![Range::Prefix("+1".to_owned())]);
+    let plan =
+        |dialled: &str| plan(&config, "retell", &invite(CALLER, &format!("{dialled}@203.0.113.10"), &[]));
+
+    assert_eq!(plan("sip:+101153528012").unwrap_err(), Refusal::Toll(TollError::NotAllowed));
+    assert!(plan("sip:+14155550100").is_ok());
+}
+
+#[test]
 fn an_allowed_emergency_number_needs_no_entry() {
     let mut config = config();
     config.retell[0].allow_emergency = true;

@@ -13,6 +13,7 @@ use calls::{
     ByHandCall, CALLEE, CALLER, CalleeScript, CallerScript, End, NO_BODY, RETELL, Request, SDP, Step, TRUNK,
     Way, answer, body, finish, header, routes, status, with_body,
 };
+use trunkline::config::reader::{Secret, SecretSource};
 use trunkline::routing::Routes;
 use trunkline::routing::config::{Profile, Treatment};
 
@@ -61,6 +62,29 @@ fn an_hour_of_refreshes_by_update_keeps_the_call_up_with_nothing_said_to_retell(
 
     let to_retell = &call.network.messages(CALLEE)[to_retell..];
     assert!(to_retell.iter().all(|text| text.starts_with("OPTIONS ")), "{to_retell:?}");
+    call.hang_up();
+}
+
+#[test]
+fn every_refresh_may_be_challenged_with_a_nonce_that_is_good_for_one_request() {
+    let mut config = Way::ToRetell.config();
+    let trunk = &mut config.trunks[0].peer;
+    trunk.username = Some("acct".to_owned());
+    trunk.password = Some(Secret { source: SecretSource::Literal("secret".to_owned()) });
+    let lines = "Allow: UPDATE\r\nSupported: timer\r\nSession-Expires: 1800\r\n";
+    let mut call =
+        ByHandCall::answered_as(Way::ToRetell, routes::compile(&config), &invite(TRUNK, lines), "");
+
+    for nonce in ["one", "two", "three"] {
+        let update = next_request(&mut call, CALLER, "UPDATE ");
+        let challenge =
+            format!("WWW-Authenticate: Digest realm=\"pbx\", nonce=\"{nonce}\", qop=\"auth\"\r\n");
+        respond(&mut call, CALLER, &update, 401, &challenge, "");
+        let proven = call.network.received(CALLER, "UPDATE ").last().unwrap().to_string();
+        let credentials = header(&proven, "Authorization").unwrap_or_default();
+        assert_eq!(calls::digest::field(credentials, "nonce"), nonce, "{proven}");
+        respond(&mut call, CALLER, &proven, 200, "Session-Expires: 1800;refresher=uac\r\n", "");
+    }
     call.hang_up();
 }
 
@@ -321,6 +345,17 @@ fn a_callee_that_says_422_to_everything_refuses_the_call() {
     let network = calls::run(Way::ToTrunk, CallerScript::default(), script);
 
     assert_eq!(network.received(CALLEE, "INVITE ").len(), 2);
+    assert_eq!(network.agents[CALLER].ends(), [End::Refused(422)]);
+}
+
+#[test]
+fn a_callee_that_asks_for_ever_more_refuses_the_call() {
+    let more = |least: u32| Step::new(0, 422, "Too Small").with_headers(&format!("Min-SE: {least}\r\n"));
+    let script = CalleeScript { challenges: (1_000..1_020).map(more).collect(), ..CalleeScript::default() };
+
+    let network = calls::run(Way::ToTrunk, CallerScript::default(), script);
+
+    assert_eq!(network.received(CALLEE, "INVITE ").len(), 4);
     assert_eq!(network.agents[CALLER].ends(), [End::Refused(422)]);
 }
 

@@ -77,9 +77,26 @@ fn a_target_that_cannot_prove_its_name_is_passed_over_and_the_log_says_why() {
     line.expect("SIP/2.0 480 ");
     site.eventually_logs("call ended");
     let log = site.bridge.log();
-    let told =
-        |line: &&String| line.contains("invalid peer certificate") && line.contains(&impostor.to_string());
+    let told = |line: &&String| line.contains("has signed it") && line.contains(&impostor.to_string());
     assert_eq!(log.iter().filter(told).count(), 1, "{log:#?}");
+}
+
+#[test]
+fn a_target_that_refuses_our_certificate_is_passed_over_and_the_log_says_why() {
+    let net = Net::new();
+    let choosy = net.ip(9);
+    let site = Site::serve_with(net, Authority::new("Test"), &config_before(net, choosy));
+    let issued = site.authority.issue(&[&choosy.to_string()]);
+    let socket = Socketed::bind_for(choosy, &issued, &Authority::new("Other"));
+
+    let mut line = Line::dial(site.trunk.ip, tls_of(net), &site.authority);
+    line.send(over_tls(&site.trunk.invite("+14155550100", "")));
+    socket.is_refused();
+    site.retell_socket.accept().expect("INVITE ");
+
+    site.eventually_logs("the peer refuses our part in TLS");
+    let told = |line: &String| line.contains("UnknownCA") && line.contains(&choosy.to_string());
+    assert!(site.bridge.log().iter().any(told), "{:#?}", site.bridge.log());
 }
 
 #[test]

@@ -70,6 +70,16 @@ fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[test]
+fn both_files_are_named_where_neither_can_be_used() {
+    let site = Site::new();
+
+    let problems = site.problems(&TLS.replace("own.pem", "missing.pem").replace("own.key", "missing.key"));
+
+    let places: Vec<_> = problems.iter().map(|problem| &problem[..5]).collect();
+    assert_eq!(places, ["4:15:", "5:7: "], "{problems:?}");
+}
+
+#[test]
 fn a_peers_own_authorities_are_read_too() {
     let site = Site::new();
     let text = TLS.to_owned() + PEERS;

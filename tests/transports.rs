@@ -434,6 +434,7 @@ async fn of_one_source_the_oldest_connection_makes_room_on_which_nobody_was_reco
         peers.push(connect(&bridge, 0).await);
     }
 
+    let idle = next(&mut bridge).await;
     let made_room = bytes_until_end(&mut peers[1], &mut bridge).await;
     for index in [0, 2, 65] {
         peers[index].write_all(&message("OPTIONS", index as u64)).await.unwrap();
@@ -441,4 +442,5 @@ async fn of_one_source_the_oldest_connection_makes_room_on_which_nobody_was_reco
     }
 
     assert_eq!(made_room, 0);
+    assert!(matches!(idle, Event::Idle { remote } if remote == peers[1].local_addr().unwrap()), "{idle:?}");
 }

@@ -1,5 +1,5 @@
-//! A recognised peer at its worst: every message of the torture table and thousands of mutated
-//! ones, while good calls run.
+//! A recognised peer at its worst: every message of the torture table, what PROTOS does to an INVITE, and
+//! thousands of mutated messages, while good calls run.
 //!
 //! The process lives, good calls succeed, what it keeps does not grow, and nothing malformed leaves: the
 //! callee reads every message it gets line by line, and so does the attacker.
@@ -9,6 +9,8 @@
 mod phone;
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/protos.rs"]
+mod protos;
 #[path = "torture/table.rs"]
 #[allow(dead_code, reason = "the verdicts are for those who read the messages")]
 mod table;
@@ -241,6 +243,7 @@ struct Attacker {
     victim: (String, String),
     /// Open a while, so that answers can come.
     streams: VecDeque<TcpStream>,
+    protos: Vec<Vec<u8>>,
     mutator: Mutator,
     sent: usize,
     answers: usize,
@@ -250,17 +253,21 @@ struct Attacker {
 impl Attacker {
     fn new(ip: Ipv4Addr, bridge: SocketAddr) -> Self {
         let phone = Phone::new(ip, bridge);
-        let (streams, mutator) = (VecDeque::new(), Mutator::new(1));
+        let (streams, protos, mutator) = (VecDeque::new(), protos::cases(phone.ip, bridge), Mutator::new(1));
         let victim = good_call(&phone, "+14155550102");
-        Self { phone, bridge, victim, streams, mutator, sent: 0, answers: 0, faults: Vec::new() }
+        Self { phone, bridge, victim, streams, protos, mutator, sent: 0, answers: 0, faults: Vec::new() }
     }
 
-    /// The whole table in the first round, mutated messages in every one.
+    /// The whole table in the first round, a share of PROTOS and mutated messages in every one.
     fn attack(&mut self, round: usize) {
         self.victim = good_call(&self.phone, "+14155550102");
         for case in table::cases().into_iter().filter(|_| round == 0) {
             self.phone.send(&case.message);
             self.send_by_tcp(&case.message);
+        }
+        for case in self.protos.iter().skip(round).step_by(ROUNDS).cloned().collect::<Vec<_>>() {
+            self.phone.send(&case);
+            self.send_by_tcp(&case);
         }
         for _ in 0..UDP_A_ROUND {
             let message = self.mutated();

@@ -5,6 +5,8 @@
 
 use std::fs;
 
+use super::far::Counts;
+
 /// Latencies by their logarithm, 32 steps to each doubling.
 pub(crate) struct Latencies {
     buckets: Vec<u32>,
@@ -13,13 +15,21 @@ pub(crate) struct Latencies {
 
 /// One measurement.
 pub(crate) struct Measured {
+    /// Packets a second that were to be sent.
+    pub(crate) rate: f64,
     pub(crate) seconds: f64,
-    pub(crate) sent: u64,
-    pub(crate) received: u64,
-    pub(crate) misrouted: u64,
-    pub(crate) doubled: u64,
+    pub(crate) counts: Counts,
+    /// Packets that the relay sent and that found no room with us.
+    pub(crate) lost_here: u64,
     pub(crate) latencies: Latencies,
     pub(crate) cpu: Cpu,
+}
+
+/// Who can't go faster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Limit {
+    Relay,
+    Generator,
 }
 
 /// CPU time in seconds.
@@ -60,32 +70,58 @@ impl Latencies {
 }
 
 impl Measured {
-    /// Whether the relay bore `rate`, and we did.
-    pub(crate) fn is_good(&self, rate: f64) -> bool {
-        self.loss_percent() < 0.1
-            && self.latencies.quantile(0.99) < LONGEST_P99_US
-            && self.sent as f64 / self.seconds > 0.97 * rate
+    /// Who did not bear the rate; `None` if both did.
+    ///
+    /// What the relay loses at less than the rate is its own doing; only if it loses
+    /// nothing does the rest that was never sent say anything.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        let Counts { sent, .. } = self.counts;
+        let sent_enough = sent as f64 / self.seconds > 0.97 * self.rate;
+        if self.loss_percent() >= HIGHEST_LOSS {
+            Some(Limit::Relay)
+        } else if !sent_enough || percent(self.lost_here, sent) >= HIGHEST_LOSS {
+            Some(Limit::Generator)
+        } else if self.latencies.quantile(0.99) >= LONGEST_P99_US {
+            Some(Limit::Relay)
+        } else {
+            None
+        }
     }
 
+    /// Of what was sent, and not lost here.
     fn loss_percent(&self) -> f64 {
-        100.0 * self.sent.saturating_sub(self.received) as f64 / self.sent.max(1) as f64
+        let Counts { sent, received, .. } = self.counts;
+        percent(sent.saturating_sub(received + self.lost_here), sent)
     }
 
-    /// One line.
-    pub(crate) fn json(&self, label: &str, calls: usize) -> String {
-        let per_packet = |seconds: f64| seconds * 1e6 / self.received.max(1) as f64;
-        format!(
-            "{{\"label\":\"{label}\",\"calls\":{calls},\"pps\":{:.0},\"loss_percent\":{:.4},\"p50_us\":{:.1},\
-             \"p99_us\":{:.1},\"process_us\":{:.3},\"core_us\":{:.3},\"misrouted\":{},\"doubled\":{}}}",
-            self.received as f64 / self.seconds,
-            self.loss_percent(),
-            self.latencies.quantile(0.5),
-            self.latencies.quantile(0.99),
-            per_packet(self.cpu.process),
-            per_packet(self.cpu.core),
-            self.misrouted,
-            self.doubled,
-        )
+    /// One line; `limit` is who would not bear more.
+    pub(crate) fn json(&self, label: &str, calls: usize, limit: Option<Limit>) -> String {
+        let Counts { received, misrouted, doubled, .. } = self.counts;
+        let per_packet = |seconds: f64| seconds * 1e6 / received.max(1) as f64;
+        serde_json::json!({
+            "label": label,
+            "calls": calls,
+            "pps": rounded(received as f64 / self.seconds, 0),
+            "limited_by": limit.map(Limit::name),
+            "loss_percent": rounded(self.loss_percent(), 4),
+            "lost_by_generator": self.lost_here,
+            "p50_us": rounded(self.latencies.quantile(0.5), 1),
+            "p99_us": rounded(self.latencies.quantile(0.99), 1),
+            "process_us": rounded(per_packet(self.cpu.process), 3),
+            "core_us": rounded(per_packet(self.cpu.core), 3),
+            "misrouted": misrouted,
+            "doubled": doubled,
+        })
+        .to_string()
+    }
+}
+
+impl Limit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Generator => "generator",
+        }
     }
 }
 
@@ -106,8 +142,7 @@ impl Cpu {
             text.split_whitespace().next()?.parse::<f64>().ok()
         };
         let nanos: f64 = threads.flatten().filter_map(|thread| used(thread.path())).sum();
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        let cpu: usize = stat.rsplit(')').next()?.split_whitespace().nth(36)?.parse().ok()?;
+        let cpu = last_cpu(&format!("/proc/{process}/stat"))?;
         let cpus = fs::read_to_string("/proc/stat").ok()?;
         let line = cpus.lines().find(|line| line.split_whitespace().next() == Some(&format!("cpu{cpu}")))?;
         let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
@@ -116,6 +151,37 @@ impl Cpu {
     }
 }
 
+/// Packets that arrived for the CPU we are on so far and found its queue full.
+pub(crate) fn dropped_before_us() -> u64 {
+    let read = || {
+        let cpu = last_cpu("/proc/self/stat")?;
+        let queues = fs::read_to_string("/proc/net/softnet_stat").ok()?;
+        let fields = |line: &str| -> Option<Vec<u64>> {
+            line.split_whitespace().map(|field| u64::from_str_radix(field, 16).ok()).collect()
+        };
+        let queue = queues.lines().filter_map(fields).find(|fields| fields.get(12) == Some(&(cpu as u64)))?;
+        queue.get(1).copied()
+    };
+    read().unwrap_or(0)
+}
+
+/// The CPU that a process last ran on.
+fn last_cpu(stat: &str) -> Option<usize> {
+    let stat = fs::read_to_string(stat).ok()?;
+    stat.rsplit(')').next()?.split_whitespace().nth(36)?.parse().ok()
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole.max(1) as f64
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+/// Percent of the packets.
+const HIGHEST_LOSS: f64 = 0.1;
 /// More than this stands in queues that only grow: the rate is not borne, though a
 /// short run loses nothing yet.
 const LONGEST_P99_US: f64 = 10_000.0;

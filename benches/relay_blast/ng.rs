@@ -30,7 +30,8 @@ pub(crate) struct Arguments {
 
 /// Sets up the calls and writes the pairs file.
 pub(crate) fn set_up(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let socket = UdpSocket::bind(SocketAddr::new(arguments.local, 0))?;
+    let anywhere = if arguments.control.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(anywhere)?;
     socket.connect(arguments.control)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     let mut pairs = String::new();

@@ -1,13 +1,22 @@
 #!/bin/sh
 # Measures trunkline's relay and rtpengine (userspace) in turn, with the same generator, on one core each.
 #
-#   benches/relay_load/compare.sh [ROUNDS]        needs root; leaves nothing behind
+#   benches/relay_load/compare.sh [ROUNDS]        both relays' highest rates, latency and memory
+#   benches/relay_load/compare.sh --scale         CPU per packet of 10 to 2000 calls at one rate
+#   benches/relay_load/compare.sh --churn         200 calls, alone and beside 3,333 others begun every second
 #
-# Two network namespaces joined by veth: the generator on CPU 0 with the receive path of its side, the relay on CPU 1
-# with that of its own. Prints each run, then the medians and trunkline's ratio to rtpengine.
+# Needs root; leaves nothing behind. Two network namespaces joined by veth: the generator on CPU 0 with the
+# receive path of its side, the relay on CPU 1 with that of its own. The generator's side has no IP address: it
+# writes and reads frames, and its kernel drops what comes, which is for an Ethernet address that no device has.
+# Prints each run, then the medians and trunkline's ratio to rtpengine. A rate that the generator did not reach,
+# or whose packets it lost, says nothing of a relay: "limited_by" and the medians tell where that was so.
 set -eu
 
-rounds=${1:-3}
+what=compare rounds=3
+case ${1:-} in
+--scale | --churn) what=${1#--} ;;
+*) rounds=${1:-3} ;;
+esac
 here=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 
@@ -44,20 +53,27 @@ trap cleanup EXIT INT TERM
 
 ip netns add "$far"
 ip netns add "$near"
-ip -n "$far" link add far type veth peer name near netns "$near"
-ip -n "$far" addr add 198.18.0.1/24 dev far
+near_mac=02:00:00:00:00:02
+ip -n "$far" link add far address 02:00:00:00:00:01 type veth peer name near address $near_mac netns "$near"
+ip netns exec "$far" sysctl -qw net.ipv6.conf.far.disable_ipv6=1
 ip -n "$near" addr add 198.18.0.2/24 dev near
 for side in "$far far" "$near near"; do
     set -- $side
     ip -n "$1" link set lo up
     ip -n "$1" link set "$2" up
 done
+ip -n "$near" neigh add 198.18.0.1 lladdr 02:00:00:00:00:fe nud permanent dev near
 ip netns exec "$far" sh -c 'echo 1 > /sys/class/net/far/queues/rx-0/rps_cpus'
 ip netns exec "$near" sh -c 'echo 2 > /sys/class/net/near/queues/rx-0/rps_cpus'
 
 # Always in the background, where `exec` makes the job's id that of the relay itself.
 on_relay_cpu() { exec ip netns exec "$near" taskset -c 1 "$@"; }
-on_far_cpu() { ip netns exec "$far" taskset -c 0 "$@"; }
+blast() { # mode, label, more
+    blast_mode=$1 blast_label=$2
+    shift 2
+    ip netns exec "$far" taskset -c 0 "$blast" "$blast_mode" --pairs "$work/pairs" --local 198.18.0.1 \
+        --device far --relay-mac $near_mac --watch "$relay" --label "$blast_label" "$@"
+}
 wait_for() { n=0; until [ -s "$1" ]; do n=$((n + 1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done; }
 pss() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
 # What the kernel holds for sockets is no process's own: the machine's, compared with that before the calls.
@@ -66,9 +82,9 @@ kernel() {
          END { print int(kb) }' /proc/slabinfo
 }
 
-start_trunkline() {
+start_trunkline() { # calls, others a second
     mkfifo "$work/in"
-    on_relay_cpu "$load" --calls "$1" --listen 198.18.0.2 --peer 198.18.0.1:40000:45000 \
+    on_relay_cpu "$load" --calls "$1" --churn "${2:-0}" --listen 198.18.0.2 --peer 198.18.0.1:40000:45000 \
         --pairs "$work/pairs" <"$work/in" 2>"$work/log" &
     relay=$!
     exec 9>"$work/in"
@@ -79,7 +95,8 @@ start_rtpengine() {
         --num-threads=1 --log-level=3 >"$work/log" 2>&1 &
     relay=$!
     sleep 1
-    on_far_cpu "$blast" ng --control 198.18.0.2:2223 --calls "$1" --local 198.18.0.1 --pairs "$work/pairs"
+    ip netns exec "$near" taskset -c 0 "$blast" ng --control 198.18.0.2:2223 --calls "$1" --local 198.18.0.1 \
+        --pairs "$work/pairs"
 }
 stop() {
     exec 9>&- || true
@@ -93,13 +110,49 @@ stop() {
 run() { # relay, calls, mode
     before=$(kernel)
     "start_$1" "$2"
-    sleep 2
+    sleep 1
     held=$(($(kernel) - before))
-    found=$(on_far_cpu "$blast" "$3" --pairs "$work/pairs" --local 198.18.0.1 --watch "$relay" \
-        --seconds "$([ "$3" = max ] && echo 0.8 || echo 4)" --label "$1 $3 $2")
+    found=$(blast "$3" "$1 $3 $2" --seconds "$([ "$3" = max ] && echo 0.6 || echo 4)")
     echo "${found%\}},\"pss_kb\":$(pss "$relay"),\"kernel_kb\":$held}" | tee -a "$work/runs"
     stop
 }
+
+if [ $what = scale ]; then
+    for calls in 10 100 500 1000 2000; do
+        for name in trunkline rtpengine; do
+            start_$name $calls
+            sleep 1
+            blast paced $name --rate 100000 --seconds 4 | tee -a "$work/runs"
+            stop
+        done
+    done
+    python3 - "$work/runs" <<'PYTHON'
+import json, sys
+
+print(f"\n{'100,000 packets/s':20}{'trunkline':>22}{'rtpengine':>22}")
+print(f"{'calls':20}" + f"{'core us/packet':>16}{'x':>6}" * 2)
+runs = [json.loads(line) for line in open(sys.argv[1])]
+first = {run["label"]: run["core_us"] for run in reversed(runs)}
+for pair in zip(runs[::2], runs[1::2]):
+    cells = [f"{run['core_us']:16.2f}{run['core_us'] / first[run['label']]:6.2f}" for run in pair]
+    noted = [f"  {run['label']}: limited by the {run['limited_by']}" for run in pair if run["limited_by"]]
+    print(f"{pair[0]['calls']:<20}" + "".join(cells + noted))
+PYTHON
+    exit
+fi
+if [ $what = churn ]; then
+    for others in 0 3333; do
+        start_trunkline 200 $others
+        sleep 1
+        blast paced "200 calls beside $others/s" --seconds 12
+        exec 9>&-
+        wait "$relay"
+        relay=
+        cat "$work/log"
+        stop
+    done
+    exit
+fi
 
 for _ in $(seq "$rounds"); do
     for calls in 500 1000; do
@@ -118,8 +171,15 @@ for line in open(sys.argv[1]):
 median = lambda label, key: statistics.median(run[key] for run in runs[label])
 
 def row(what, key, shape, *load):
-    ours, theirs = (median(f"{relay} {' '.join(load)}", key) for relay in ("trunkline", "rtpengine"))
-    print(f"{what:44}{shape.format(ours):>12}{shape.format(theirs):>12}{ours / theirs if theirs else 0:>9.2f}")
+    labels = [f"{relay} {' '.join(load)}" for relay in ("trunkline", "rtpengine")]
+    ours, theirs = (median(label, key) for label in labels)
+    note = ""
+    for label in labels:
+        by_us = sum(run["limited_by"] == "generator" for run in runs[label])
+        if by_us and key in ("pps", "p99_us"):
+            note += f"  {label.split()[0]}: limited by the generator in {by_us} of {len(runs[label])}"
+    ratio = ours / theirs if theirs else 0
+    print(f"{what:44}{shape.format(ours):>12}{shape.format(theirs):>12}{ratio:>9.2f}{note}")
 
 print(f"\n{'medians':44}{'trunkline':>12}{'rtpengine':>12}{'ratio':>9}")
 for calls in ("500", "1000"):

@@ -4,12 +4,15 @@
 //! real call has: latching, statistics, filling, and RTCP on the trunk's side. `compare.sh` beside it
 //! measures it against rtpengine.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use trunkline::id::CallId;
@@ -45,6 +48,9 @@ struct Arguments {
     /// silence, so this is longer than such a pause
     #[arg(long, default_value_t = 3_000)]
     fill_ms: u32,
+    /// Other calls that begin and end every second until the input closes
+    #[arg(long, value_name = "CALLS", default_value_t = 0)]
+    churn: u32,
     /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
@@ -88,7 +94,11 @@ fn hold(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     std::fs::write(&arguments.pairs, pairs)?;
     eprintln!("relay_load: {} calls on {} threads", arguments.calls, engine.threads());
-    io::copy(&mut io::stdin(), &mut io::sink())?;
+    let closed = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
+    if arguments.churn > 0 {
+        churn(&mut engine, arguments, || closed.is_finished())?;
+    }
+    closed.join().map_err(|_| "reading the input panicked")??;
     let totals = engine.packet_totals();
     let dropped = totals.dropped.iter().filter(|(_, count)| *count > 0);
     let dropped: Vec<_> = dropped.map(|(reason, count)| format!("{} {count}", reason.name())).collect();
@@ -101,13 +111,39 @@ fn hold(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Begins calls at their rate, and ends each when a tenth of a second's worth are up.
+fn churn(
+    engine: &mut Engine,
+    arguments: &Arguments,
+    is_over: impl Fn() -> bool,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let started = Instant::now();
+    let (mut begun, mut slowest, mut up) = (0, Duration::ZERO, VecDeque::new());
+    while !is_over() {
+        while f64::from(begun) < started.elapsed().as_secs_f64() * f64::from(arguments.churn) {
+            let (n, before) = (arguments.calls + begun, Instant::now());
+            open(engine, n, arguments)?;
+            up.push_back(n);
+            if up.len() > arguments.churn as usize / 10 {
+                up.pop_front().into_iter().for_each(|n| engine.release(id(n)));
+            }
+            slowest = slowest.max(before.elapsed());
+            begun += 1;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let a_second = f64::from(begun) / started.elapsed().as_secs_f64();
+    eprintln!("relay_load: {begun} other calls, {a_second:.0} a second; the slowest took {slowest:?}");
+    Ok(())
+}
+
 /// Opens one call; returns where its far ends are to send.
 fn open(
     engine: &mut Engine,
     n: u32,
     arguments: &Arguments,
 ) -> Result<[SocketAddr; 2], Box<dyn std::error::Error>> {
-    let (call, Peer { ip, ports }) = (CallId(u64::from(n) + 1), arguments.peer);
+    let (call, Peer { ip, ports }) = (id(n), arguments.peer);
     let reserved = engine.reserve(call, ip, ip)?;
     let step = (n % u32::from(arguments.peer_ports.max(1))) as u16;
     for (side, port, rtcp) in
@@ -119,6 +155,10 @@ fn open(
     }
     engine.answered(call);
     Ok([reserved.caller, reserved.callee])
+}
+
+fn id(n: u32) -> CallId {
+    CallId(u64::from(n) + 1)
 }
 
 impl Peer {

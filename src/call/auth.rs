@@ -63,6 +63,7 @@ impl Call {
         let takes_part = session_timer::policy(cx.routes.peer(attempt.peer).profile).is_some();
         let raised = takes_part && attempt.work.session_timer.raise(response);
         if raised {
+            attempt.answers.accept();
             self.invite_again(index, cx);
         }
         raised

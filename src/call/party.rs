@@ -190,11 +190,13 @@ impl Call {
         }
         let Some((leg, asked)) = self.take_asked(tx) else { return false };
         let is_theirs = self.attempt(leg).is_none_or(|callee| callee.is_at_its_peer(cx.routes));
-        let challenged = matches!(response.status(), Some(401 | 407)) && is_theirs;
-        if challenged && let Some(mut party) = self.party(leg) {
-            let vouched = is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
-            let may_answer = cx.routes.peer(party.peer).may_answer(response);
-            if vouched && may_answer && party.answers.take(response) {
+        let challenged = matches!(response.status(), Some(401 | 407));
+        if let Some(mut party) = self.party(leg) {
+            let vouched = is_theirs && is_own_address(flow.remote.ip(), party.peer, party.known, cx.routes);
+            let may_answer = vouched && cx.routes.peer(party.peer).may_answer(response);
+            if !challenged {
+                party.answers.accept();
+            } else if may_answer && party.answers.take(response) {
                 party.ask(asked.question, cx);
                 return true;
             }

@@ -18,6 +18,8 @@ pub(super) struct Args {
     config: ConfigArgs,
     /// Print the configuration with what the presets of `provider` give written out
     ///
+    /// What else is known of a provider (REFER, codecs, media …) stands beside its name as comments.
+    ///
     /// A secret that stands in the file itself is left out: put it back before you use what is printed.
     #[arg(long)]
     expand: bool,

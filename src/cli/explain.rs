@@ -5,42 +5,21 @@
 //! assumes and says so: that a peer which is challenged authenticates, and which address of ours stands in
 //! headers when none is configured. A rotation of `caller_ids` starts at its first.
 
+mod args;
+
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{ConfigArgs, output, refuse};
+pub(super) use self::args::Args;
+use super::{output, refuse};
 use crate::config::{self, Config, Places, process_environment};
 use crate::id::InterfaceId;
 use crate::routing::{Kind, Peer, Plan, Recognition, Refusal, Rotation, Routes, Step};
-use crate::sip::build::RequestBuilder;
-use crate::sip::flow::Transport;
-use crate::sip::headers::{Name, NameAddr, lex};
-use crate::sip::message::{Limits, Message, Method};
-use crate::sip::uri::{Host, Uri};
-
-/// Arguments of `trunkline explain`.
-#[derive(clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Address the call comes from
-    #[arg(long, value_name = "IP")]
-    source: IpAddr,
-    /// Caller: a number, or a whole From such as '"Ann" <sip:+14155550123@pbx.example>'
-    #[arg(long, value_name = "N", value_parser = parse_caller)]
-    from: Party,
-    /// Dialled: a number, or a whole Request-URI
-    #[arg(long, value_name = "N", value_parser = parse_dialled)]
-    to: Party,
-    /// Header of the INVITE, such as 'X-Account: 7'; may be repeated
-    #[arg(long, value_name = "NAME: VALUE", value_parser = parse_header)]
-    header: Vec<(String, String)>,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
+use crate::sip::headers::Name;
+use crate::sip::message::Message;
+use crate::sip::uri::Uri;
 
 pub(super) fn run(args: &Args) -> ExitCode {
     let file = &args.config.config;
@@ -48,25 +27,19 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(file, "used", &problems),
     };
-    let explanation = match args.invite() {
-        Ok(invite) => Explanation::of(&loaded.config, args, &invite).placed(&loaded.places),
-        Err(problem) => {
-            output::complain(format_args!(
-                "these arguments make no INVITE: {problem}; write --header as a peer would send it"
-            ));
+    // Secrets are not needed where nothing is sent; only that there are some matters.
+    let routes =
+        Routes::compile(&loaded.config.routing, &|_| Ok(String::new())).expect("no secret is asked for");
+    let explanation = match args.invite(&routes) {
+        Ok(invite) => Explanation::of(&loaded.config, &routes, args, &invite).placed(&loaded.places),
+        Err(error) => {
+            output::complain(format_args!("trunkline: {error}"));
             return ExitCode::FAILURE;
         }
     };
     let is_routed = explanation.outcome == Outcome::Routed;
     let code = if is_routed { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     output::finish(&explanation.print(args), code)
-}
-
-/// A number, or a URI with what may stand around it.
-#[derive(Clone, Debug)]
-enum Party {
-    Number(String),
-    Address(NameAddr),
 }
 
 /// What becomes of the call; the keys of `--json`.
@@ -124,62 +97,13 @@ struct HeaderLine {
     value: String,
 }
 
-impl Args {
-    /// The INVITE that the arguments describe, as it would arrive.
-    fn invite(&self) -> Result<Message, String> {
-        let from = self.from.address(self.source);
-        let to = self.to.address(self.source);
-        let given =
-            |name: Name| self.header.iter().any(|(written, _)| Name::parse(written.as_bytes()) == name);
-        let mut builder = RequestBuilder::new(Method::Invite, &to.uri)
-            .header(Name::MaxForwards, 70)
-            .header(Name::From, from.with_param("tag", Some("explain")))
-            .header(Name::CallId, "explain")
-            .header(Name::CSeq, "1 INVITE");
-        if !given(Name::To) {
-            builder = builder.header(Name::To, NameAddr::new(to.uri));
-        }
-        for (name, value) in &self.header {
-            builder = builder.header_raw(name.as_bytes(), value.as_bytes());
-        }
-        let source = Host::Ip(self.source).to_string();
-        let raw = builder.no_body().with_via(Transport::Udp, &source, "z9hG4bKexplain");
-        let invite = Message::parse(raw, &Limits::default()).map_err(|failure| failure.error.to_string())?;
-        invite.validate().map_err(|error| error.to_string())?;
-        Ok(invite)
-    }
-}
-
-impl Args {
-    /// A given header that no rule spoke of is SIP's own: it ends here, and the other leg gets ours.
-    fn note_silent(&self, steps: &mut Vec<Step>) {
-        for (name, _) in &self.header {
-            let known = Name::parse(name.as_bytes());
-            let same = |value: &str| {
-                let told = value.split(':').next().unwrap_or_default();
-                told.eq_ignore_ascii_case(name)
-                    || known != Name::Other && Name::parse(told.as_bytes()) == known
-            };
-            if steps.iter().any(|step| step.what.starts_with("header") && same(&step.value)) {
-                continue;
-            }
-            let rule = "SIP's own: trunkline writes what each leg needs itself".to_owned();
-            let (what, value) = ("header dropped".to_owned(), name.clone());
-            steps.push(Step { what, value, rule, key: None, place: None });
-        }
-    }
-}
-
 impl Explanation {
-    fn of(config: &Config, args: &Args, invite: &Message) -> Self {
-        // Secrets are not needed where nothing is sent; only that there are some matters.
-        let routes =
-            Routes::compile(&config.routing, &|_| Ok(String::new())).expect("no secret is asked for");
+    fn of(config: &Config, routes: &Routes, args: &Args, invite: &Message) -> Self {
         let mut steps = Vec::new();
         let dialled = Uri::parse(invite.request_uri()).ok().and_then(|uri| uri.user).unwrap_or_default();
         let recognition = routes.explain_recognition(args.source, &dialled, &mut steps);
-        let Some(peer) = caller(&routes, recognition, args.source, &mut steps) else {
-            let reason = format!("{} is a stranger: it gets no answer of any kind", args.source);
+        let Some(peer) = caller(routes, recognition, args.source, &mut steps) else {
+            let reason = stranger(routes, args.source);
             return Self::without_course(Outcome::Stranger, None, reason, None, steps);
         };
         routes.explain_interface(peer, Some(args.source), &mut steps);
@@ -190,8 +114,8 @@ impl Explanation {
             let interface = routes.interface(Some(callee), address.unwrap_or(args.source));
             let our_host = our_host(config, interface, args.source);
             let headers = routes.explain_headers(invite, &plan, &our_host, &mut steps);
-            args.note_silent(&mut steps);
-            Course::of(&routes, &plan, headers)
+            note_silent(&args.header, &mut steps);
+            Course::of(routes, &plan, headers)
         });
         let assumes_authentication = !matches!(recognition, Recognition::Peer(_));
         match course {
@@ -253,7 +177,12 @@ impl Explanation {
             let place = step.place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
             text += &format!("{:what$}  {:value$}  {}{place}\n", step.what, step.value, step.rule);
         }
-        let verdict = match (&self.course, self.status, &self.reason) {
+        text + "\n" + &self.verdict() + "\n"
+    }
+
+    /// The last line.
+    fn verdict(&self) -> String {
+        match (&self.course, self.status, &self.reason) {
             (Some(course), _, _) => {
                 let targets = course.targets.join(", then ");
                 let fallbacks: Vec<_> = course.fallbacks.iter().flat_map(|next| &next.targets).collect();
@@ -262,8 +191,7 @@ impl Explanation {
             }
             (None, Some(status), Some(reason)) => format!("The call is refused: {status} {reason}"),
             (None, _, reason) => format!("There is no call: {}", reason.as_deref().unwrap_or_default()),
-        };
-        text + "\n" + &verdict + "\n"
+        }
     }
 }
 
@@ -298,15 +226,6 @@ impl FallbackLine {
             from: plan.from.clone(),
             to: plan.to.clone(),
             targets: plan.targets.iter().map(|target| target.uri.to_string()).collect(),
-        }
-    }
-}
-
-impl Party {
-    fn address(&self, source: IpAddr) -> NameAddr {
-        match self {
-            Self::Number(number) => NameAddr::new(Uri::sip(Some(number), Host::Ip(source), None)),
-            Self::Address(address) => address.clone(),
         }
     }
 }
@@ -353,6 +272,36 @@ fn caller<'a>(
     }
 }
 
+/// A given header that no rule spoke of is SIP's own: it ends here, and the other leg gets ours.
+fn note_silent(given: &[(String, String)], steps: &mut Vec<Step>) {
+    for (name, _) in given {
+        let known = Name::parse(name.as_bytes());
+        let same = |value: &str| {
+            let told = value.split(':').next().unwrap_or_default();
+            told.eq_ignore_ascii_case(name) || known != Name::Other && Name::parse(told.as_bytes()) == known
+        };
+        if steps.iter().any(|step| step.what.starts_with("header") && same(&step.value)) {
+            continue;
+        }
+        let rule = "SIP's own: trunkline writes what each leg needs itself".to_owned();
+        let (what, value) = ("header dropped".to_owned(), name.clone());
+        steps.push(Step { what, value, rule, key: None, place: None });
+    }
+}
+
+/// What becomes of a call that nobody we know makes.
+fn stranger(routes: &Routes, source: IpAddr) -> String {
+    let refused = format!("{source} is a stranger: it gets no answer of any kind");
+    match routes.peers().iter().find(|peer| peer.registration.is_some()) {
+        Some(trunk) => format!(
+            "{refused}, unless it calls what is registered at {name}: \
+             add --registered {name} for such a call",
+            name = trunk.name
+        ),
+        None => refused,
+    }
+}
+
 /// Our host in headers, as `interface` shows it; of the family of `source` where there is a choice.
 fn our_host(config: &Config, interface: InterfaceId, source: IpAddr) -> String {
     let own = config.sip.sockets().into_iter().filter(|socket| socket.interfaces.contains(&interface));
@@ -361,37 +310,6 @@ fn our_host(config: &Config, interface: InterfaceId, source: IpAddr) -> String {
     let addresses: Vec<_> = advertised.chain(listening).collect();
     let same_family = addresses.iter().find(|ip| ip.is_ipv4() == source.is_ipv4());
     same_family.or_else(|| addresses.first()).map_or_else(|| OUR_HOST.to_owned(), ToString::to_string)
-}
-
-fn parse_caller(text: &str) -> Result<Party, String> {
-    parse_party(text, "write a number, or a From such as '<sip:+14155550123@pbx.example>'")
-}
-
-fn parse_dialled(text: &str) -> Result<Party, String> {
-    parse_party(text, "write a number, or a URI such as 'sip:+14155550100@203.0.113.10'")
-}
-
-fn parse_party(text: &str, instead: &str) -> Result<Party, String> {
-    let text = text.trim();
-    if text.is_empty() || text.contains(char::is_control) {
-        return Err(format!("empty, or with control characters; {instead}"));
-    }
-    if text.contains(':') || text.contains('<') {
-        let address = NameAddr::parse(text.as_bytes()).map_err(|error| format!("{error}; {instead}"))?;
-        return Ok(Party::Address(address));
-    }
-    Ok(Party::Number(text.to_owned()))
-}
-
-fn parse_header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("no colon; write it like 'X-Account: 7'")?;
-    let (name, value) = (name.trim(), value.trim());
-    if !lex::is_token(name.as_bytes()) || value.contains(char::is_control) {
-        return Err(
-            "no header name, or control characters in the value; write it like 'X-Account: 7'".to_owned()
-        );
-    }
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Stands for our address where the configuration leaves it to the route toward the peer.

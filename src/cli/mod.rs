@@ -13,6 +13,7 @@ mod serve;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::reader::{Problem, Severity};
@@ -37,9 +38,20 @@ pub fn run() -> ExitCode {
 fn usage(said: &clap::Error) -> ExitCode {
     if said.use_stderr() {
         let _ = said.print();
+        if let Some(file) = file_without_flag(said) {
+            output::complain(format_args!("\n  tip: name the configuration with '-c {file}'"));
+        }
         return ExitCode::from(WRONG_USAGE);
     }
     output::finish_with(|| said.print(), ExitCode::SUCCESS)
+}
+
+/// The argument that is no flag and no command, but looks like the name of a configuration.
+fn file_without_flag(said: &clap::Error) -> Option<&str> {
+    match said.get(ContextKind::InvalidArg).or_else(|| said.get(ContextKind::InvalidSubcommand))? {
+        ContextValue::String(argument) if argument.ends_with(".toml") => Some(argument),
+        _ => None,
+    }
 }
 
 /// A SIP back-to-back user agent and RTP relay between SIP trunks and Retell AI's voice agents.

@@ -1,5 +1,5 @@
 //! `trunkline check --expand`: the file as it stands, with every key written out that a
-//! provider's preset gives it.
+//! provider's preset gives it, and what is known of the provider as comments.
 //!
 //! Comments and order stay. Secrets that are named (`env:`, `file:`) stay as they are; one that stands
 //! in the file itself is never printed, so its value has to be put back by whoever makes a
@@ -10,9 +10,9 @@ use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 
-use super::reader::{Notes, Problem, Reader, Section, Tree};
-use super::{Config, load, read_text};
-use crate::routing::config::provider;
+use super::reader::Problem;
+use super::{asked_for, load, read_text};
+use crate::routing::config::{Provider, provider};
 
 /// Reads `file` as [`load`] does, and prints it after presets; the warnings come with it.
 ///
@@ -23,10 +23,18 @@ pub fn expand(file: &Path, environment: &[(String, String)]) -> Result<(String, 
     let loaded = load(file, environment)?;
     let text = read_text(file).map_err(|problem| vec![problem])?;
     let mut document: DocumentMut = text.parse().unwrap_or_default();
-    for table in tables(document.get_mut("trunks")) {
-        lay_under(table);
+    let asked_for = asked_for();
+    let trunks = document.get_mut("trunks");
+    let holds_comments = trunks.as_deref().is_some_and(Item::is_array_of_tables);
+    for trunk in tables(trunks) {
+        let provider = trunk.get("provider").and_then(Item::as_str).and_then(provider);
+        let Some(provider) = provider else { continue };
+        let added = lay_under(trunk, provider.keys, asked_for.known());
+        if holds_comments {
+            comment(trunk, provider, &added);
+        }
     }
-    hide(document.as_table_mut(), "", &secrets());
+    hide(document.as_table_mut(), "", asked_for.secrets());
     Ok((document.to_string(), loaded.warnings))
 }
 
@@ -41,29 +49,70 @@ fn tables(item: Option<&mut Item>) -> Vec<&mut dyn TableLike> {
     }
 }
 
-/// Adds what the preset of `trunk` gives and the file does not.
-fn lay_under(trunk: &mut dyn TableLike) {
-    let name = trunk.get("provider").and_then(Item::as_str).and_then(provider);
-    let Some(provider) = name else { return };
-    let preset: DocumentMut = provider.keys.parse().unwrap_or_default();
+/// Adds what `preset` gives and `trunk` lacks; each key that it added stands beside the comment on it.
+///
+/// A table of `known` keys gets those that it lacks; one whose keys are the user's own wins as a whole.
+fn lay_under(trunk: &mut dyn TableLike, preset: &str, known: &BTreeSet<String>) -> Vec<(String, String)> {
+    let preset: DocumentMut = preset.parse().unwrap_or_default();
+    let has_known_keys = |key: &str| known.iter().any(|known| known.starts_with(&format!("trunks.{key}.")));
+    let mut added = Vec::new();
     for (key, given) in preset.iter() {
-        match (trunk.get_mut(key).and_then(Item::as_table_like_mut), given.as_table_like()) {
-            (Some(own), Some(given)) => {
-                for (key, given) in given.iter() {
-                    add(own, key, given);
-                }
+        let own = trunk.get_mut(key).filter(|_| has_known_keys(key));
+        if let Some(own) = own.and_then(Item::as_table_like_mut) {
+            for (key, given) in given.as_table_like().iter().flat_map(|given| given.iter()) {
+                add(own, key, given);
             }
-            _ => add(trunk, key, given),
+        } else if add(trunk, key, given) {
+            added.push((key.to_owned(), comment_on(&preset, key)));
         }
+    }
+    added
+}
+
+/// Whether `table` lacked `key`.
+fn add(table: &mut dyn TableLike, key: &str, given: &Item) -> bool {
+    let lacking = given.as_value().filter(|_| table.get(key).is_none());
+    if let Some(given) = lacking {
+        table.insert(key, value(on_one_line(given.clone())));
+    }
+    lacking.is_some()
+}
+
+/// The comment lines before `key`.
+fn comment_on(preset: &DocumentMut, key: &str) -> String {
+    let before = preset.key(key).and_then(|key| key.leaf_decor().prefix()?.as_str()).unwrap_or_default();
+    before.lines().map(str::trim).filter(|line| line.starts_with('#')).collect::<Vec<_>>().join("\n")
+}
+
+/// Puts the facts about `provider` above its name, and the comments of its preset above the keys it `added`.
+fn comment(trunk: &mut dyn TableLike, provider: &Provider, added: &[(String, String)]) {
+    let facts: Vec<_> = provider.facts().flat_map(|fact| comment_lines(&fact)).collect();
+    write_above(trunk, "provider", &facts.join("\n"));
+    for (key, comment) in added {
+        write_above(trunk, key, comment);
     }
 }
 
-fn add(table: &mut dyn TableLike, key: &str, given: &Item) {
-    if table.get(key).is_none()
-        && let Some(given) = given.as_value()
-    {
-        table.insert(key, value(on_one_line(given.clone())));
+/// `text` as comment lines; what does not fit into one goes on in the next, indented.
+fn comment_lines(text: &str) -> Vec<String> {
+    let mut lines = vec!["#".to_owned()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < COLUMNS => *line = format!("{line} {word}"),
+            _ => lines.push(format!("#   {word}")),
+        }
     }
+    lines
+}
+
+/// Puts `lines` between `key` and what stands before it, indented alike.
+fn write_above(table: &mut dyn TableLike, key: &str, lines: &str) {
+    let Some(mut key) = table.key_mut(key) else { return };
+    let decor = key.leaf_decor_mut();
+    let before = decor.prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
+    let indent = before.rsplit('\n').next().unwrap_or_default();
+    let indented: String = lines.lines().map(|line| format!("{line}\n{indent}")).collect();
+    decor.set_prefix(format!("{before}{indented}"));
 }
 
 /// Without the line ends and indents that it has in the table of providers.
@@ -99,13 +148,5 @@ fn hide(table: &mut dyn TableLike, path: &str, secrets: &BTreeSet<String>) {
     }
 }
 
-/// The keys that hold one, such as `trunks.password`.
-fn secrets() -> BTreeSet<String> {
-    let mut notes = Notes::default();
-    let one_of_each = "[[retell]]\n[[trunks]]\n".to_owned();
-    if let Ok(tree) = Tree::parse(Path::new("config.toml"), one_of_each, &|_| None) {
-        let mut root = Reader::root(&tree, &mut notes);
-        Config::read(&mut root);
-    }
-    notes.secrets().clone()
-}
+/// Longer comments are broken, as in the `config.toml` that comes with trunkline.
+const COLUMNS: usize = 110;

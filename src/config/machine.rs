@@ -13,7 +13,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use super::reader::{KeyPath, Mistake, Review, Secret};
+use super::reader::{KeyPath, Mistake, Review, Secret, SecretError};
 use super::{Config, interfaces};
 use crate::net;
 
@@ -24,6 +24,38 @@ pub(super) fn check(config: &Config, folder: &Path, review: &mut Review<'_>) {
     for (path, peer) in config.routing.peers() {
         check_secret(peer.password.as_ref(), &path.key("password"), review);
     }
+    let records = config.records.file.as_ref().map(|file| folder.join(file));
+    check_file(records.as_deref(), may_append, &root.key("records").key("file"), review);
+    check_file(config.server.state.as_deref(), may_replace, &root.key("server").key("state"), review);
+    check_addresses(config, &root, review);
+}
+
+fn check_secret(secret: Option<&Secret>, path: &KeyPath, review: &mut Review<'_>) {
+    if let Some(Err(error)) = secret.map(Secret::reveal) {
+        let instead = match error {
+            SecretError::Unset(_) => "set it, or write it into the file .env beside the configuration",
+            SecretError::File(..) => "name a file that this process may read",
+        };
+        review.obstacle(path, Mistake::new(error, instead));
+    }
+}
+
+fn check_file(
+    file: Option<&Path>,
+    may_write: impl Fn(&Path) -> io::Result<()>,
+    path: &KeyPath,
+    review: &mut Review<'_>,
+) {
+    if let Some(file) = file
+        && let Err(error) = may_write(file)
+    {
+        let what = format!("{} can't be written: {error}", file.display());
+        let instead = "name a file in a folder that this process may write";
+        review.obstacle(path, Mistake::new(what, instead));
+    }
+}
+
+fn check_addresses(config: &Config, root: &KeyPath, review: &mut Review<'_>) {
     for (index, interface) in config.routing.interfaces.iter().enumerate() {
         let here = interfaces::at(index).key("address");
         for (index, &address) in interface.address.iter().enumerate() {
@@ -39,20 +71,6 @@ pub(super) fn check(config: &Config, folder: &Path, review: &mut Review<'_>) {
         check_address(address, (address, 0).into(), &review.element(&media, index), review);
     }
     check_address(config.http.listen, config.http.listen, &root.key("http").key("listen"), review);
-    if let Some(file) = &config.records.file
-        && let Err(error) = may_append(&folder.join(file))
-    {
-        let what = format!("{} can't be written: {error}", folder.join(file).display());
-        let instead = "name a file in a folder that this process may write";
-        review.obstacle(&root.key("records").key("file"), Mistake::new(what, instead));
-    }
-}
-
-fn check_secret(secret: Option<&Secret>, path: &KeyPath, review: &mut Review<'_>) {
-    if let Some(Err(error)) = secret.map(Secret::reveal) {
-        let instead = "provide it before `trunkline serve`, or take the key out";
-        review.obstacle(path, Mistake::new(error, instead));
-    }
 }
 
 fn check_address(shown: impl Display, address: SocketAddr, path: &KeyPath, review: &mut Review<'_>) {
@@ -68,10 +86,18 @@ fn check_address(shown: impl Display, address: SocketAddr, path: &KeyPath, revie
 /// Asks without leaving a file behind.
 fn may_append(file: &Path) -> io::Result<()> {
     match OpenOptions::new().append(true).open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-            Ok(access(folder.unwrap_or(Path::new(".")), AccessFlags::W_OK | AccessFlags::X_OK)?)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => may_create(file),
         opened => opened.map(drop),
     }
+}
+
+/// The same for what is written beside it and then renamed.
+fn may_replace(file: &Path) -> io::Result<()> {
+    may_append(file)?;
+    may_create(file)
+}
+
+fn may_create(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Ok(access(folder.unwrap_or(Path::new(".")), AccessFlags::W_OK | AccessFlags::X_OK)?)
 }

@@ -104,6 +104,11 @@ pub fn load(file: &Path, environment: &[(String, String)]) -> Result<Loaded, Vec
 /// Every key that a configuration may have, such as `trunks.country`, in alphabetical order.
 #[must_use]
 pub fn known_keys() -> Vec<String> {
+    asked_for().known().iter().cloned().collect()
+}
+
+/// What is noted when every key that there is has been asked for.
+fn asked_for() -> Notes {
     let mut notes = Notes::default();
     let one_of_each = "[[retell]]\n[[trunks]]\n[[interfaces]]\n[[numbers]]\n[[headers.rules]]\n".to_owned();
     if let Ok(tree) = Tree::parse(Path::new("config.toml"), one_of_each, &|_| None) {
@@ -111,7 +116,7 @@ pub fn known_keys() -> Vec<String> {
         Config::read(&mut root);
         root.finish();
     }
-    notes.known().iter().cloned().collect()
+    notes
 }
 
 impl Section for Config {

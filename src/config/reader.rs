@@ -27,6 +27,7 @@ pub(in crate::config) use review::{Notes, Place};
 pub use secret::{Secret, SecretError, SecretSource};
 
 use place::Node;
+use secret::looks_named;
 
 /// A part of the configuration that knows how to read itself.
 pub trait Section: Sized {
@@ -79,16 +80,12 @@ impl<'a> Reader<'a> {
     pub fn preset(&mut self, key: &'static str) -> Option<String> {
         let tree = self.review.tree();
         let name = self.parsed(key, |text| {
-            let names: Vec<_> = tree.preset_names().collect();
-            if names.contains(&text) {
+            if tree.preset(text).is_some() {
                 return Ok(text.to_owned());
             }
-            let instead = match nearest(text, names.iter().copied()) {
+            let instead = match nearest(text, tree.preset_names()) {
                 Some(meant) => format!("write \"{meant}\""),
-                None => {
-                    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-                    format!("write {}, or take the key out", any_of(&quoted))
-                }
+                None => format!("write {}, or take the key out", any_quoted(tree.preset_names())),
             };
             Err(Mistake::new(format!("there is no preset for {key} \"{text}\""), instead))
         })?;
@@ -171,13 +168,7 @@ impl<'a> Reader<'a> {
 
     /// One of the words in `choices`.
     pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
-        self.parsed(key, |text| {
-            choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice).ok_or_else(|| {
-                let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-                Mistake::new(format!("`{key}` is \"{text}\""), format!("write {}", any_of(&words)))
-            })
-        })
-        .unwrap_or(default)
+        self.parsed(key, |text| choose(key, text, choices)).unwrap_or(default)
     }
 
     /// Any text.
@@ -249,7 +240,13 @@ impl<'a> Reader<'a> {
             return self.wrong_type(key, node, "a string: the value itself, \"env:NAME\" or \"file:path\"");
         };
         let secret = Secret::parse(key, text, self.review.tree());
-        secret.map_err(|mistake| self.review.mistake(&self.at(key), mistake)).ok()
+        let secret = secret.map_err(|mistake| self.review.mistake(&path, mistake)).ok()?;
+        if matches!(secret.source, SecretSource::Literal(_)) && looks_named(text) {
+            let what =
+                format!("`{key}` is taken as it stands, and looks like the name of a variable or file");
+            self.review.warning(&path, Mistake::new(what, "write \"env:NAME\" or \"file:path\""));
+        }
+        Some(secret)
     }
 
     /// The path of a file, as written.
@@ -358,6 +355,24 @@ pub fn any_of(words: &[String]) -> String {
         [only] => only.clone(),
         [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
     }
+}
+
+/// The same of `words` in quotes.
+pub fn any_quoted<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    any_of(&words.into_iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>())
+}
+
+/// The meaning of `text`, which stands at `key`, among `choices`.
+///
+/// # Errors
+///
+/// It is none of the words.
+pub fn choose<T: Copy>(key: &str, text: &str, choices: &[(&str, T)]) -> Result<T, Mistake> {
+    let found = choices.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let words = any_quoted(choices.iter().map(|(word, _)| *word));
+        Mistake::new(format!("`{key}` is \"{text}\""), format!("write {words}"))
+    })
 }
 
 /// The candidate that was probably meant by `word`: the nearest, if it is near.

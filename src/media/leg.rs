@@ -178,6 +178,9 @@ impl Leg {
             }
         }
         let position = self.among_frames(incoming.position)?;
+        if kind == Kind::Audio && incoming.packet.marker() {
+            self.outbound.on_talkspurt(position);
+        }
         let (position, resumed) = match self.outbound.map(position, kind, now) {
             Mapped::Send { position, resumed } => (position, resumed),
             Mapped::Duplicate => return Err(Reason::Duplicate),
@@ -453,6 +456,9 @@ fn put_frame(
     now: Instant,
     out: &mut impl Outbox,
 ) -> bool {
+    if frame.marker {
+        outbound.on_talkspurt(frame.position);
+    }
     let Mapped::Send { position, resumed } = outbound.map(frame.position, Kind::Audio, now + frame.after)
     else {
         return false;

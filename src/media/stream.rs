@@ -36,6 +36,8 @@ pub(crate) struct Half {
     pub(crate) sockets: SideSockets,
     /// Whether the RTP socket is connected.
     pub(crate) link: Link,
+    /// When all of it is looked at next; `None` is as soon as it can be.
+    pub(crate) next_look: Option<Instant>,
     signalled: Option<Signalled>,
     fill_ms: u32,
     /// The law of the tones that are listened for.
@@ -57,6 +59,7 @@ impl Half {
             counters,
             sockets,
             link: Link::Open,
+            next_look: None,
             signalled: None,
             fill_ms: 0,
             tones: None,
@@ -97,6 +100,16 @@ impl Half {
         let peer = self.leg.peer.as_ref().filter(|_| answered)?;
         self.reports.start(now);
         (leaves || self.reports.is_due(now)).then(|| self.reports.way(&peer.latch))?
+    }
+
+    /// Until when there is nothing to look at or to send, packets having come since that was last reckoned
+    /// with; `None` if there is now.
+    ///
+    /// Hot path: a side that is filled for comes by here more often than it is looked at.
+    pub(crate) fn rests_until(&self, now: Instant) -> Option<Instant> {
+        let look = self.next_look?;
+        let until = self.leg.next_deadline(now).map_or(look, |due| due.min(look));
+        (until > now).then_some(until)
     }
 
     /// The source that is its peer's beyond doubt.
@@ -293,6 +306,25 @@ mod tests {
         assert_eq!(silent(&mut stream, at(start, 559)), []);
         assert_eq!(silent(&mut stream, at(start, 560)), [Side::Caller, Side::Callee]);
         assert_eq!(silent(&mut stream, at(start, 900)), []);
+    }
+
+    #[test]
+    fn a_side_rests_until_its_next_look_and_no_longer_than_it_has_packets() {
+        let (mut stream, start) = connected();
+        let half = stream.side(Side::Callee);
+
+        let never_looked_at = half.rests_until(start);
+        half.next_look = Some(at(start, 400));
+        let unfilled = half.rests_until(start);
+        half.leg.filler = Filler::new(100);
+        half.leg.filler.start(start);
+        half.leg.filler.on_packet(160, at(start, 150));
+        let silence_due = half.leg.filler.next_deadline().unwrap();
+
+        assert_eq!((never_looked_at, unfilled), (None, Some(at(start, 400))));
+        assert!(silence_due < at(start, 400));
+        assert_eq!(half.rests_until(at(start, 150)), Some(silence_due));
+        assert_eq!(half.rests_until(silence_due), None);
     }
 
     #[test]

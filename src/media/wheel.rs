@@ -1,7 +1,7 @@
 //! When each side of each call is to be looked at: a timer wheel of one-millisecond slots,
 //! linked through its entries.
 //!
-//! It reaches a quarter of a second ahead; what is due later is looked at then and put off again. So every
+//! It reaches half a second ahead; what is due later is looked at then and put off again. So every
 //! side comes by several times a second, each in its own millisecond, and no turn of the thread ever walks
 //! all calls. Arming allocates only for an entry that was never there before.
 
@@ -94,7 +94,7 @@ fn ticks_up(since: Duration) -> u64 {
     since.as_micros().div_ceil(1_000) as u64
 }
 
-const SLOTS: usize = 256;
+const SLOTS: usize = 512;
 const NONE: u32 = u32::MAX;
 const UNARMED: Link = Link { slot: u16::MAX, previous: NONE, next: NONE };
 
@@ -135,10 +135,10 @@ mod tests {
         let (mut wheel, start) = wheel();
         wheel.arm(7, at(start, 10_000));
 
-        assert_eq!(all(&mut wheel, at(start, 254)), [0_u32; 0]);
-        assert_eq!(all(&mut wheel, at(start, 255)), [7]);
+        assert_eq!(all(&mut wheel, at(start, 510)), [0_u32; 0]);
+        assert_eq!(all(&mut wheel, at(start, 511)), [7]);
         wheel.arm(7, start);
-        assert_eq!(all(&mut wheel, at(start, 256)), [7]);
+        assert_eq!(all(&mut wheel, at(start, 512)), [7]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::counters::Totals;
 use super::forward::{Reason, Verdict, forward};
 use super::handle::Setup;
-use super::link::{Change, Link};
+use super::link::Change;
 use super::mailbox::{Command, Mailbox, SideSockets, SocketId, StreamId};
 use super::reports::Port;
 use super::socket::{BATCH, Batch, Datagram, Epoll, Events, Sent, disconnect};
@@ -25,8 +25,8 @@ use super::stream::{Half, Stream};
 use super::wheel::Wheel;
 use super::{Event, Side};
 use crate::clock::{self, Anchor};
-use crate::rtp::rtcp::MAX_BYTES;
-use crate::rtp::srtp::MAX_TRAILER;
+
+mod looks;
 
 /// The thread's own state.
 pub(crate) struct Worker {
@@ -186,7 +186,7 @@ impl Worker {
             Command::Describe { id, side, signalled, media, at } => {
                 self.with(id, |stream| stream.describe(side, signalled, &media, at));
                 self.follow_peer(id, side);
-                self.wheel.arm(entry(id, side), self.anchor.now);
+                self.look_soon(id, side);
             }
             Command::Clear { id, side, leg, reports, counters } => {
                 self.report(id, side, true);
@@ -196,7 +196,7 @@ impl Worker {
             Command::Answered { id, at } => {
                 self.with(id, |stream| stream.on_answer(at));
                 for side in [Side::Caller, Side::Callee] {
-                    self.wheel.arm(entry(id, side), self.anchor.now);
+                    self.look_soon(id, side);
                 }
             }
             Command::Hold { id, side, held, at } => self.with(id, |stream| stream.hold(side, held, at)),
@@ -204,11 +204,11 @@ impl Worker {
                 self.with(id, |stream| {
                     stream.side(side).leg.press(press);
                 });
-                self.wheel.arm(entry(id, side), self.anchor.now);
+                self.look_soon(id, side);
             }
             Command::Ring { id, side, tone } => {
                 self.with(id, |stream| stream.side(side).leg.ring(tone));
-                self.wheel.arm(entry(id, side), self.anchor.now);
+                self.look_soon(id, side);
             }
             Command::OpenRtcp { id, side, rtcp } => {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
@@ -238,7 +238,7 @@ impl Worker {
         }
         *self.place(id) = Place::Here(stream);
         for side in [Side::Caller, Side::Callee] {
-            self.wheel.arm(entry(id, side), self.anchor.now + LOOK);
+            self.look_soon(id, side);
         }
     }
 
@@ -440,6 +440,7 @@ impl Worker {
             self.wheel.arm(entry(id, side.other()), due);
         }
         while let Some(press) = from.leg.next_press(&mut to.leg) {
+            to.next_look = None;
             self.wheel.arm(entry(id, side.other()), self.anchor.now);
             (self.setup.events)(Event::Digit { call, side, press });
         }
@@ -459,82 +460,6 @@ impl Worker {
             }
             let known = half.on_report(datagram.bytes, datagram.source, Port::Rtcp, at);
             self.totals.add_dropped(if known { Reason::Rtcp } else { Reason::Stranger }, 1);
-        }
-    }
-
-    /// One side of a stream is due.
-    fn on_timer(&mut self, due: u32) {
-        let (id, side) = (due / 2, if due.is_multiple_of(2) { Side::Caller } else { Side::Callee });
-        let (now, limit) = (self.anchor.now, self.setup.silence_timeout);
-        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
-        let silent = stream.falls_silent(side, limit, now);
-        let missed = stream.falls_one_way(side, now);
-        let call = stream.call;
-        let (from, to) = stream.split(side);
-        from.leg.pressed.on_time(now);
-        while let Some(press) = from.leg.next_press(&mut to.leg) {
-            (self.setup.events)(Event::Digit { call, side, press });
-            self.wheel.arm(entry(id, side.other()), now);
-        }
-        if silent {
-            (self.setup.events)(Event::Silent { call, side });
-        }
-        if let Some(cause) = missed {
-            (self.setup.events)(Event::OneWay { call, side, cause });
-        }
-        self.follow_peer(id, side);
-        self.report(id, side, false);
-        self.attend(id, side);
-    }
-
-    /// Sends `side` the report that is due, or, if it `leaves`, the last one.
-    fn report(&mut self, id: StreamId, side: Side, leaves: bool) {
-        let now = self.anchor.now;
-        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
-        let answered = stream.is_answered();
-        let half = stream.side(side);
-        let Some((port, to)) = half.report_due(answered, leaves, now) else { return };
-        let (reports, leg, mut bytes) = (&mut half.reports, &half.leg, [0; MAX_BYTES + MAX_TRAILER]);
-        let mut length =
-            if leaves { reports.goodbye(leg, now, &mut bytes) } else { reports.write(leg, now, &mut bytes) };
-        if let Some(srtp) = half.leg.srtp.as_mut().filter(|_| length > 0) {
-            length = srtp.outbound.protect_rtcp(&mut bytes, length).unwrap_or(0);
-        }
-        let (socket, to) = match port {
-            Port::Rtp => (Some(half.sockets.rtp), half.link.address(to)),
-            Port::Rtcp => (half.sockets.rtcp, Some(to)),
-        };
-        let Some(out) = socket.and_then(|socket| self.socket(socket)).filter(|_| length > 0) else { return };
-        let report = &bytes[..length];
-        let sent = to.map_or_else(|| out.socket.send(report), |to| out.socket.send_to(report, to));
-        if sent.is_err() {
-            self.totals.add_dropped(Reason::SendFailed, 1);
-        }
-    }
-
-    /// Sends what `side` is due to be sent, and sees to it that the next is sent in time.
-    fn attend(&mut self, id: StreamId, side: Side) {
-        let now = self.anchor.now;
-        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
-        self.batch.clear();
-        let next = stream.make(side, now, &mut self.batch.made());
-        let sent = flush(&mut self.batch, stream.side(side), &self.sockets);
-        let half = stream.side(side);
-        half.counters.publish_filled(half.leg.filled);
-        self.totals.add_made(sent);
-        let due = next.map_or(now + LOOK, |next| next.min(now + LOOK)).max(now + SOONEST);
-        self.wheel.arm(entry(id, side), due);
-    }
-
-    /// Connects or disconnects the socket of `side` as its peer settled, moved or fell silent.
-    fn follow_peer(&mut self, id: StreamId, side: Side) {
-        let now = self.anchor.now;
-        let Some(stream) = self.stream(id) else { return };
-        let half = stream.side(side);
-        let (settled, heard, socket) = (half.settled(now), half.leg.heard, half.sockets.rtp);
-        let change = half.link.follow(settled, heard, now);
-        if !self.relink(socket, change) {
-            self.with(id, |stream| stream.side(side).link = Link::Shunned);
         }
     }
 
@@ -578,10 +503,6 @@ fn entry(id: StreamId, side: Side) -> u32 {
     2 * id + side as u32
 }
 
-/// How often each side is looked at.
-const LOOK: Duration = Duration::from_millis(200);
-/// A side is never looked at twice in a millisecond.
-const SOONEST: Duration = Duration::from_millis(1);
 /// Packets that one datagram can become: 200 ms in pieces of 10.
 const MOST_MADE: usize = 20;
 const AFTER_ERROR: Duration = Duration::from_millis(10);

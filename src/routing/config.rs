@@ -19,6 +19,7 @@ mod providers;
 mod recognition;
 mod registration;
 mod spelling;
+mod uri;
 
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 use crate::sip::uri::{Scheme, Uri};

@@ -16,7 +16,7 @@ pub(super) fn is_emergency(number: &str, country: Country) -> bool {
     if digits.len() > LONGEST {
         return false;
     }
-    let bare = digits.strip_prefix("00").unwrap_or(digits);
+    let bare = digits.strip_prefix("00").or_else(|| digits.strip_prefix("011")).unwrap_or(digits);
     let after_code = country.calling_code().and_then(|code| bare.strip_prefix(code.to_string().as_str()));
     [Some(digits), Some(bare), after_code]
         .into_iter()
@@ -32,8 +32,8 @@ fn table(country: Country) -> &'static [&'static str] {
         .map_or(WITHOUT_COUNTRY, |(_, numbers)| numbers)
 }
 
-/// `00`, a calling code of up to three digits, then the longest number of the table.
-const LONGEST: usize = 10;
+/// `011`, a calling code of up to three digits, then the longest number of the table.
+const LONGEST: usize = 11;
 
 const EVERYWHERE: &[&str] = &["112", "911"];
 
@@ -105,6 +105,8 @@ mod tests {
             (Some("US"), "+1911", true),
             (Some("US"), "1911", true),
             (Some("US"), "112", true),
+            (Some("US"), "011911", true),
+            (Some("US"), "+0111911", true),
             (Some("US"), "999", false),
             (Some("US"), "+19115550100", false),
             (Some("US"), "9110", false),

@@ -4,6 +4,7 @@
 //! what the file says. A [`PeerId`] is a place in one table: after a reload a standing call must keep the
 //! `Routes` it began with, or find its peer again by name.
 
+mod behind;
 mod caller;
 pub mod config;
 mod emergency;

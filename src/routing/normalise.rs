@@ -179,6 +179,11 @@ pub(super) fn strip_separators(written: &str) -> Option<Cow<'_, str>> {
     stripped.bytes().any(|byte| byte.is_ascii_digit()).then_some(Cow::Owned(stripped))
 }
 
+/// Whether `number`, with `+`, is one of its country's numbering plan.
+pub(super) fn is_valid(number: &str) -> bool {
+    number.strip_prefix('+').and_then(parse_full).is_some_and(|number| number.is_valid())
+}
+
 fn parse_full(digits: &str) -> Option<PhoneNumber> {
     is_e164(digits).then(|| PHONE_NUMBER_UTIL.parse(format!("+{digits}"), None).ok()).flatten()
 }

@@ -15,7 +15,14 @@ use crate::sip::message::Message;
 use crate::sip::registration::Account;
 use crate::sip::uri::{Scheme, Uri};
 
-/// The user part that `invite` dials, from the place the peer writes it to.
+/// What an INVITE dials.
+pub(super) struct Called {
+    pub(super) uri: Uri,
+    /// Where it stood, in words.
+    pub(super) place: &'static str,
+}
+
+/// The URI that `invite` dials, from the place the peer writes it to.
 ///
 /// A `P-Called-Party-ID` that is absent leaves the Request-URI (RFC 7315 §4.2). A registrar puts our Contact
 /// there; the number is then in `P-Called-Party-ID`, else in To, else it is the account itself that was
@@ -28,23 +35,38 @@ pub(super) fn dialled(
     invite: &Message,
     place: CalledNumber,
     registered: Option<&Account>,
-) -> Result<Uri, Refusal> {
+) -> Result<Called, Refusal> {
     let uri = written(invite, place)?;
-    let is_contact = |uri: &Uri| registered.is_some_and(|account| is_contact_of(account, uri));
-    if !is_contact(&uri) {
-        return Ok(uri);
+    let Some(account) = registered.filter(|account| is_contact_of(account, &uri)) else {
+        return Ok(Called { uri, place: describe(place) });
+    };
+    let bears_number = |uri: &Uri| !is_contact_of(account, uri) && number_in(uri).is_some();
+    let behind = [
+        (CalledNumber::PCalledPartyId, "P-Called-Party-ID, behind the Contact that is registered"),
+        (CalledNumber::To, "To, behind the Contact that is registered"),
+    ];
+    let mut behind =
+        behind.into_iter().filter_map(|(place, said)| Some((written(invite, place).ok()?, said)));
+    let found = behind.find(|(uri, _)| bears_number(uri));
+    let (uri, place) =
+        found.unwrap_or_else(|| (account.address.clone(), "the account, by its Contact alone"));
+    Ok(Called { uri, place })
+}
+
+fn describe(place: CalledNumber) -> &'static str {
+    match place {
+        CalledNumber::RequestUri => "user part of the Request-URI",
+        CalledNumber::To => "called_number = \"to\"",
+        CalledNumber::PCalledPartyId => "called_number = \"P-Called-Party-ID\"",
     }
-    let behind = [CalledNumber::PCalledPartyId, CalledNumber::To].map(|place| written(invite, place));
-    let number = behind.into_iter().flatten().find(|uri| !is_contact(uri) && number_in(uri).is_some());
-    Ok(number.or_else(|| registered.map(|account| account.address.clone())).unwrap_or(uri))
 }
 
 impl Peer {
     /// The number that `invite` from it dials, as it came; empty when it has none.
     #[must_use]
     pub fn number_dialled(&self, invite: &Message) -> String {
-        let uri = dialled(invite, self.called_number, self.registration.as_ref()).ok();
-        uri.and_then(|uri| number_in(&uri).map(Cow::into_owned)).unwrap_or_default()
+        let called = dialled(invite, self.called_number, self.registration.as_ref()).ok();
+        called.and_then(|called| number_in(&called.uri).map(Cow::into_owned)).unwrap_or_default()
     }
 }
 
@@ -112,11 +134,11 @@ pub fn number_in(uri: &Uri) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(if is_dialable(number) { number } else { user }));
     }
     let of_user = parameters.split(';').find_map(|parameter| parameter.strip_prefix("phone-context="));
-    let context = of_user.or_else(|| uri.param("phone-context").flatten());
-    match context {
-        Some(context) if context.starts_with('+') && !number.starts_with('+') => {
-            Some(Cow::Owned(format!("{context}{number}")))
-        }
+    let context = of_user.or_else(|| uri.param("phone-context").flatten()).unwrap_or("");
+    let global =
+        context.strip_prefix('+').or_else(|| context.strip_prefix("%2B").or(context.strip_prefix("%2b")));
+    match global {
+        Some(context) if !number.starts_with('+') => Some(Cow::Owned(format!("+{context}{number}"))),
         _ => Some(Cow::Borrowed(number)),
     }
 }

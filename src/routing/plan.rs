@@ -4,10 +4,11 @@
 //! attempt differs in its target alone. Extensions are looked up as dialled, in both directions, before the
 //! number is read.
 
+use super::behind::{after_code, behind};
 use super::caller::{Caller, Given, Instead, original_clid};
-use super::config::CalledNumber;
 use super::emergency::is_emergency;
 use super::fallback::Falling;
+use super::parties::Called;
 use super::pool::Access;
 use super::spelling::{Target, Written};
 use super::steps::{Step, Trace};
@@ -16,7 +17,6 @@ use super::{Kind, Peer, Rotation, Routes, parties};
 use crate::id::PeerId;
 use crate::sip::headers::NameAddr;
 use crate::sip::message::Message;
-use crate::sip::uri::Uri;
 
 /// The decided course of one call.
 #[derive(Clone, Debug)]
@@ -173,8 +173,8 @@ impl Routes {
         rotation: &Rotation,
         trace: &mut Trace<'_>,
     ) -> Result<Plan, Refusal> {
-        let uri = parties::dialled(invite, trunk.called_number, trunk.registration.as_ref())?;
-        let dialled = self.read_dialled(&uri, trunk, trunk, trace)?;
+        let called = parties::dialled(invite, trunk.called_number, trunk.registration.as_ref())?;
+        let dialled = self.read_dialled(&called, trunk, trunk, trace)?;
         let from = parties::calling(invite)?;
         let asserted = trunk.spelling.trust_identity.then(|| parties::asserted(invite)).flatten();
         let given = Given::read(invite, from, asserted.map(Instead::Asserted), trunk.country, trace);
@@ -192,14 +192,14 @@ impl Routes {
         rotation: &mut Rotation,
         trace: &mut Trace<'_>,
     ) -> Result<Plan, Refusal> {
-        let uri = parties::dialled(invite, retell.called_number, None)?;
+        let called = parties::dialled(invite, retell.called_number, None)?;
         let from = parties::calling(invite)?;
         let clid = original_clid(invite);
         let trunk = self.trunk_for(&from, clid.as_deref(), trace)?;
-        let dialled = self.read_dialled(&uri, trunk, retell, trace)?;
+        let dialled = self.read_dialled(&called, trunk, retell, trace)?;
         let is_emergency = allows_emergency(retell, trunk, &dialled, trace)?;
         if !is_emergency {
-            check_tolls(retell, &dialled, trace)?;
+            check_tolls(retell, trunk, &dialled, trace)?;
         }
         let given = Given::read(invite, from, clid.map(Instead::Clid), trunk.country, trace);
         if !is_emergency {
@@ -213,22 +213,22 @@ impl Routes {
         Ok(Plan { is_emergency, ..course(trunk, retell, trunk, dialled, shown, trace)? })
     }
 
-    /// The number to send for what `uri` of `caller` dials: an extension's number, else E.164 as `trunk`'s
+    /// The number to send for what is `called` by `caller`: an extension's number, else E.164 as `trunk`'s
     /// country reads it, else as it stands.
     fn read_dialled(
         &self,
-        uri: &Uri,
+        called: &Called,
         trunk: &Peer,
         caller: &Peer,
         trace: &mut Trace<'_>,
     ) -> Result<Dialled, Refusal> {
-        let place = caller.called_number;
+        let Called { uri, place } = called;
         let written = parties::number_in(uri).ok_or(Refusal::NothingDialled)?;
         if written.contains(char::is_control) {
             return Err(Refusal::ControlCharacters);
         }
         trace
-            .note("dialled", || (written.clone().into_owned(), describe(place).to_owned()))
+            .note("dialled", || (written.clone().into_owned(), (*place).to_owned()))
             .by(|| caller.key("called_number"));
         let extension = self.extensions.get(written.as_ref());
         if let Some(number) = extension {
@@ -306,7 +306,9 @@ fn allows_emergency(
     dialled: &Dialled,
     trace: &mut Trace<'_>,
 ) -> Result<bool, Refusal> {
-    if !is_emergency(&dialled.wanted, trunk.country) && !is_emergency(&dialled.number, trunk.country) {
+    let mut reached =
+        [dialled.wanted.as_str(), &dialled.number].into_iter().chain(after_code(&dialled.number));
+    if !reached.any(|number| is_emergency(number, trunk.country)) {
         return Ok(false);
     }
     if retell.allow_emergency {
@@ -318,9 +320,14 @@ fn allows_emergency(
     Err(Refusal::Emergency { number: dialled.wanted.clone() })
 }
 
-/// Refuses a call from Retell to a number that its agents may not call.
-fn check_tolls(retell: &Peer, dialled: &Dialled, trace: &mut Trace<'_>) -> Result<(), Refusal> {
-    if let Some(entry) = retell.tolls.check(&dialled.number)? {
+/// Refuses a call from Retell to a number that its agents may not call, or that a carrier would find such a
+/// number in.
+fn check_tolls(retell: &Peer, trunk: &Peer, dialled: &Dialled, trace: &mut Trace<'_>) -> Result<(), Refusal> {
+    let allowed = retell.tolls.check(&dialled.number)?;
+    for rest in behind(&dialled.number) {
+        retell.tolls.check_behind(&rest, trunk.country)?;
+    }
+    if let Some(entry) = allowed {
         trace
             .note("allowed", || {
                 (dialled.number.clone(), format!("allow_numbers \"{entry}\" of {}", retell.name))
@@ -371,12 +378,4 @@ pub(super) fn course(
 
 fn no_route(peer: &str) -> Refusal {
     Refusal::NoRoute { peer: peer.to_owned() }
-}
-
-fn describe(place: CalledNumber) -> &'static str {
-    match place {
-        CalledNumber::RequestUri => "user part of the Request-URI",
-        CalledNumber::To => "called_number = \"to\"",
-        CalledNumber::PCalledPartyId => "called_number = \"P-Called-Party-ID\"",
-    }
 }

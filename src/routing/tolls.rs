@@ -5,12 +5,13 @@
 //! before a shorter, any of these before a country, and `deny_numbers` where both say the same. Numbers
 //! that cost extra are refused unless an entry names them by more than their country. A number without `+`
 //! is also judged by what a carrier may make of its digits: neither reading may be refused. A number that is
-//! too long is judged as the one that a carrier reaches by it, which takes the digits that it needs.
+//! too long is judged as the one that a carrier reaches by it, which takes the digits that it needs; and what
+//! is dialled in front of a number hides none.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberType};
 
 use super::config::{Dialling, Range};
-use super::normalise::{is_e164, strip_separators};
+use super::normalise::{Country, is_e164, strip_separators};
 
 /// The compiled keys of one `[[retell]]`.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +70,26 @@ impl Tolls {
             allowed = allowed.or(self.check_reading(reading)?);
         }
         if self.is_closed && allowed.is_none() { Err(TollError::NotAllowed) } else { Ok(allowed) }
+    }
+
+    /// Whether `rest`, which a carrier in `country` may call instead of all that was dialled, may be called.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub(super) fn check_behind(&self, rest: &str, country: Country) -> Result<(), TollError> {
+        let digits = rest.trim_start_matches('+');
+        let digits = digits.get(..MOST_DIGITS).unwrap_or(digits);
+        let global = is_e164(digits).then(|| format!("+{digits}"));
+        let national = country.read(rest).map(|reading| reading.number.into_owned());
+        if global.is_none() && national.is_none() {
+            return Ok(());
+        }
+        let mut allowed = None;
+        for reading in [global, national].into_iter().flatten() {
+            allowed = allowed.or(self.check_reading(&reading)?);
+        }
+        if self.is_closed && allowed.is_none() { Err(TollError::NotAllowed) } else { Ok(()) }
     }
 
     fn check_reading(&self, number: &str) -> Result<Option<String>, TollError> {

@@ -120,6 +120,8 @@ struct Silence {
     /// The timestamp behind its last packet.
     until: u32,
     overdue: Option<Overdue>,
+    /// The source's clock did not go on in it.
+    clock_stood: bool,
 }
 
 /// Packets of a source that come, one after the other, after silence was sent in their place.
@@ -151,7 +153,7 @@ impl Continuity {
         if kind == Kind::Event && self.is_aside(position.ssrc) {
             return self.let_in(position, now);
         }
-        match self.step(position) {
+        match self.step(position, kind == Kind::Audio) {
             Step::Ahead(distance) => self.advance(position, distance, kind, now),
             Step::Behind(distance) => self.overtaken(position, distance, kind, now),
             Step::Duplicate => Mapped::Duplicate,
@@ -168,7 +170,7 @@ impl Continuity {
 
     /// Takes note of a packet of the source that will not be sent, so that its number leaves no gap.
     pub fn skip(&mut self, position: Position) {
-        let Step::Ahead(distance) = self.step(position) else { return };
+        let Step::Ahead(distance) = self.step(position, false) else { return };
         let Some(source) = &mut self.source else { return };
         source.note(distance);
         if self.silence.is_some() {
@@ -177,6 +179,16 @@ impl Continuity {
             source.skipped |= 1;
             source.close_gap(1);
         }
+    }
+
+    /// The source says that the audio at `position` begins a talkspurt (RFC 3551 §4.1): to be called before
+    /// it is placed. If its clock nevertheless goes on as if there had been no pause, it stood still
+    /// meanwhile, and this packet was not held up.
+    pub fn on_talkspurt(&mut self, position: Position) {
+        let (Some(silence), Some(source)) = (&mut self.silence, &self.source) else { return };
+        silence.clock_stood = source.ssrc == position.ssrc
+            && position.sequence.wrapping_sub(source.audio_sequence) == 1
+            && position.timestamp.wrapping_sub(source.audio_timestamp) == source.packet_ticks;
     }
 
     /// The source was on hold and is back: wherever its clock and its numbers stood meanwhile, its next
@@ -198,7 +210,8 @@ impl Continuity {
             (None, Some(_) | None, _) => self.timestamp_at(due),
         };
         let tick = Tick { timestamp, at: due };
-        let silence = self.silence.get_or_insert(Silence { began: tick, until: timestamp, overdue: None });
+        let new = Silence { began: tick, until: timestamp, overdue: None, clock_stood: false };
+        let silence = self.silence.get_or_insert(new);
         silence.until = timestamp.wrapping_add(FRAME_TICKS);
         self.clock.get_or_insert(tick);
         Position { timestamp, ..self.insert(due) }
@@ -235,10 +248,10 @@ impl Continuity {
         self.next.ssrc
     }
 
-    fn step(&mut self, position: Position) -> Step {
+    fn step(&mut self, position: Position, is_audio: bool) -> Step {
         let Some(source) = &mut self.source else { return Step::NewRun };
         if source.ssrc == position.ssrc {
-            return source.window.step(position.sequence);
+            return source.window.step(position.sequence, is_audio.then_some(position.timestamp));
         }
         if self.former.as_mut().is_some_and(|former| former.is_straggler(position)) {
             Step::Late
@@ -250,14 +263,14 @@ impl Continuity {
     /// Lets an event of another SSRC than the source's in.
     fn let_in(&mut self, position: Position, now: Instant) -> Mapped {
         let step = match &mut self.aside {
-            Some(aside) if aside.ssrc == position.ssrc => aside.window.step(position.sequence),
+            Some(aside) if aside.ssrc == position.ssrc => aside.window.step(position.sequence, None),
             Some(_) | None => Step::NewRun,
         };
         match step {
             Step::Duplicate => return Mapped::Duplicate,
             Step::Late => return Mapped::Late,
             Step::NewRun => {
-                let window = Window::starting(position.sequence);
+                let window = Window::starting(position.sequence, None);
                 self.aside = Some(Aside { ssrc: position.ssrc, window });
             }
             Step::Ahead(_) | Step::Behind(_) => {}
@@ -306,7 +319,7 @@ impl Continuity {
         let stamped = timestamp.wrapping_add(source.timestamp_offset);
         match &mut self.silence {
             Some(silence) if is_before(stamped, silence.until) => {
-                if silence.stays_overdue(now) {
+                if silence.clock_stood || silence.stays_overdue(now) {
                     Place::At(self.next_timestamp(1, now))
                 } else {
                     Place::Late
@@ -350,7 +363,7 @@ impl Continuity {
         }
         self.source = Some(Source {
             ssrc: position.ssrc,
-            window: Window::starting(position.sequence),
+            window: Window::starting(position.sequence, Some(position.timestamp)),
             skipped: 0,
             placeable,
             sequence_offset: self.next.sequence.wrapping_sub(position.sequence),
@@ -457,7 +470,7 @@ fn later(one: u32, other: u32) -> u32 {
 }
 
 /// Timestamps that part from arrival times by more than this, 3 s, are a jump and not the network's doing.
-const CLOCK_JUMP_TICKS: u64 = 3 * CLOCK_RATE as u64;
+pub(super) const CLOCK_JUMP_TICKS: u64 = 3 * CLOCK_RATE as u64;
 /// A longer step between two packets is a pause.
 const MAX_PACKET_TICKS: u32 = CLOCK_RATE / 5;
 const STRAGGLERS: u8 = 16;

@@ -186,7 +186,7 @@ impl Repacketiser {
     ///
     /// Why it has none.
     pub fn aside(&mut self, position: Position) -> Result<Position, NotCut> {
-        self.note(position)?;
+        self.note(position, false)?;
         let Some(source) = &mut self.source else { return Err(NotCut::Late) };
         let sequence = source.next_sequence;
         source.next_sequence = sequence.wrapping_add(1);
@@ -203,7 +203,7 @@ impl Repacketiser {
     /// Whether the source begins anew with a packet of `ticks` at `position`: after a
     /// pause, or on another clock.
     fn note_audio(&mut self, position: Position, ticks: u32) -> Result<bool, NotCut> {
-        let step = self.note(position)?;
+        let step = self.note(position, true)?;
         let Some(source) = &mut self.source else { return Err(NotCut::Late) };
         let restarts = match step {
             Step::Ahead(distance) => {
@@ -221,17 +221,18 @@ impl Repacketiser {
         Ok(restarts)
     }
 
-    fn note(&mut self, position: Position) -> Result<Step, NotCut> {
+    fn note(&mut self, position: Position, is_audio: bool) -> Result<Step, NotCut> {
         let Some(source) = self.source.as_mut().filter(|source| source.ssrc == position.ssrc) else {
             self.source = Some(Source::starting(position));
             self.slots = std::array::from_fn(Slot::empty);
             return Ok(Step::NewRun);
         };
-        match source.window.step(position.sequence) {
+        let audio = is_audio.then_some(position.timestamp);
+        match source.window.step(position.sequence, audio) {
             Step::Duplicate => Err(NotCut::Duplicate),
             Step::Late => Err(NotCut::Late),
             Step::NewRun => {
-                source.window = Window::starting(position.sequence);
+                source.window = Window::starting(position.sequence, audio);
                 Ok(Step::NewRun)
             }
             step @ (Step::Ahead(_) | Step::Behind(_)) => Ok(step),
@@ -375,7 +376,7 @@ impl Source {
     fn starting(first: Position) -> Self {
         Self {
             ssrc: first.ssrc,
-            window: Window::starting(first.sequence),
+            window: Window::starting(first.sequence, Some(first.timestamp)),
             expected: first.timestamp,
             packet_ticks: 0,
             base: first.timestamp,

@@ -82,7 +82,7 @@ impl Reception {
     /// Hot path: no allocation.
     pub fn on_packet(&mut self, arrival: Arrival) {
         let step = match &mut self.source {
-            Some(source) if source.ssrc == arrival.position.ssrc => source.step(arrival.position.sequence),
+            Some(source) if source.ssrc == arrival.position.ssrc => source.step(arrival),
             Some(_) | None => Step::NewRun,
         };
         match step {
@@ -94,7 +94,7 @@ impl Reception {
             Step::Ahead(_) | Step::Late => {}
             Step::NewRun => {
                 self.lost_before = self.lost();
-                self.source = Some(Source::starting(arrival.position));
+                self.source = Some(Source::starting(arrival));
             }
         }
         self.received += 1;
@@ -225,15 +225,22 @@ impl Reception {
     }
 }
 
+impl Arrival {
+    fn audio(self) -> Option<u32> {
+        self.is_audio.then_some(self.position.timestamp)
+    }
+}
+
 impl Source {
-    fn starting(Position { ssrc, sequence, .. }: Position) -> Self {
-        let (window, first) = (Window::starting(sequence), i64::from(sequence));
+    fn starting(arrival: Arrival) -> Self {
+        let Position { ssrc, sequence, .. } = arrival.position;
+        let (window, first) = (Window::starting(sequence, arrival.audio()), i64::from(sequence));
         Self { ssrc, window, first, highest: first, received: 1, transit: None }
     }
 
     /// A jump is a new run, not thousands of losses; what is too old to be told apart is in no run.
-    fn step(&mut self, sequence: u16) -> Step {
-        let step = self.window.step(sequence);
+    fn step(&mut self, arrival: Arrival) -> Step {
+        let step = self.window.step(arrival.position.sequence, arrival.audio());
         match step {
             Step::Ahead(distance) => self.highest += i64::from(distance),
             Step::Behind(distance) => self.first = self.first.min(self.highest - i64::from(distance)),
@@ -313,6 +320,21 @@ mod tests {
         assert_eq!((reception.lost(), reception.received()), (0, 200_000));
         let source = reception.source().unwrap();
         assert_eq!((source.highest, source.expected, source.received), (199_999, 200_000, 200_000));
+    }
+
+    #[test]
+    fn a_source_that_restarts_among_numbers_that_were_seen_sends_no_duplicates() {
+        let (mut reception, now) = (Reception::default(), Instant::now());
+        let feed = |reception: &mut Reception, start: u32| {
+            for n in 0..40_u16 {
+                reception.on_packet(arrival(1, n, start + u32::from(n) * FRAME_TICKS, now));
+            }
+        };
+
+        feed(&mut reception, 5_000);
+        feed(&mut reception, 3_000_000);
+
+        assert_eq!((reception.received(), reception.duplicate(), reception.lost()), (80, 0, 0));
     }
 
     #[test]

@@ -48,6 +48,10 @@ impl<W: World> Bridge<W> {
                 recognition => Some(recognition),
             }
         };
+        let is_named = matches!(recognition, Some(Recognition::Peer(_)));
+        if !is_named && self.is_one_too_many(flow) {
+            return;
+        }
         if let Some(connection) = flow.connection {
             self.world.recognise(connection);
         }
@@ -202,7 +206,11 @@ impl<W: World> Bridge<W> {
             }
             (verdict @ (Verdict::Wrong { .. } | Verdict::Good), _) => {
                 self.metrics.counters.rejected(Rejection::Credentials);
-                self.complain_of_peer(flow.remote, 403, "unknown user or wrong password");
+                self.complain_of_peer(
+                    flow.remote,
+                    403,
+                    "unknown user or wrong password: compare with `username` and `password` of that peer",
+                );
                 self.answer_and_forget(request, tx, flow, 403, &[]);
                 if verdict == (Verdict::Wrong { is_answer: true }) || flow.transport.is_reliable() {
                     self.blame(flow.remote, Fault::Credentials);

@@ -105,6 +105,11 @@ impl Bans {
         self.banned.remove(&source);
     }
 
+    /// Whether it has shown within the hour that it is one of ours.
+    pub(super) fn is_spared(&self, source: IpAddr, now: Instant) -> bool {
+        self.spared.holds(&subscriber(source), now)
+    }
+
     /// Lifts every ban.
     pub(super) fn lift(&mut self) {
         self.banned.clear();

@@ -35,6 +35,7 @@ use super::probes::Probes;
 use super::refusals::Refusals;
 use super::registrations::Registrations;
 use super::requests::Detour;
+use super::unproven::Unproven;
 use super::world::World;
 
 /// Everything that signalling owns; see the module.
@@ -67,6 +68,8 @@ pub struct Bridge<W> {
     pub(super) limits: Limits,
     pub(super) metrics: &'static Metrics,
     pub(super) bans: Bans,
+    /// Who may be anybody, and how much they were answered.
+    pub(super) unproven: Unproven,
     /// Sources that no peer allows.
     pub(super) strangers: Complaints,
     /// Peers that send what cannot be read or used.
@@ -172,6 +175,7 @@ impl<W: World> Bridge<W> {
             limits,
             metrics: counters::metrics(),
             bans: Bans::default(),
+            unproven: Unproven::default(),
             strangers: Complaints::default(),
             faulty: Complaints::default(),
             refusals: Refusals::default(),

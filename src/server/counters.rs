@@ -87,6 +87,8 @@ pub enum Rejection {
     Stranger,
     /// A source that is banned: not even read.
     Banned,
+    /// From where anybody may be, and one too many to be answered.
+    Unproven,
     /// Unknown user or wrong password: 403.
     Credentials,
     /// A nonce used before or expired: challenged again.
@@ -232,6 +234,7 @@ impl Rejection {
         match self {
             Self::Stranger => "stranger",
             Self::Banned => "banned",
+            Self::Unproven => "unproven",
             Self::Credentials => "credentials",
             Self::Replay => "replay",
             Self::Malformed => "malformed",
@@ -357,9 +360,10 @@ const METHODS: [&str; 15] = [
 ];
 
 /// In the order of the variants, which index [`Counters::rejected`].
-const REJECTIONS: [Rejection; 18] = [
+const REJECTIONS: [Rejection; 19] = [
     Rejection::Stranger,
     Rejection::Banned,
+    Rejection::Unproven,
     Rejection::Credentials,
     Rejection::Replay,
     Rejection::Malformed,

@@ -38,6 +38,7 @@ mod running;
 mod signalling;
 pub mod telemetry;
 mod trunks;
+mod unproven;
 mod way;
 mod world;
 

@@ -193,7 +193,12 @@ impl<W: World> Bridge<W> {
             Health::Unknown => {}
         }
         let value = if health.is_out() { 0.0 } else { 1.0 };
-        gauge!("trunkline_target_up", "peer" => peer.to_owned(), "target" => label(&target.hop)).set(value);
+        let is_return = health == Health::Up && before.is_some();
+        let peer = peer.to_owned();
+        gauge!("trunkline_target_up", "peer" => peer.clone(), "target" => label(&target.hop)).set(value);
+        if is_return {
+            self.on_target_return(&peer);
+        }
     }
 }
 

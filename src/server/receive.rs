@@ -66,7 +66,7 @@ impl<W: World> Bridge<W> {
             self.blame(flow.remote, Fault::Malformed);
         }
         let Some(request) = salvage.filter(Message::is_request) else { return };
-        if request.method() != Some(Method::Ack) {
+        if request.method() != Some(Method::Ack) && !self.is_one_too_many(flow) {
             self.answer_statelessly(&request, flow, error.status(), &error.to_string());
         }
     }
@@ -159,8 +159,10 @@ impl<W: World> Bridge<W> {
         if !self.routes.knows(source) {
             return self.on_stranger(flow);
         }
-        self.metrics.counters.rejected(Rejection::NoDialog);
-        self.answer_statelessly(message, flow, 481, "");
+        if !self.is_one_too_many(flow) {
+            self.metrics.counters.rejected(Rejection::NoDialog);
+            self.answer_statelessly(message, flow, 481, "");
+        }
     }
 
     /// Nothing leaves for a stranger; a stream is closed, unless somebody was recognised on it.
@@ -206,6 +208,16 @@ impl<W: World> Bridge<W> {
         let lost: Vec<_> = speaking.map(|(&call, _)| (call, Input::StreamLost(connection))).collect();
         self.inbox.extend(lost);
         self.work();
+    }
+
+    /// A peer refused our part in TLS.
+    pub fn on_tls_refused(&mut self, remote: SocketAddr, error: &str) {
+        self.complain_of_peer(
+            remote,
+            error,
+            "connection closed: the peer refuses our part in TLS; it may ask for \
+            another certificate than [tls] has",
+        );
     }
 
     /// Somebody who connected could not agree with us on TLS.

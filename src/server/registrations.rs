@@ -122,6 +122,14 @@ impl<W: World> Bridge<W> {
         }
     }
 
+    /// A target of `trunk` that did not answer its probes answers them again.
+    pub(super) fn on_target_return(&mut self, trunk: &str) {
+        let concerned = |standing: &&mut Standing| standing.trunk == trunk;
+        for standing in self.registrations.standing.values_mut().filter(concerned) {
+            standing.machine.on_return(self.now, &mut self.ids);
+        }
+    }
+
     /// The addresses of a registrar are known.
     pub(super) fn on_registrar_hops(&mut self, id: u64, hops: Vec<Hop>) {
         self.step_registration(id, |machine, cx| machine.on_hops(hops, cx.now, cx.ids, cx.out));

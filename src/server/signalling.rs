@@ -137,6 +137,7 @@ impl Server {
             Event::BadFraming { remote, error } => self.bridge.on_bad_framing(remote, &error),
             Event::TurnedAway { remote } => self.bridge.on_turned_away(remote),
             Event::Idle { remote } => self.bridge.on_idle(remote),
+            Event::TlsRefused { remote, error } => self.bridge.on_tls_refused(remote, &error),
             Event::HandshakeFailed { remote, error } => self.bridge.on_handshake_failed(remote, &error),
         }
     }

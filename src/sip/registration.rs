@@ -264,7 +264,10 @@ impl Registration {
             401 | 407 if may_ask && self.is_ours(response) && self.answers.take(response) => {
                 self.send_again(ids, out)
             }
-            423 if may_ask && !is_leaving && self.raise_expiry(response) => self.send_again(ids, out),
+            423 if may_ask && !is_leaving && self.raise_expiry(response) => {
+                self.answers.accept();
+                self.send_again(ids, out);
+            }
             _ if is_leaving => self.leave(out),
             200..=299 => self.on_success(response, now, ids, out),
             408 | 500 | 502 | 503 | 504 => {
@@ -298,6 +301,18 @@ impl Registration {
             && is_lost
         {
             *until = (*until).min(now + share(FLOW_WAIT, FLOW_PERCENT, ids));
+        }
+    }
+
+    /// Somebody who gave no answer gives one again. A registrar that was away may have forgotten us, and one
+    /// that was silent is worth another round: soon, not with everybody else who waited for it. One that has
+    /// refused is left alone.
+    pub fn on_return(&mut self, now: Instant, ids: &mut Ids) {
+        let has_refused = !matches!(self.trouble, None | Some(Trouble::Silent));
+        if let State::Waiting { until } = &mut self.state
+            && !has_refused
+        {
+            *until = (*until).min(now + share(RETURN_WAIT, FLOW_PERCENT, ids));
         }
     }
 
@@ -501,8 +516,9 @@ const SOONEST_REFRESH: Duration = Duration::from_secs(5);
 const BASE_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(1_800);
 const WAIT_PERCENT: RangeInclusive<u32> = 50..=100;
-/// How long a stream that is gone is borne with, and which part of it.
+/// How long a stream that is gone is borne with, or somebody who is back is spared, and which part of it.
 const FLOW_WAIT: Duration = Duration::from_secs(20);
+const RETURN_WAIT: Duration = Duration::from_secs(5);
 const FLOW_PERCENT: RangeInclusive<u32> = 10..=100;
 /// The most that a Retry-After can say.
 const LONGEST_TOLD_S: u32 = 3_600;

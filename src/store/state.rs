@@ -3,8 +3,9 @@
 //! Whoever reads the file finds the old state or the new one, never half of either: it is written
 //! beside and then renamed.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
@@ -23,7 +24,7 @@ pub fn load<T: DeserializeOwned>(file: &Path) -> io::Result<Option<T>> {
     }
 }
 
-/// Replaces the file by `state`.
+/// Replaces the file by `state`, for its owner to read: telephone numbers may be in it.
 ///
 /// # Errors
 ///
@@ -32,7 +33,7 @@ pub fn save<T: Serialize>(file: &Path, state: &T) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
     let beside = Path::new(&name);
-    let mut new = File::create(beside)?;
+    let mut new = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?;
     new.write_all(&serde_json::to_vec(state)?)?;
     new.sync_all()?;
     fs::rename(beside, file)
@@ -41,6 +42,8 @@ pub fn save<T: Serialize>(file: &Path, state: &T) -> io::Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -54,6 +57,16 @@ mod tests {
 
         assert_eq!(load::<Vec<u8>>(&file).unwrap(), Some(vec![3]));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn nobody_but_its_owner_reads_what_was_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.json");
+
+        save(&file, &[1]).unwrap();
+
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

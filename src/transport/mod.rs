@@ -95,6 +95,13 @@ pub enum Event {
         /// Its other end.
         remote: SocketAddr,
     },
+    /// A peer that agreed on TLS with us, as it seemed, refused our part in it; [`Event::Closed`] follows.
+    TlsRefused {
+        /// Its other end.
+        remote: SocketAddr,
+        /// In its words.
+        error: String,
+    },
     /// Somebody who connected to us could not agree with us on TLS, or was not in time; the connection was
     /// closed.
     HandshakeFailed {
@@ -402,6 +409,9 @@ impl Transports {
         }
         if ended.is_handshake() && !link.is_recognised() {
             events.push(Event::HandshakeFailed { remote: link.remote, error: ended.to_string() });
+        }
+        if let Some(error) = ended.objection().filter(|_| link.is_recognised()) {
+            events.push(Event::TlsRefused { remote: link.remote, error });
         }
         if link.is_standing() {
             let (of_peer, heard) = (link.is_recognised(), link.was_heard());

@@ -33,8 +33,26 @@ pub(super) struct Pool {
     /// Sources that a TLS connection was opened to: they may open one themselves, for requests of the same
     /// calls.
     dialled: HashSet<IpAddr>,
+    bounds: Bounds,
     last: u64,
     run: Run,
+}
+
+/// How many connections may stand at once.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// Whoever opened them.
+    all: usize,
+    /// That one source opened: it must leave some to the others.
+    of_source: usize,
+    /// On which nobody was recognised yet, whatever their sources.
+    strangers: usize,
+    /// The same of one source.
+    strangers_of_source: usize,
+    /// That have not agreed on TLS yet.
+    handshakes: usize,
+    /// The same of one source.
+    handshakes_of_source: usize,
 }
 
 struct Connection {
@@ -55,7 +73,7 @@ impl Pool {
     pub(super) fn new(limits: Limits, reports: mpsc::Sender<Report>) -> Self {
         let (connections, by_remote, sources, arrived, shaking, dialled) = Default::default();
         let run = Run { reports, limits };
-        Self { connections, by_remote, sources, arrived, shaking, dialled, last: 0, run }
+        Self { connections, by_remote, sources, arrived, shaking, dialled, bounds: BOUNDS, last: 0, run }
     }
 
     /// Takes a connection that came in by `flow`, if there is room for it; the oldest one of a stranger has
@@ -70,13 +88,16 @@ impl Pool {
     ) {
         let from = subscriber(flow.remote.ip());
         let Count { all, strangers } = self.sources.get(&from).copied().unwrap_or_default();
-        let is_full = self.connections.len() >= MAX_CONNECTIONS
-            || all >= MAX_OF_SOURCE
-            || (strangers >= MAX_STRANGERS && !self.make_room_of(from, events));
-        if is_full || (tls.is_some() && self.shaking_with(from) >= MAX_HANDSHAKES) {
-            metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections").increment(1);
+        if self.connections.len() >= self.bounds.all || all >= self.bounds.of_source {
+            count_rejected();
             tracing::debug!(remote = %flow.remote, all, strangers, "turned a connection away");
             return;
+        }
+        if strangers >= self.bounds.strangers_of_source {
+            self.close_oldest_stranger_of(from, events);
+        }
+        if tls.is_some() {
+            self.make_room_for_handshake(from, events);
         }
         self.make_room(events);
         let count = self.sources.entry(from).or_default();
@@ -91,44 +112,54 @@ impl Pool {
         self.insert(link, true, task);
     }
 
-    /// Closes the longest standing connection from there on which nobody was recognised; false if there is
-    /// none.
-    fn make_room_of(&mut self, from: IpAddr, events: &mut Vec<Event>) -> bool {
-        let is_of_it = |id: &ConnectionId| {
-            let link = self.connections.get(id).map(|connection| &connection.link);
-            link.is_some_and(|link| !link.is_recognised() && subscriber(link.remote.ip()) == from)
-        };
+    fn close_oldest_stranger_of(&mut self, from: IpAddr, events: &mut Vec<Event>) {
+        let is_of_it = |id: &ConnectionId| self.is_from(*id, from, |link| !link.is_recognised());
         let oldest = self.arrived.iter().position(is_of_it).and_then(|place| self.arrived.remove(place));
-        oldest.is_some_and(|oldest| self.remove(oldest, &Ended::Closed, events).is_some())
+        self.close_crowding(oldest, events);
     }
 
-    /// How many connections from there have not agreed on TLS yet.
-    fn shaking_with(&mut self, from: IpAddr) -> usize {
+    /// Whoever can agree on TLS does so in less time than it takes a source to open that many more.
+    fn make_room_for_handshake(&mut self, from: IpAddr, events: &mut Vec<Event>) {
         let connections = &self.connections;
-        let link = |id: &ConnectionId| connections.get(id).map(|connection| &connection.link);
-        self.shaking.retain(|id| link(id).is_some_and(|link| !link.is_standing()));
-        self.shaking
-            .iter()
-            .filter(|id| link(id).is_some_and(|link| subscriber(link.remote.ip()) == from))
-            .count()
+        let is_shaking = |id: &ConnectionId| connections.get(id).is_some_and(|it| !it.link.is_standing());
+        self.shaking.retain(is_shaking);
+        let of_it = self.shaking.iter().filter(|id| self.is_from(**id, from, |_| true));
+        let slowest = of_it.clone().next().copied();
+        if of_it.count() >= self.bounds.handshakes_of_source {
+            self.close_crowding(slowest, events);
+        }
+    }
+
+    fn is_from(&self, id: ConnectionId, from: IpAddr, also: impl Fn(&Link) -> bool) -> bool {
+        let link = self.connections.get(&id).map(|connection| &connection.link);
+        link.is_some_and(|link| subscriber(link.remote.ip()) == from && also(link))
+    }
+
+    /// Closes one of too many that its source opened; it said as little as one that was closed for its age.
+    fn close_crowding(&mut self, connection: Option<ConnectionId>, events: &mut Vec<Event>) {
+        let Some(connection) = connection else { return };
+        if let Some(link) = self.remove(connection, &Ended::Closed, events) {
+            count_rejected();
+            events.push(Event::Idle { remote: link.remote });
+        }
     }
 
     /// Many sources together must not take what peers need: closes the longest standing strangers, and the
     /// slowest to agree on TLS.
     fn make_room(&mut self, events: &mut Vec<Event>) {
-        if self.shaking.len() >= MAX_ALL_HANDSHAKES
+        if self.shaking.len() >= self.bounds.handshakes
             && let Some(slowest) = self.shaking.pop_front()
         {
             self.remove(slowest, &Ended::Closed, events);
         }
-        if self.arrived.len() < MAX_ALL_STRANGERS {
+        if self.arrived.len() < self.bounds.strangers {
             return;
         }
         let is_stranger = |id: &ConnectionId| {
             self.connections.get(id).is_some_and(|connection| !connection.link.is_recognised())
         };
         self.arrived.retain(is_stranger);
-        while self.arrived.len() >= MAX_ALL_STRANGERS {
+        while self.arrived.len() >= self.bounds.strangers {
             let Some(oldest) = self.arrived.pop_front() else { return };
             self.remove(oldest, &Ended::Closed, events);
         }
@@ -145,7 +176,7 @@ impl Pool {
         named: Option<Arc<Named>>,
         first: Outgoing,
     ) -> Result<(), Outgoing> {
-        if self.connections.len() >= MAX_CONNECTIONS {
+        if self.connections.len() >= self.bounds.all {
             return Err(first);
         }
         if named.is_some() {
@@ -255,21 +286,132 @@ impl Pool {
     }
 }
 
-/// Connections at once, whoever opened them.
-const MAX_CONNECTIONS: usize = 16_384;
+fn count_rejected() {
+    metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections").increment(1);
+}
 
-/// Connections at once that one source opened: it must leave some to the others.
-const MAX_OF_SOURCE: usize = MAX_CONNECTIONS / 2;
-
-/// Connections at once on which nobody was recognised yet, whatever their sources.
-const MAX_ALL_STRANGERS: usize = 1_024;
-
-/// Connections at once from one source before it is recognised on them.
-const MAX_STRANGERS: usize = 64;
-
-/// Connections at once that have not agreed on TLS yet, from one source and from all.
-const MAX_HANDSHAKES: usize = 16;
-const MAX_ALL_HANDSHAKES: usize = 256;
+const BOUNDS: Bounds = Bounds {
+    all: 16_384,
+    of_source: 8_192,
+    strangers: 1_024,
+    strangers_of_source: 64,
+    handshakes: 256,
+    handshakes_of_source: 16,
+};
 
 /// Sources remembered that a TLS connection was opened to.
 const MAX_DIALLED: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::sip::flow::ListenerId;
+
+    #[tokio::test]
+    async fn one_source_leaves_half_of_all_connections_to_the_others() {
+        let mut far = FarEnds::new(Bounds { all: 4, of_source: 2, ..BOUNDS }).await;
+
+        for _ in 0..3 {
+            far.connect_and_recognise(ATTACKER).await;
+        }
+
+        assert_eq!(far.pool.connections.len(), 2);
+        for _ in 0..2 {
+            far.connect_and_recognise(PEER).await;
+        }
+        assert_eq!(far.pool.connections.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn with_all_connections_taken_no_other_is_until_one_ends() {
+        let mut far = FarEnds::new(Bounds { all: 2, ..BOUNDS }).await;
+        far.connect_and_recognise(ATTACKER).await;
+        far.connect_and_recognise(ATTACKER).await;
+
+        far.connect_and_recognise(PEER).await;
+        let turned_away = far.count_of(PEER);
+        let first = ConnectionId(1);
+        far.pool.remove(first, &Ended::Eof, &mut far.events);
+        far.connect_and_recognise(PEER).await;
+
+        assert_eq!((turned_away, far.count_of(PEER), far.count_of(ATTACKER)), (0, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn strangers_together_make_room_for_the_next_oldest_first_and_recognised_ones_stay() {
+        let mut far = FarEnds::new(Bounds { strangers: 3, ..BOUNDS }).await;
+        far.connect_and_recognise(PEER).await;
+
+        for host in 10..20 {
+            far.connect(Ipv4Addr::new(127, 0, 0, host)).await;
+        }
+
+        let mut standing: Vec<_> = far.pool.connections.keys().map(|id| id.0).collect();
+        standing.sort_unstable();
+        assert_eq!(standing, [1, 9, 10, 11]);
+        assert!(far.events.is_empty(), "nobody is blamed for the crowd that others make");
+    }
+
+    #[tokio::test]
+    async fn a_source_that_crowds_out_its_own_silent_connections_is_told_of_each_time() {
+        let mut far = FarEnds::new(Bounds { strangers_of_source: 2, ..BOUNDS }).await;
+
+        for _ in 0..5 {
+            far.connect(ATTACKER).await;
+        }
+
+        let told = far.events.iter().filter(|event| matches!(event, Event::Idle { .. })).count();
+        assert_eq!((far.count_of(ATTACKER), told), (2, 3));
+    }
+
+    struct FarEnds {
+        pool: Pool,
+        listener: TcpListener,
+        clients: Vec<TcpStream>,
+        events: Vec<Event>,
+        _reports: mpsc::Receiver<Report>,
+    }
+
+    impl FarEnds {
+        async fn new(bounds: Bounds) -> Self {
+            let (sender, reports) = mpsc::channel(64);
+            let pool = Pool { bounds, ..Pool::new(Limits::default(), sender) };
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+            Self { pool, listener, clients: Vec::new(), events: Vec::new(), _reports: reports }
+        }
+
+        async fn connect(&mut self, from: Ipv4Addr) -> ConnectionId {
+            let client = tokio::net::TcpSocket::new_v4().expect("a socket");
+            client.bind((from, 0).into()).expect("a loopback address");
+            let to = self.listener.local_addr().expect("it is bound");
+            let (client, accepted) = tokio::join!(client.connect(to), self.listener.accept());
+            self.clients.push(client.expect("loopback connects"));
+            let (stream, remote) = accepted.expect("loopback connects");
+            let flow = Flow {
+                transport: Transport::Tcp,
+                listener: ListenerId(0),
+                remote,
+                connection: None,
+                domain: None,
+            };
+            self.pool.accept(flow, stream, None, &mut self.events);
+            ConnectionId(self.pool.last)
+        }
+
+        async fn connect_and_recognise(&mut self, from: Ipv4Addr) {
+            let connection = self.connect(from).await;
+            self.pool.recognise(connection);
+        }
+
+        fn count_of(&self, from: Ipv4Addr) -> usize {
+            self.pool.sources.get(&from.into()).map_or(0, |count| count.all)
+        }
+    }
+
+    const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+    const PEER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+}

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ServerConfig};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError, ServerConfig};
 
 use super::Report;
 use super::link::Link;
@@ -37,7 +37,7 @@ pub(super) enum Ended {
     Connect(io::Error),
     #[error("no connection in time")]
     ConnectTimeout,
-    #[error("TLS handshake: {0}")]
+    #[error("TLS handshake: {}", told(.0))]
     Handshake(io::Error),
     #[error("the TLS handshake was not over after {} s", HANDSHAKE.as_secs())]
     SlowHandshake,
@@ -73,10 +73,31 @@ impl Ended {
         matches!(self, Self::Handshake(_) | Self::SlowHandshake)
     }
 
+    /// What the other side objected to once the handshake was over for us: by TLS 1.3 that is where a server
+    /// refuses our certificate.
+    pub(super) fn objection(&self) -> Option<String> {
+        let Self::Failed(error) = self else { return None };
+        matches!(of_tls(error), Some(TlsError::AlertReceived(_))).then(|| error.to_string())
+    }
+
     /// Whether the peer broke the rules of framing.
     pub(super) fn is_framing(&self) -> bool {
         matches!(self, Self::BadFraming(_) | Self::PartialMessage)
     }
+}
+
+/// What TLS says of it, and what can be done where that is not plain.
+fn told(error: &io::Error) -> String {
+    match of_tls(error) {
+        Some(TlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            format!("{error}: no authority in tls_ca, [tls].ca or [tls].client_ca has signed it")
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn of_tls(error: &io::Error) -> Option<&TlsError> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// How to connect.

@@ -93,7 +93,15 @@ fn a_uri_that_no_call_can_go_to_is_refused() {
         ["`uri` does not begin with \"sip:\"; write \"sip:carrier.example:5060\""]
     );
     assert_eq!(uri("sip:carrier .example"), ["`uri` has a space in it; take the space out"]);
+    assert_eq!(
+        uri("sip:<trunk>.carrier.example"),
+        ["`uri` has < or > in it; write what is yours in place of <…>"]
+    );
     assert_eq!(uri("sip:"), [format!("`uri` can't be read: URI has a bad host; {like}")]);
+    assert_eq!(
+        uri("sip:2001:db8::1;transport=tcp"),
+        ["`uri` has an IPv6 address without brackets; write \"sip:[2001:db8::1];transport=tcp\""]
+    );
     assert_eq!(uri("tel:+14155550100"), [format!("`uri` is a telephone number; {like}")]);
     assert_eq!(
         uri("sips:carrier.example;transport=udp"),
@@ -139,6 +147,23 @@ fn ranges_are_addresses_or_networks() {
           itself; \
           write \"198.51.100.0/24\" for the range, \"198.51.100.7\" for the address"]
     );
+}
+
+#[test]
+fn what_is_no_range_is_told_what_it_looks_like() {
+    let instead = |range: &str| {
+        let problems = trunk(&format!("uri = \"sip:c.example\"\nallow = [\"{range}\"]"));
+        problems[0].split_once("; ").unwrap().1.to_owned()
+    };
+
+    assert_eq!(instead("198.51.100.7:5060"), "write \"198.51.100.7\", without the port");
+    assert_eq!(instead("[2001:db8::1]:5060"), "write \"2001:db8::1\", without the port");
+    assert_eq!(instead("[2001:db8::1]"), "write \"2001:db8::1\", without brackets");
+    assert_eq!(
+        instead("sip.carrier.example"),
+        "write the addresses that it stands for, as the peer lists them"
+    );
+    assert_eq!(instead("198.51.100"), "write it like \"198.51.100.7\" or \"198.51.100.0/24\"");
 }
 
 #[test]
@@ -214,15 +239,25 @@ fn credentials_come_in_pairs_and_are_there_when_asked_for() {
 #[test]
 fn a_secret_without_a_value_is_a_warning() {
     let trunk = |password: &str| {
-        trunk(&format!("uri = \"sip:c.example\"\nusername = \"acct\"\npassword = \"{password}\""))
+        let account = format!("username = \"acct\"\npassword = \"{password}\"\nallow = []");
+        trunk(&format!("uri = \"sip:c.example\"\n{account}"))
     };
 
     assert_eq!(
         trunk("env:NOT_SET_ANYWHERE"),
-        ["10:12: warning: environment variable NOT_SET_ANYWHERE is not set; \
-          provide it before `trunkline serve`, or take the key out"]
+        ["10:12: warning: environment variable NOT_SET_ANYWHERE is not set, or empty; \
+          set it, or write it into the file .env beside the configuration"]
     );
-    assert_eq!(trunk("file:/nonexistent/password").len(), 1);
+    assert_eq!(
+        trunk("file:/nonexistent/password"),
+        ["10:12: warning: /nonexistent/password can't be read: No such file or directory (os error 2); \
+          name a file that this process may read"]
+    );
+    assert_eq!(
+        trunk("${TRUNK_PASSWORD}"),
+        ["10:12: warning: `password` is taken as it stands, and looks like the name of a variable or \
+          file; write \"env:NAME\" or \"file:path\""]
+    );
 }
 
 #[test]
@@ -232,7 +267,22 @@ fn a_trunk_that_cannot_be_recognised_is_refused() {
         ["6:1: trunk `carrier` has neither `allow` nor credentials, so its calls can't be recognised; \
           add allow = [\"…\"] with the addresses its calls come from"]
     );
-    assert_eq!(trunk("uri = \"sip:c.example\"\nusername = \"acct\"\npassword = \"s3cret\""), [""; 0]);
+}
+
+#[test]
+fn a_trunk_whose_calls_nobody_would_recognise_is_warned_of_unless_it_says_so() {
+    let trunk = |keys: &str| {
+        trunk(&format!("uri = \"sip:c.example\"\nusername = \"acct\"\npassword = \"s3cret\"{keys}"))
+    };
+
+    assert_eq!(
+        trunk(""),
+        ["6:1: warning: trunk `carrier` has no `allow`, so its calls are a stranger's and get no answer; \
+          add the addresses they come from, or allow = [] if it only takes calls"]
+    );
+    for known in ["allow = []", "register = true", "challenge = true", "provider = \"telnyx\""] {
+        assert_eq!(trunk(&format!("\n{known}")), [""; 0], "{known}");
+    }
 }
 
 #[test]

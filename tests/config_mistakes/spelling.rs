@@ -101,6 +101,21 @@ fn a_pool_has_weights_and_shows_only_what_is_owned() {
     );
 }
 
+#[test]
+fn a_caller_id_that_is_no_e164_is_a_warning_where_e164_is_sent() {
+    let sent = "4155550101, which is sent as it stands, without + and calling code; write it like \
+                \"+14155550100\"; where the carrier wants it otherwise, set `caller_format`";
+
+    assert_eq!(trunk("caller_id = \"4155550101\""), [format!("11:13: warning: `caller_id` has {sent}")]);
+    assert_eq!(
+        trunk("caller_ids = [\"+14155550100\", \"4155550101;weight=2\"]"),
+        [format!("11:31: warning: `caller_ids` has {sent}")]
+    );
+    for meant in ["caller_format = \"national\"\ncaller_id = \"4155550101\"", "caller_id = \"1234567\""] {
+        assert_eq!(trunk(meant), [""; 0]);
+    }
+}
+
 /// The problems of a good `[[retell]]` and a trunk with these keys too, which begin at line 11.
 fn trunk(keys: &str) -> Vec<String> {
     problems(&format!(

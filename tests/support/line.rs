@@ -13,6 +13,8 @@ use socket2::{Domain, Socket, Type};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
 };
@@ -92,12 +94,25 @@ pub(crate) struct Socketed {
 impl Socketed {
     /// At port 5061 of `ip`, showing `issued`.
     pub(crate) fn bind(ip: Ipv4Addr, issued: &Issued) -> Self {
+        Self::bind_to(ip, issued, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// ... to those alone whose certificates `authority` vouches for.
+    pub(crate) fn bind_for(ip: Ipv4Addr, issued: &Issued, authority: &Authority) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        Self::bind_to(ip, issued, verifier.unwrap())
+    }
+
+    fn bind_to(ip: Ipv4Addr, issued: &Issued, verifier: Arc<dyn ClientCertVerifier>) -> Self {
         let chain = vec![CertificateDer::from_pem_slice(issued.certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
             .unwrap();
         Self { listener: TcpListener::bind((ip, 5061)).unwrap(), config: Arc::new(config) }

@@ -30,6 +30,8 @@ pub(in crate::call) struct State {
     timer: Option<SessionTimer>,
     /// What the last 422 asked for, as Min-SE of what we send.
     min_se: Option<u32>,
+    /// How often it was raised.
+    raised: u8,
     /// What our INVITE asked for.
     asked: Option<u32>,
 }
@@ -54,8 +56,9 @@ impl State {
     /// A 422 to our INVITE: true when it goes again with the interval that it asks for.
     pub(in crate::call) fn raise(&mut self, response: &Message) -> bool {
         let wanted = min_se_of(response);
-        let higher = self.min_se.is_none_or(|before| before < wanted);
+        let higher = self.raised < MAX_RAISES && self.min_se.is_none_or(|before| before < wanted);
         if higher {
+            self.raised += 1;
             self.min_se = Some(wanted);
         }
         higher
@@ -219,3 +222,5 @@ fn said(grant: Option<SessionExpires>) -> Headers {
 const SOON: Duration = Duration::from_secs(1);
 /// When one is that was refused for now.
 const LATER: Duration = Duration::from_secs(10);
+/// A peer that asks for a longer interval once more than this is not followed.
+const MAX_RAISES: u8 = 3;

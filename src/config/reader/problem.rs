@@ -58,9 +58,7 @@ impl Problem {
         let Mistake { what, instead } = mistake;
         Self { severity: Severity::Mistake, file, line, column, what, instead }
     }
-}
 
-impl Problem {
     /// As it is displayed, but for the word "warning": for a log, which has its own.
     #[must_use]
     pub fn unmarked(&self) -> String {

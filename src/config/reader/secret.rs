@@ -43,10 +43,10 @@ pub enum SecretSource {
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum SecretError {
     /// The variable is absent or empty.
-    #[error("environment variable {0} is not set")]
+    #[error("environment variable {0} is not set, or empty")]
     Unset(String),
     /// The file can't be read; its path, and why.
-    #[error("{0}: {1}")]
+    #[error("{0} can't be read: {1}")]
     File(String, String),
 }
 
@@ -97,6 +97,17 @@ impl Secret {
         };
         Ok(Self { source })
     }
+}
+
+/// Whether a literal was probably meant to name its value: `$NAME`, `${NAME}` or `ENV:NAME`.
+pub(super) fn looks_named(text: &str) -> bool {
+    let is_variable = |name: &str| name.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+    let of_shell = text.strip_prefix('$').is_some_and(|name| {
+        let bare = name.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+        is_variable(bare.unwrap_or(name))
+    });
+    let prefix = text.split_once(':').map_or("", |(prefix, _)| prefix.trim());
+    of_shell || ["env", "file"].iter().any(|known| prefix.eq_ignore_ascii_case(known))
 }
 
 /// What stands in the file at `path`, without its last line end.
@@ -182,6 +193,15 @@ mod tests {
 
         let variable = "`token` names no environment variable";
         assert_eq!(what, ["`token` is empty", variable, variable, variable, "`token` names no file"]);
+    }
+
+    #[test]
+    fn what_names_a_variable_in_another_dialect_is_told_from_a_password() {
+        assert!(
+            ["$RETELL_SIP_PASSWORD", "${PASS_2}", "ENV:PASS", " env:PASS", "File:pw"].map(looks_named)
+                == [true; 5]
+        );
+        assert!(["$ecret", "pa$$", "a:b", "${a}", "s3cret"].map(looks_named) == [false; 5]);
     }
 
     fn tree(text: &str) -> Tree<'static> {

@@ -6,7 +6,7 @@
 use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 
 use super::pool::{PoolNumber, parse_pool_number};
-use crate::config::reader::{Mistake, Reader};
+use crate::config::reader::{KeyPath, Mistake, Reader, Review};
 
 /// As written: "US", "DE" (in capitals) or a calling code "1", "49"; known to the phone-number library.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,31 @@ impl CallerId {
             }
             (None, Some(rotating)) => Self::Rotating(rotating),
             (None, None) => Self::FromCall,
+        }
+    }
+
+    /// The key that holds them, and the user parts that it shows.
+    pub(super) fn shown(&self) -> (&'static str, Vec<&str>) {
+        match self {
+            Self::FromCall | Self::Withheld => ("caller_id", Vec::new()),
+            Self::Fixed(number) => ("caller_id", vec![number]),
+            Self::Rotating(pool) => ("caller_ids", pool.iter().map(|own| own.number.as_str()).collect()),
+        }
+    }
+
+    /// Warns of telephone numbers in another form than E.164, where E.164 is sent: nothing rewrites them.
+    pub(super) fn check_format(&self, here: &KeyPath, review: &mut Review<'_>) {
+        let (key, numbers) = self.shown();
+        let at = here.key(key);
+        let is_telephone =
+            |text: &str| text.len() >= SHORTEST_DIALLED && text.bytes().all(|byte| byte.is_ascii_digit());
+        for (index, number) in numbers.iter().enumerate().filter(|(_, number)| is_telephone(number)) {
+            let at = if matches!(self, Self::Rotating(_)) { review.element(&at, index) } else { at.clone() };
+            let what =
+                format!("`{key}` has {number}, which is sent as it stands, without + and calling code");
+            let instead =
+                "write it like \"+14155550100\"; where the carrier wants it otherwise, set `caller_format`";
+            review.warning(&at, Mistake::new(what, instead));
         }
     }
 
@@ -154,5 +179,8 @@ pub fn parse_rotating(text: &str) -> Result<String, Mistake> {
 
 /// The caller ID that withholds the number.
 const ANONYMOUS: &str = "anonymous";
+
+/// Digits of a telephone number with its area code; account names and extensions are shorter.
+const SHORTEST_DIALLED: usize = 10;
 
 const E164: &str = "write + and 3 to 15 digits, such as \"+14155550100\"";

@@ -6,7 +6,7 @@
 
 use super::caller::parse_user_part;
 use super::numbers::unknown_peer;
-use super::peer::parse_uri;
+use super::uri::parse_uri;
 use super::{Config, NumberConfig};
 use crate::config::reader::{KeyPath, Mistake, Review};
 use crate::sip::uri::{Scheme, Uri};
@@ -28,8 +28,9 @@ pub(super) fn parse_fallback(text: &str) -> Result<FallbackConfig, Mistake> {
     if !text.contains(':') {
         return Ok(FallbackConfig::Word(text.trim().to_owned()));
     }
-    let named = |mistake: Mistake| Mistake::new(mistake.what.replace("`uri`", "`fallback`"), mistake.instead);
-    let Ok(uri) = Uri::parse(text.as_bytes()) else { return parse_uri(text).map(Into::into).map_err(named) };
+    let Ok(uri) = Uri::parse(text.as_bytes()) else {
+        return parse_uri("fallback", text).map(FallbackConfig::Address);
+    };
     if uri.scheme == Scheme::Tel {
         let number = uri.user.unwrap_or_default();
         return Err(Mistake::new(
@@ -41,7 +42,7 @@ pub(super) fn parse_fallback(text: &str) -> Result<FallbackConfig, Mistake> {
         return Err(Mistake::new("`fallback` has a password in its URI", INSTEAD));
     }
     let bare = Uri { user: None, user_as_written: None, ..uri.clone() };
-    parse_uri(&bare.to_string()).map_err(named)?;
+    parse_uri("fallback", &bare.to_string())?;
     Ok(FallbackConfig::Address(uri))
 }
 
@@ -129,12 +130,6 @@ fn own_retell<'a>(config: &'a Config, number: &'a NumberConfig) -> Option<&'a st
 
 fn word(name: &str) -> FallbackConfig {
     FallbackConfig::Word(name.to_owned())
-}
-
-impl From<Uri> for FallbackConfig {
-    fn from(uri: Uri) -> Self {
-        Self::Address(uri)
-    }
 }
 
 const INSTEAD: &str =

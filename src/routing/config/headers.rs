@@ -7,6 +7,7 @@ use super::Config;
 use super::numbers::unknown_peer;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section, nearest};
 use crate::routing::is_reserved;
+use crate::sip::headers::lex;
 
 /// `[headers]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +138,7 @@ impl Toward {
 /// A header name, or a prefix that ends in `*`; a prefix covers only what is not reserved.
 fn parse_pattern(text: &str) -> Result<String, Mistake> {
     let literal = text.strip_suffix('*').unwrap_or(text);
-    if !is_token(literal) && text != "*" {
+    if !lex::is_token(literal.as_bytes()) && text != "*" {
         let instead = "write a name such as \"X-Foo\", or a prefix such as \"X-*\"";
         return Err(Mistake::new(format!("\"{text}\" is no header name"), instead));
     }
@@ -148,7 +149,7 @@ fn parse_pattern(text: &str) -> Result<String, Mistake> {
 }
 
 fn parse_set(name: &str, value: &str) -> Result<String, Mistake> {
-    if !is_token(name) {
+    if !lex::is_token(name.as_bytes()) {
         return Err(Mistake::new(format!("\"{name}\" is no header name"), "write a name such as X-Foo"));
     }
     check_free(name)?;
@@ -168,7 +169,7 @@ fn check_template(value: &str) -> Result<(), Mistake> {
         };
         rest = after;
         match placeholder.strip_prefix("header:") {
-            Some(name) if is_token(name) => {}
+            Some(name) if lex::is_token(name.as_bytes()) => {}
             Some(name) => {
                 let what = format!("\"{name}\" in {{{placeholder}}} is no header name");
                 return Err(Mistake::new(what, "write it like {header:X-Foo}"));
@@ -198,11 +199,6 @@ fn check_free(name: &str) -> Result<(), Mistake> {
         return Err(Mistake::new(what, "take it out, and choose the number with caller_id"));
     }
     Ok(())
-}
-
-/// RFC 3261 §25.1 `token`.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
 }
 
 const PLACEHOLDERS: [&str; 5] = ["from", "to", "trunk", "username", "call_id"];

@@ -6,7 +6,7 @@
 use super::Config;
 use super::caller::{is_international, parse_user_part};
 use super::fallback::{FallbackConfig, parse_fallback};
-use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section, any_of, nearest};
+use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section, any_quoted, nearest};
 
 /// One `[[numbers]]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ impl Section for NumberConfig {
     fn read(table: &mut Reader<'_>) -> Self {
         table.require("number", "add number = \"+14155550100\", or a prefix such as \"+1415555*\"");
         Self {
-            number: table.parsed("number", parse_pattern).unwrap_or_default(),
+            number: table.parsed("number", |text| parse_pattern("number", text)).unwrap_or_default(),
             retell: table.text("retell"),
             trunk: table.text("trunk"),
             fallback: table.one_or_list("fallback", parse_fallback),
@@ -83,17 +83,17 @@ fn check_peer(name: Option<&str>, kind: &str, names: &[&str], here: &KeyPath, re
 
 /// `name` was written where one of `names` must stand.
 pub fn unknown_peer(name: &str, kind: &str, names: &[&str]) -> Mistake {
-    let named: Vec<_> =
-        names.iter().filter(|name| !name.is_empty()).map(|name| format!("\"{name}\"")).collect();
+    let named: Vec<_> = names.iter().copied().filter(|name| !name.is_empty()).collect();
     let instead = match nearest(name, names.iter().copied()) {
         _ if named.is_empty() => "add one, or take this out".to_owned(),
         Some(nearest) if named.len() > 3 => format!("write \"{nearest}\""),
-        _ => format!("write {}", any_of(&named)),
+        _ => format!("write {}", any_quoted(named)),
     };
     Mistake::new(format!("there is no {kind} with the name \"{name}\""), instead)
 }
 
-pub(super) fn parse_pattern(text: &str) -> Result<String, Mistake> {
+/// A number, or a prefix with a `*` behind it, which stands at `key`.
+pub(super) fn parse_pattern(key: &str, text: &str) -> Result<String, Mistake> {
     let literal = text.strip_suffix('*').unwrap_or(text);
     let digits = literal.strip_prefix('+').unwrap_or(literal);
     let only_digits = digits.len() <= 15 && digits.bytes().all(|digit| digit.is_ascii_digit());
@@ -108,7 +108,7 @@ pub(super) fn parse_pattern(text: &str) -> Result<String, Mistake> {
     } else {
         "write a number such as \"+14155550100\", or a prefix such as \"+1415555*\"".to_owned()
     };
-    Err(Mistake::new(format!("`number` is \"{text}\", which is no number and no prefix"), instead))
+    Err(Mistake::new(format!("`{key}` is \"{text}\", which is no number and no prefix"), instead))
 }
 
 /// Digits enough for a telephone number, but without the `+` that normalised numbers have.

@@ -4,6 +4,7 @@
 //! port, because Retell's addresses are shared with other LiveKit customers and its Via has no rport; a trunk
 //! does neither.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -17,9 +18,10 @@ use super::pool::PoolConfig;
 use super::profile::{Preset, Profile, ProfileKeys};
 use super::providers::{self, Provider};
 use super::registration::RegisterConfig;
-use super::spelling::Spelling;
+use super::spelling::{NumberFormat, Spelling};
+use super::uri::parse_uri;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Secret, Section, any_of};
-use crate::sip::uri::{Host, Scheme, Uri, UriError};
+use crate::sip::uri::{Host, Scheme, Uri};
 
 /// Keys that both kinds of peer have.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,7 +192,7 @@ impl PeerConfig {
         table.require("uri", format!("add uri = \"{}\", where calls to this peer go", defaults.uri));
         Self {
             name: table.parsed("name", parse_name).unwrap_or_default(),
-            uris: table.one_or_list("uri", parse_uri).unwrap_or_default(),
+            uris: table.one_or_list("uri", |text| parse_uri("uri", text)).unwrap_or_default(),
             interface: table.text("interface"),
             allow: table.list("allow", parse_range).unwrap_or(defaults.allow),
             username: table.parsed("username", parse_username),
@@ -263,12 +265,13 @@ impl TrunkConfig {
         if let Some(provider) = preset {
             self.check_transports(provider, &here.key("uri"), review);
         }
+        if self.country.is_some() && self.spelling.caller_format == NumberFormat::PlusE164 {
+            self.caller_id.check_format(here, review);
+        }
         self.pool.check(&self.caller_id, here, review);
         self.spelling.check(&self.peer, self.country.as_ref(), here, review);
     }
-}
 
-impl TrunkConfig {
     /// Warns of a transport that the provider is not known to speak.
     fn check_transports(&self, provider: &Provider, at: &KeyPath, review: &mut Review<'_>) {
         let spoken: Vec<_> = provider.transports.iter().map(|transport| transport.via().to_owned()).collect();
@@ -317,58 +320,21 @@ pub fn parse_username(text: &str) -> Result<String, Mistake> {
 }
 
 pub(super) fn parse_range(text: &str) -> Result<IpNet, Mistake> {
-    let range = text.parse().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+    let range = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
     range.map_err(|_| {
         let what = format!("\"{text}\" is no address and no range of addresses");
-        Mistake::new(what, "write it like \"198.51.100.7\" or \"198.51.100.0/24\"")
-    })
-}
-
-/// Where calls to a peer go. What stands before an `@` is never repeated in a mistake: it may be a password.
-pub(super) fn parse_uri(text: &str) -> Result<Uri, Mistake> {
-    let like = || format!("write it like \"{EXAMPLE_URI}\"");
-    let uri = Uri::parse(text.as_bytes()).map_err(|error| match error {
-        UriError::NoScheme | UriError::UnknownScheme(_)
-            if text.contains(['@', ' ', '/']) || text.is_empty() =>
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let instead = match (text.parse::<SocketAddr>(), bare.parse::<IpAddr>(), Host::parse(text.as_bytes()))
         {
-            Mistake::new("`uri` does not begin with \"sip:\"", like())
-        }
-        UriError::NoScheme | UriError::UnknownScheme(_) => {
-            Mistake::new("`uri` does not begin with \"sip:\"", format!("write \"sip:{text}\""))
-        }
-        UriError::Character(b' ') => Mistake::new("`uri` has a space in it", "take the space out"),
-        UriError::Port => Mistake::new(
-            "`uri` has a port that is none",
-            "write a number below 65536, or none for the usual one",
-        ),
-        error => Mistake::new(format!("`uri` can't be read: {error}"), like()),
-    })?;
-    let refuse = |what: &str, instead: &str| Err(Mistake::new(format!("`uri` {what}"), instead));
-    if uri.scheme == Scheme::Tel {
-        return refuse("is a telephone number", &like());
-    }
-    if uri.user.is_some() || uri.password.is_some() {
-        return refuse(
-            "has a user part, but the dialled number goes there",
-            "take out what stands before the @",
-        );
-    }
-    if uri.headers.is_some() {
-        return refuse("has headers", "take out the ? and what follows");
-    }
-    if matches!(uri.host, Host::Ip(address) if address.is_unspecified() || address.is_multicast()) {
-        return refuse("holds an address that nobody can be reached at", "write the peer's address");
-    }
-    match (uri.scheme, uri.transport().as_deref()) {
-        (_, None | Some("tcp" | "tls")) | (Scheme::Sip, Some("udp")) => Ok(uri),
-        (Scheme::Sips, Some(other)) => {
-            refuse(&format!("asks for TLS and for transport \"{other}\""), "write sips: without ;transport=")
-        }
-        (_, Some(other)) => refuse(
-            &format!("asks for transport \"{other}\""),
-            "write ;transport=tcp, ;transport=tls or ;transport=udp",
-        ),
-    }
+            (Ok(socket), _, _) => format!("write \"{}\", without the port", socket.ip()),
+            (_, Ok(address), _) => format!("write \"{address}\", without brackets"),
+            (_, _, Ok(Host::Name(name))) if name.contains(char::is_alphabetic) => {
+                "write the addresses that it stands for, as the peer lists them".to_owned()
+            }
+            _ => "write it like \"198.51.100.7\" or \"198.51.100.0/24\"".to_owned(),
+        };
+        Mistake::new(what, instead)
+    })
 }
 
 fn parse_tls_name(text: &str) -> Result<Host, Mistake> {
@@ -384,7 +350,5 @@ pub fn retell_ranges() -> impl Iterator<Item = IpNet> {
 }
 
 const ANY_URI: &str = "sip:…";
-const EXAMPLE_URI: &str = "sip:carrier.example:5060;transport=tcp";
-
 const RETELL_RANGES: [&str; 5] =
     ["18.98.16.120/30", "3.42.144.0/23", "153.57.128.0/18", "143.223.88.0/21", "161.115.160.0/19"];

@@ -45,7 +45,7 @@ impl PoolConfig {
             sticky: table.flag("caller_sticky", false),
             daily_cap: table.whole("caller_daily_cap", 0, 0..=1_000_000),
             rest_s: table.whole("caller_rest_s", 0, 0..=LONGEST_REST_S),
-            owned: table.list("owned", parse_owned),
+            owned: table.list("owned", |text| parse_pattern("owned", text)),
         }
     }
 
@@ -77,11 +77,7 @@ impl PoolConfig {
     }
 
     fn check_owned(&self, caller_id: &CallerId, here: &KeyPath, review: &mut Review<'_>) {
-        let (key, numbers): (_, Vec<_>) = match caller_id {
-            CallerId::FromCall | CallerId::Withheld => return,
-            CallerId::Fixed(number) => ("caller_id", vec![number.as_str()]),
-            CallerId::Rotating(list) => ("caller_ids", list.iter().map(|own| own.number.as_str()).collect()),
-        };
+        let (key, numbers) = caller_id.shown();
         let at = here.key(key);
         if review.is_broken(&at) || review.is_broken(&here.key("owned")) {
             return;
@@ -109,13 +105,6 @@ pub fn parse_pool_number(text: &str) -> Result<PoolNumber, Mistake> {
         return Err(Mistake::new(what, format!("write a number from 1 to {MOST_WEIGHT} behind ;weight=")));
     };
     Ok(PoolNumber { number: parse_rotating(number)?, weight })
-}
-
-fn parse_owned(text: &str) -> Result<String, Mistake> {
-    parse_pattern(text).map_err(|mistake| Mistake {
-        what: mistake.what.replace("`number`", "`owned`"),
-        instead: mistake.instead,
-    })
 }
 
 const MOST_WEIGHT: u32 = 1_000;

@@ -5,7 +5,7 @@
 //! makes sense for every feature: each lists those that do, and why the others don't. Whatever the profile
 //! says, no message of one leg is ever forwarded to the other.
 
-use crate::config::reader::{Mistake, Reader, Section, any_of};
+use crate::config::reader::{Mistake, Reader, Section, choose};
 use crate::sip::session_timer::LEAST_S;
 
 /// What becomes of one feature on the leg of one peer.
@@ -137,7 +137,7 @@ impl Profile {
 impl Section for ProfileKeys {
     fn read(table: &mut Reader<'_>) -> Self {
         Self {
-            preset: table.parsed("preset", |text| word("preset", text, &Preset::WORDS)),
+            preset: table.parsed("preset", |text| choose("preset", text, &Preset::WORDS)),
             hold: HOLD.read(table),
             update: UPDATE.read(table),
             early_media: EARLY_MEDIA.read(table),
@@ -180,7 +180,7 @@ impl Feature {
             Treatment::WORDS.into_iter().filter(|(_, known)| words.contains(known)).collect();
         table.parsed(key, |text| {
             let is_known = Treatment::WORDS.iter().any(|(known, _)| *known == text);
-            word(key, text, &allowed).map_err(|mistake| match is_known {
+            choose(key, text, &allowed).map_err(|mistake| match is_known {
                 true => Mistake { what: format!("`{key}` is \"{text}\", but {why}"), ..mistake },
                 false => mistake,
             })
@@ -208,14 +208,6 @@ impl Ringing {
 
 impl Preset {
     const WORDS: [(&str, Self); 2] = [("retell", Self::Retell), ("standard", Self::Standard)];
-}
-
-fn word<T: Copy>(key: &str, text: &str, words: &[(&str, T)]) -> Result<T, Mistake> {
-    let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
-    found.ok_or_else(|| {
-        let quoted: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        Mistake::new(format!("`{key}` is \"{text}\""), format!("write {}", any_of(&quoted)))
-    })
 }
 
 const HOLD: Feature = Feature {

@@ -5,7 +5,7 @@
 
 use ipnet::IpNet;
 
-use super::{Config, PeerConfig};
+use super::{Config, PeerConfig, TrunkConfig};
 use crate::config::reader::{KeyPath, Mistake, Review};
 
 pub(super) fn check(config: &Config, review: &mut Review<'_>) {
@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config, review: &mut Review<'_>) {
         check_trust(&retell.peer, &KeyPath::root().key("retell").index(index), review);
     }
     for (index, trunk) in config.trunks.iter().enumerate() {
-        check_reachable(&trunk.peer, &KeyPath::root().key("trunks").index(index), review);
+        check_recognised(trunk, &KeyPath::root().key("trunks").index(index), review);
     }
     check_trunk_ranges(config, review);
     check_retell_ranges(config, review);
@@ -100,16 +100,24 @@ fn check_trust(peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
     review.mistake(&at, Mistake::new(what, instead));
 }
 
-fn check_reachable(peer: &PeerConfig, here: &KeyPath, review: &mut Review<'_>) {
-    let keys = ["username", "password", "allow", "challenge"];
-    let known =
-        !peer.allow.is_empty() || peer.username.is_some() || peer.password.is_some() || peer.challenge;
-    if known || keys.iter().any(|key| review.is_broken(&here.key(key))) {
+/// The calls of a trunk are known by their address, by credentials, or by the Contact that they come to.
+fn check_recognised(trunk: &TrunkConfig, here: &KeyPath, review: &mut Review<'_>) {
+    let peer = &trunk.peer;
+    let is_recognised = !peer.allow.is_empty() || peer.challenge || trunk.register.register;
+    let keys = ["username", "password", "allow", "challenge", "register"];
+    if is_recognised || keys.iter().any(|key| review.is_broken(&here.key(key))) {
         return;
     }
-    let what =
-        format!("{} has neither `allow` nor credentials, so its calls can't be recognised", peer.label(here));
-    review.mistake(here, Mistake::new(what, "add allow = [\"…\"] with the addresses its calls come from"));
+    let name = peer.label(here);
+    if peer.username.is_none() && peer.password.is_none() {
+        let what = format!("{name} has neither `allow` nor credentials, so its calls can't be recognised");
+        let instead = "add allow = [\"…\"] with the addresses its calls come from";
+        review.mistake(here, Mistake::new(what, instead));
+    } else if !review.is_set(&here.key("allow")) {
+        let what = format!("{name} has no `allow`, so its calls are a stranger's and get no answer");
+        let instead = "add the addresses they come from, or allow = [] if it only takes calls";
+        review.warning(here, Mistake::new(what, instead));
+    }
 }
 
 /// A trunk range over a `[[retell]]` range would make calls from Retell calls from the trunk.

@@ -3,8 +3,9 @@
 //! The registrar is the trunk's own `uri` unless it is named, and the account is its `username`. Calls that
 //! come to the registered Contact are the trunk's from wherever they come, so such a trunk needs no `allow`.
 
-use super::peer::{PeerConfig, parse_uri};
+use super::peer::PeerConfig;
 use super::spelling::Spelling;
+use super::uri::parse_uri;
 use crate::config::reader::{KeyPath, Mistake, Reader, Review};
 use crate::sip::auth::{Credentials, contact_user};
 use crate::sip::registration::Account;
@@ -33,7 +34,9 @@ impl RegisterConfig {
         Self {
             register: table.flag("register", defaults.register),
             expires_s: table.whole("register_expires_s", defaults.expires_s, 60..=86_400),
-            registrars: table.one_or_list("registrar", parse_registrar).unwrap_or_default(),
+            registrars: table
+                .one_or_list("registrar", |text| parse_uri("registrar", text))
+                .unwrap_or_default(),
         }
     }
 
@@ -85,9 +88,4 @@ impl RegisterConfig {
         let expires_s = self.expires_s;
         Some(Account { registrars, address, credentials, realm, proxy, contact_user, expires_s })
     }
-}
-
-fn parse_registrar(text: &str) -> Result<Uri, Mistake> {
-    parse_uri(text)
-        .map_err(|mistake| Mistake::new(mistake.what.replace("`uri`", "`registrar`"), mistake.instead))
 }

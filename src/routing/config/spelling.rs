@@ -5,8 +5,9 @@
 //! goes, the `…_host` keys what stands in it.
 
 use super::caller::{Country, parse_user_part};
-use super::peer::{PeerConfig, parse_uri};
-use crate::config::reader::{KeyPath, Mistake, Reader, Review, any_of};
+use super::peer::PeerConfig;
+use super::uri::parse_uri;
+use crate::config::reader::{KeyPath, Mistake, Reader, Review, any_quoted};
 use crate::sip::uri::{Host, Uri};
 
 /// The keys of a trunk about what its INVITE says.
@@ -100,7 +101,7 @@ impl Spelling {
             to_host: table.parsed("to_host", |text| parse_host("to_host", text)),
             request_host: table.parsed("request_host", |text| parse_host("request_host", text)),
             realm: table.parsed("realm", parse_realm),
-            outbound_proxy: table.parsed("outbound_proxy", parse_proxy),
+            outbound_proxy: table.parsed("outbound_proxy", |text| parse_uri("outbound_proxy", text)),
         }
     }
 
@@ -124,7 +125,7 @@ impl Spelling {
             return;
         }
         if self.caller_in.0.is_empty() {
-            let instead = format!("name at least one of {}", words(&CallerPlace::WORDS));
+            let instead = format!("name at least one of {}", CallerPlace::words());
             review.mistake(&at, Mistake::new("`caller_in` is an empty array", instead));
         } else if !self.caller_in.holds(CallerPlace::From) && peer.username.is_none() {
             let what = "`caller_in` leaves From to the account, but there is no `username`";
@@ -158,18 +159,18 @@ impl CallerPlace {
         ("diversion", Self::Diversion),
         ("p-charge-info", Self::PChargeInfo),
     ];
+
+    fn words() -> String {
+        any_quoted(Self::WORDS.iter().map(|(word, _)| *word))
+    }
 }
 
 fn parse_place(text: &str) -> Result<CallerPlace, Mistake> {
     let known = CallerPlace::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
     known.map(|(_, place)| *place).ok_or_else(|| {
         let what = format!("\"{text}\" in `caller_in` is no place for a caller's number");
-        Mistake::new(what, format!("write {}", words(&CallerPlace::WORDS)))
+        Mistake::new(what, format!("write {}", CallerPlace::words()))
     })
-}
-
-fn words<T>(words: &[(&str, T)]) -> String {
-    any_of(&words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>())
 }
 
 fn parse_prefix(text: &str) -> Result<String, Mistake> {
@@ -195,13 +196,6 @@ fn parse_host(key: &str, text: &str) -> Result<Host, Mistake> {
 fn parse_realm(text: &str) -> Result<String, Mistake> {
     parse_user_part("realm", text).map_err(|_| {
         Mistake::new("`realm` is empty, or has spaces in it", "write it as the carrier's challenges do")
-    })
-}
-
-fn parse_proxy(text: &str) -> Result<Uri, Mistake> {
-    parse_uri(text).map_err(|mistake| Mistake {
-        what: mistake.what.replace("`uri`", "`outbound_proxy`"),
-        instead: mistake.instead,
     })
 }
 

@@ -77,6 +77,32 @@ fn a_source_that_restarts_a_little_behind_is_believed_at_its_second_packet() {
 }
 
 #[test]
+fn a_source_that_restarts_among_numbers_that_were_seen_is_believed_at_its_second_packet() {
+    let mut stream = Stream::new();
+    stream.audio(7, 0..50);
+
+    let mut restarted = Vec::new();
+    for number in 0..50 {
+        restarted.push(stream.packet(7, number, 700_000 + u32::from(number) * 160, Kind::Audio));
+        stream.pass(20);
+    }
+
+    assert_eq!(restarted[0], Mapped::Late);
+    assert_eq!(numbers(&restarted[1..]), (150..199).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_burst_of_duplicates_is_no_restart() {
+    let mut stream = Stream::new();
+    stream.audio(7, 0..50);
+
+    let again = stream.audio(7, 20..50);
+    let on = stream.audio(7, [50]);
+
+    assert_eq!((again, on), (vec![], vec![150]));
+}
+
+#[test]
 fn a_straggler_of_the_former_source_does_not_turn_the_stream_back() {
     let mut stream = Stream::new();
     stream.audio(7, [10, 11]);
@@ -244,6 +270,29 @@ fn a_source_whose_clock_stood_still_is_heard_again_after_60_ms_of_late_packets()
     assert_eq!(sent[..3], [Mapped::Late; 3]);
     assert_eq!(numbers(&sent[3..]), [151, 152]);
     assert_eq!(timestamps(&sent[3..]), [5_000 + 57 * 160, 5_000 + 58 * 160]);
+}
+
+#[test]
+fn a_talkspurt_of_a_source_whose_clock_stood_still_is_heard_from_its_beginning() {
+    let mut stream = Stream::new();
+    stream.packet(7, 10, 1_600, Kind::Audio);
+    stream.silence(100, 20);
+
+    stream.continuity.on_talkspurt(Position { ssrc: 7, sequence: 11, timestamp: 1_760 });
+    let sent = stream.audio(7, [11, 12]);
+
+    assert_eq!(sent, [121, 122]);
+}
+
+#[test]
+fn a_talkspurt_that_was_held_up_on_its_way_is_late_as_far_as_it_was_filled_for() {
+    let mut stream = Stream::new();
+    stream.packet(7, 10, 1_600, Kind::Audio);
+    stream.silence(100, 20);
+
+    stream.continuity.on_talkspurt(Position { ssrc: 7, sequence: 11, timestamp: 3_200 });
+
+    assert_eq!(stream.packet(7, 11, 3_200, Kind::Audio), Mapped::Late);
 }
 
 #[test]

@@ -273,6 +273,19 @@ fn a_423_is_answered_with_what_it_demands_unless_that_is_no_more_or_absurd() {
 }
 
 #[test]
+fn a_423_shows_that_the_credentials_are_good_and_the_next_challenge_is_about_the_nonce() {
+    let mut rig = Rig::new(ONE);
+    rig.next();
+
+    rig.answer(401, "WWW-Authenticate: Digest realm=\"r\", nonce=\"one\"\r\n");
+    rig.answer(423, "Min-Expires: 7200\r\n");
+    rig.answer(401, "WWW-Authenticate: Digest realm=\"r\", nonce=\"two\"\r\n");
+
+    let shown = rig.last_header("Authorization").expect("credentials");
+    assert!(shown.contains("nonce=\"two\""), "{shown}");
+}
+
+#[test]
 fn a_registrar_that_demands_ever_more_is_given_up() {
     let mut rig = Rig::new(ONE);
     rig.next();
@@ -504,6 +517,26 @@ fn a_stream_that_is_gone_is_made_anew_within_seconds() {
     let waited = rig.next().as_secs();
     assert!((2..=20).contains(&waited), "{waited}");
     assert_eq!(rig.sent.len(), 2);
+}
+
+#[test]
+fn a_registrar_that_was_away_is_asked_again_soon_unless_it_has_refused() {
+    let mut bound = Rig::registered(ONE, 3_600);
+    bound.machine.on_return(bound.now, &mut bound.ids);
+    assert!(bound.next() <= Duration::from_secs(5));
+    assert_eq!(bound.last_header("CSeq"), Some("2 REGISTER"));
+
+    let mut unheard = Rig::new(ONE);
+    unheard.next();
+    unheard.lose();
+    unheard.machine.on_return(unheard.now, &mut unheard.ids);
+    assert!(unheard.next() <= Duration::from_secs(5));
+
+    let mut refused = Rig::new(ONE);
+    refused.next();
+    refused.answer(403, "");
+    refused.machine.on_return(refused.now, &mut refused.ids);
+    assert!(refused.next() >= Duration::from_secs(30));
 }
 
 fn account(registrars: &[&str]) -> Account {

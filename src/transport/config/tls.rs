@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_rustls::rustls::crypto::ring;
 
-use super::super::tls::{FileError, Identity, certificates};
+use super::super::tls::{FileError, Identity, certificates, private_key};
 use crate::config::reader::{KeyPath, Mistake, Reader, Review, Section};
 
 /// `[tls]`.
@@ -59,12 +59,12 @@ impl Config {
         match (&self.certificate, &self.key) {
             (Some(chain), Some(private)) => match Identity::read(chain, private, &ring::default_provider()) {
                 Ok(identity) => check_dates(identity.valid, chain, &certificate, review),
-                Err(FileError::Unreadable { path, error }) if path == *private => {
-                    review.mistake(&key, mistake(&FileError::Unreadable { path, error }));
-                }
+                Err(error) if error.path() == private => review.mistake(&key, mistake(&error)),
                 Err(error) => {
-                    let at = if error.is_about_key() { &key } else { &certificate };
-                    review.mistake(at, mistake(&error));
+                    review.mistake(&certificate, mistake(&error));
+                    if let Err(error) = private_key(private) {
+                        review.mistake(&key, mistake(&error));
+                    }
                 }
             },
             _ if review.is_broken(&certificate) || review.is_broken(&key) => {}

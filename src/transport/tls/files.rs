@@ -51,12 +51,16 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// Whether the key is at fault, not a certificate.
+    /// The file that is at fault; of two that do not belong together, the key's.
     #[must_use]
-    pub fn is_about_key(&self) -> bool {
+    pub fn path(&self) -> &Path {
         match self {
-            Self::NoKey(_) | Self::EncryptedKey(_) | Self::UnusableKey(_) | Self::Mismatch(_) => true,
-            Self::Unreadable { .. } | Self::NoCertificate(_) => false,
+            Self::Unreadable { path, .. }
+            | Self::NoCertificate(path)
+            | Self::NoKey(path)
+            | Self::EncryptedKey(path)
+            | Self::UnusableKey(path)
+            | Self::Mismatch(path) => path,
         }
     }
 
@@ -112,7 +116,8 @@ pub(in crate::transport) fn certificates(path: &Path) -> Result<Vec<CertificateD
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
+/// The private key in a file.
+pub(in crate::transport) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
     let pem = read(path)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
         let is_encrypted = [&b"BEGIN ENCRYPTED PRIVATE KEY"[..], b"Proc-Type: 4,ENCRYPTED"]

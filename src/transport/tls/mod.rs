@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 pub(super) use self::domains::{Domains, Named};
 pub use self::files::FileError;
-pub(super) use self::files::{Identity, certificates};
+pub(super) use self::files::{Identity, certificates, private_key};
 pub(super) use self::handshakes::Handshakes;
 pub(super) use self::verify::proves;
 use self::verify::{Trust, Verifier};
