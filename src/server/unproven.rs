@@ -1,9 +1,9 @@
 //! How much is answered by UDP to a source that has not shown yet that it is one of ours.
 //!
 //! Where a peer may show its credentials from anywhere, whoever sends a datagram is answered, and its address
-//! may be forged: a ban would hit somebody else, but every answer takes time that calls need. So such a source
-//! has a number of answers a second, and all of them together have one; what comes beyond is dropped. Who is in
-//! an `allow`, or has shown good credentials within the hour, has no such bound.
+//! may be forged: a ban would hit somebody else, but every answer takes time that calls need. So such a
+//! source has a number of answers a second, and all of them together have one; what comes beyond is dropped.
+//! Who is in an `allow`, or has shown good credentials within the hour, has no such bound.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

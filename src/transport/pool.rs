@@ -304,6 +304,7 @@ const MAX_DIALLED: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::net::Ipv4Addr;
 
     use tokio::net::TcpListener;
@@ -329,12 +330,11 @@ mod tests {
     #[tokio::test]
     async fn with_all_connections_taken_no_other_is_until_one_ends() {
         let mut far = FarEnds::new(Bounds { all: 2, ..BOUNDS }).await;
-        far.connect_and_recognise(ATTACKER).await;
+        let first = far.connect_and_recognise(ATTACKER).await;
         far.connect_and_recognise(ATTACKER).await;
 
         far.connect_and_recognise(PEER).await;
         let turned_away = far.count_of(PEER);
-        let first = ConnectionId(3);
         far.pool.remove(first, &Ended::Eof, &mut far.events);
         far.connect_and_recognise(PEER).await;
 
@@ -350,9 +350,10 @@ mod tests {
             far.connect(Ipv4Addr::new(127, 0, 0, host)).await;
         }
 
-        let mut standing: Vec<_> = far.pool.connections.keys().map(|id| id.0).collect();
-        standing.sort_unstable();
-        assert_eq!(standing, [1, 9, 10, 11].map(|nth| 2 * nth + 1), "who came in has an odd number");
+        let hosts = far.pool.connections.values().map(|connection| connection.link.remote.ip());
+        let standing: BTreeSet<_> = hosts.collect();
+        let peer_and_newest = [3, 17, 18, 19].map(|host| IpAddr::from([127, 0, 0, host]));
+        assert_eq!(standing, peer_and_newest.into());
         assert!(far.events.is_empty(), "nobody is blamed for the crowd that others make");
     }
 
@@ -384,6 +385,7 @@ mod tests {
             Self { pool, listener, clients: Vec::new(), events: Vec::new(), _reports: reports }
         }
 
+        /// The newest connection that stands then: that one, unless it was turned away.
         async fn connect(&mut self, from: Ipv4Addr) -> ConnectionId {
             let client = tokio::net::TcpSocket::new_v4().expect("a socket");
             client.bind((from, 0).into()).expect("a loopback address");
@@ -399,12 +401,13 @@ mod tests {
                 domain: None,
             };
             self.pool.accept(flow, stream, None, &mut self.events);
-            ConnectionId(self.pool.last)
+            self.pool.connections.keys().copied().max_by_key(|id| id.0).expect("one stands")
         }
 
-        async fn connect_and_recognise(&mut self, from: Ipv4Addr) {
+        async fn connect_and_recognise(&mut self, from: Ipv4Addr) -> ConnectionId {
             let connection = self.connect(from).await;
             self.pool.recognise(connection);
+            connection
         }
 
         fn count_of(&self, from: Ipv4Addr) -> usize {
