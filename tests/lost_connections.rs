@@ -1,5 +1,6 @@
 //! The connection that a caller opened is lost in the middle of its call (RFC 3261 §12.2.1.1, §18): the BYE
-//! goes by a new one to where its Contact says that it listens, never to the port of the lost one.
+//! goes by a new one to where its Contact says that it listens, never to the port that the lost one came
+//! from.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/certificates.rs"]
