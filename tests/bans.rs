@@ -43,6 +43,21 @@ fn a_stranger_that_connects_again_and_again_is_banned_and_its_datagrams_are_drop
 }
 
 #[test]
+fn a_source_is_banned_once_whatever_else_it_has_open() {
+    let (bridge, _known, _retell) = serve("");
+    let open: Vec<_> = (0..3 * AFTER).map(|_| connect(&bridge, bridge.net.stranger())).collect();
+
+    for mut stream in &open {
+        let _ = stream.write_all(b"garbage\r\n\r\n");
+    }
+
+    bridge.eventually("all are counted", || {
+        (bridge.metric(STRANGERS) + bridge.metric(BANNED) == f64::from(3 * AFTER)).then_some(())
+    });
+    assert_eq!((bridge.metric(BANS), lines(&bridge, "source banned")), (1.0, 1));
+}
+
+#[test]
 fn datagrams_ban_nobody_however_many_and_however_bad() {
     let (bridge, known, _retell) = serve("");
     let stranger = Phone::new(bridge.net.stranger(), bridge.net.sip());
@@ -161,10 +176,7 @@ fn with_ban_s_0_nobody_is_banned() {
 
 /// Connects from `from`, sends `bytes`, and waits until the bridge has closed the connection.
 fn knock(bridge: &Process, from: impl Into<IpAddr>, bytes: &[u8]) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(from.into(), 0).into()).unwrap();
-    socket.connect(&bridge.net.sip().into()).unwrap();
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect(bridge, from);
     stream.set_read_timeout(Some(SOON)).unwrap();
     // A connection that is closed while it is written to fails the rest, and is what is wanted.
     let _ = stream.write_all(bytes);
@@ -172,6 +184,13 @@ fn knock(bridge: &Process, from: impl Into<IpAddr>, bytes: &[u8]) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("it stays open: {error}"),
         Ok(_) | Err(_) => {}
     }
+}
+
+fn connect(bridge: &Process, from: impl Into<IpAddr>) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(from.into(), 0).into()).unwrap();
+    socket.connect(&bridge.net.sip().into()).unwrap();
+    TcpStream::from(socket)
 }
 
 /// Calls with `password`, and says how that was answered.

@@ -4,13 +4,20 @@
 
 #[path = "support/calls.rs"]
 mod calls;
+#[path = "support/phone.rs"]
+mod phone;
+#[path = "support/process.rs"]
+mod process;
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use calls::{
     CALLEE, CALLER, CalleeScript, CallerScript, End, Network, Way, Weather, finish, in_weather, routes,
 };
+use phone::{Call, Phone};
+use process::{Net, Process};
 use trunkline::routing::config::{Config, PeerConfig};
 
 #[test]
@@ -79,6 +86,28 @@ fn what_was_spent_outlives_a_reload() {
     let shown = network.bridge.trunks();
     let calls: Vec<_> = shown.iter().map(|peer| (peer.name.as_str(), peer.calls_last_hour)).collect();
     assert_eq!(calls, [("carrier", 0), ("retell", 1)]);
+}
+
+#[test]
+fn what_was_spent_outlives_a_crash_where_there_is_a_state_file() {
+    let net = Net::new();
+    let config = net.config() + "calls_per_hour = 2\n[server]\nstate = \"state.json\"\n";
+    let [carrier, retell] = [net.trunk(), net.retell()].map(|ip| Phone::new(ip, net.sip()));
+    let bridge = Process::start(net, &config);
+    for _ in 0..2 {
+        Call::place(&carrier, &retell, "+14155550100").hang_up();
+    }
+    let state = bridge.eventually("the state of both calls", || {
+        let state = fs::read_to_string(bridge.path("state.json")).ok()?;
+        state.contains("\"calls\":2").then_some(state)
+    });
+
+    drop(bridge);
+    let bridge = Process::start_in(net, &config, &[("state.json", &state)], &[]);
+    carrier.send(carrier.invite("+14155550100", ""));
+
+    carrier.expect("SIP/2.0 403 ");
+    bridge.eventually("the record", || (bridge.records().len() == 1).then_some(()));
 }
 
 #[test]

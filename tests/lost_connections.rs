@@ -1,6 +1,5 @@
 //! The connection that a caller opened is lost in the middle of its call (RFC 3261 §12.2.1.1, §18): the BYE
-//! goes by a new one to where its Contact says that it listens, never to the port that the lost one came
-//! from.
+//! goes by a new one to where its Contact says that it listens, never to the port of the lost one.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/certificates.rs"]

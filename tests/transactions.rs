@@ -372,8 +372,10 @@ fn a_request_that_could_not_go_by_tcp_goes_by_udp_with_fresh_timers() {
 #[test]
 fn a_request_whose_connection_is_gone_goes_once_more_as_it_is_by_a_new_one() {
     let mut bed = Bed::new(Transport::Tcp);
-    let (tx, remote) = (bed.invite(), flow(Transport::Tcp).remote);
-    let Some(Action::Send { bytes: first, .. }) = bed.actions.pop() else { panic!("nothing sent") };
+    let (tx, by) = (bed.ids.client_tx(), Flow { connection: Some(ConnectionId(1)), ..flow(Transport::Tcp) });
+    let (first, remote) = (bed.outgoing("INVITE", tx), "192.0.2.9:5060".parse().unwrap());
+    bed.table.request(tx, Method::Invite, first.clone(), by, bed.now, &mut bed.actions);
+    bed.actions.clear();
     let lost = bed.table.unanswered_by(ConnectionId(1), remote);
 
     let again = bed.table.send_again(tx, bed.now, &mut bed.actions);
@@ -405,8 +407,11 @@ fn nothing_goes_again_that_was_answered_or_cancelled_or_went_another_way() {
         }
 
         let lost = bed.table.unanswered_by(ConnectionId(1), remote);
+        let is_waited_for = !cancelled && answer.is_none();
+        let again = bed.table.send_again(tx, bed.now, &mut bed.actions);
 
         assert_eq!(lost, [], "{transport:?} {remote} {cancelled} {answer:?}");
+        assert_eq!(again, is_waited_for, "{transport:?} {remote} {cancelled} {answer:?}");
     }
 }
 

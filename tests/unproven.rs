@@ -41,6 +41,16 @@ fn guesses_count_like_requests_without_any() {
 }
 
 #[test]
+fn what_cannot_be_read_counts_like_a_request() {
+    let mut network = open_to_all(STRANGER);
+
+    let told = told(&mut network, |place| request("OPTIONS", place).with_headers("no header\r\n"));
+
+    assert_eq!(told, [400; EACH]);
+    finish(&mut network);
+}
+
+#[test]
 fn whoever_is_in_an_allow_is_always_answered() {
     let mut network = open_to_all(TRUNK);
 

@@ -302,14 +302,15 @@ mod tests {
     }
 
     #[test]
-    fn an_unused_pair_needs_no_rest() {
-        let (mut ports, mut handle) = pool("127.0.9.3", [41_000, 41_001]);
+    fn an_unused_pair_needs_no_rest_and_waits_for_none_that_does() {
+        let (mut ports, mut handle) = pool("127.0.9.3", [41_000, 41_003]);
         let now = Instant::now();
-        let pair = ports.take(0, 0, &mut handle, Rest::Enough, now).unwrap();
+        let [used, unused] = [(); 2].map(|()| ports.take(0, 0, &mut handle, Rest::Enough, now).unwrap());
 
-        ports.give_back_unused(pair);
+        ports.give_back(used, now);
+        ports.give_back_unused(unused);
 
-        assert_eq!(ports.take(0, 0, &mut handle, Rest::Enough, now), Some(pair));
+        assert_eq!(ports.take(0, 0, &mut handle, Rest::Enough, now), Some(unused));
     }
 
     #[test]

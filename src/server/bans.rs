@@ -171,7 +171,8 @@ impl<W: World> Bridge<W> {
     /// `remote` did what it should not have, and nobody can have forged that.
     pub(super) fn blame(&mut self, remote: SocketAddr, fault: Fault) {
         let source = subscriber(remote.ip());
-        if self.routes.spares(remote.ip()) || !self.bans.is_last_straw(source, self.now) {
+        let is_banned = self.bans.holds(source, self.now);
+        if is_banned || self.routes.spares(remote.ip()) || !self.bans.is_last_straw(source, self.now) {
             return;
         }
         let is_it = |address: IpAddr| subscriber(address) == source;

@@ -20,8 +20,8 @@ pub struct Config {
     pub max_calls: u32,
     /// Calls that begin in a second, of all peers; 0 is no limit, which is the default.
     pub calls_per_second: u32,
-    /// File that keeps what the next process has to know: which caller IDs were shown, to whom and how often.
-    /// Default none: forgotten at the end.
+    /// File that keeps what the next process has to know: which caller IDs were shown, to whom and how often,
+    /// and what was used of hourly caps. Default none: forgotten at the end.
     pub state: Option<PathBuf>,
 }
 

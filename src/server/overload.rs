@@ -130,6 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn full_batches_with_a_pause_after_each_cost_no_call() {
+        let start = Instant::now();
+        let mut overload = Overload::new(start);
+
+        for batch in 0..20 {
+            overload.on_read(false, start + 2 * batch * WINDOW);
+            assert_eq!(overload.course(), Course::Take, "batch {batch}");
+        }
+    }
+
+    #[test]
     fn fewer_are_taken_the_longer_it_lasts_and_all_again_when_it_is_over() {
         let start = Instant::now();
         let mut overload = Overload::new(start);

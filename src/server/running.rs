@@ -114,8 +114,8 @@ pub(super) async fn assemble(config: Config, source: Option<Source>) -> Result<A
     bridge.limit(config.server.limit());
     bridge.ban_by(ban_policy(&config));
     bridge.follow_admission();
-    let (memory, rotation) = Memory::open(config.server.state.clone());
-    bridge.rotation = rotation;
+    let (memory, known) = Memory::open(config.server.state.clone());
+    bridge.recall(known, u64::try_from(clock::unix_ms() / 1_000).unwrap_or(0));
     let server = Server { bridge, ready, source, config, certificate, memory };
     for listener in server.bridge.world.transports.listeners() {
         let (transport, address) = (listener.transport.via(), listener.address);

@@ -110,7 +110,7 @@ impl Server {
             }
             self.bridge.on_deadlines();
             if drain.is_finished(&mut self.bridge) {
-                return self.memory.close(&self.bridge.rotation).await;
+                return self.memory.close(&self.bridge.known()).await;
             }
         }
     }
@@ -185,7 +185,8 @@ impl Server {
         if let Some(certificate) = &mut self.certificate {
             certificate.look(self.bridge.unix_ms);
         }
-        self.memory.keep(&mut self.bridge.rotation, self.bridge.now);
+        let bridge = &mut self.bridge;
+        self.memory.keep(bridge.now, || bridge.news());
         self.bridge.metrics.run_upkeep();
         self.bridge.upkeep();
     }

@@ -15,7 +15,13 @@ fn a_pbx_on_the_lan_beside_retell_on_the_internet_is_no_mistake() {
          [[interfaces]]\nname = \"v6\"\naddress = \"::1\"\nnetworks = [\"2001:db8::/32\"]\n",
     );
 
-    assert_eq!([one_address, listened, two_families], [[""; 0]; 3]);
+    let on_all_addresses = with_peers(
+        "[sip]\nlisten = [\"udp:127.0.0.1:5060\"]\n\
+         [[interfaces]]\nname = \"lan\"\naddress = \"0.0.0.0\"\n\
+         [[interfaces]]\nname = \"wan\"\naddress = \"0.0.0.0\"\nadvertise = \"203.0.113.10\"\n",
+    );
+
+    assert_eq!([one_address, listened, two_families, on_all_addresses], [[""; 0]; 4]);
 }
 
 #[test]
@@ -68,6 +74,7 @@ fn ports_on_one_address_are_shared_or_kept_apart() {
 
     assert_eq!(ports("[20000, 20999]", "[20000, 20999]"), [""; 0]);
     assert_eq!(ports("[20000, 20999]", "[21000, 21999]"), [""; 0]);
+    assert_eq!(ports("[21000, 21999]", "[20000, 20999]"), [""; 0]);
     assert_eq!(
         ports("[20000, 20999]", "[20998, 21999]"),
         ["8:9: `ports` from 20998 to 21999 overlap those of `a`, from 20000 to 20999, on one address; \

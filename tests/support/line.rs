@@ -1,4 +1,4 @@
-//! One connection of a far end, by TLS or without: whole SIP messages as plain text, over a socket that
+//! One connection of a far end, with TLS or without: whole SIP messages as plain text, over a socket that
 //! waits.
 //!
 //! Neither side shares code with the product but the TLS library itself.

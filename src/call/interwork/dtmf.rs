@@ -19,24 +19,6 @@ use crate::rtp::dtmf::Digit;
 use crate::rtp::leg::Side;
 use crate::sip::message::{Message, Method};
 
-/// A key and how long it was pressed, as an INFO has it; `None` when it has none.
-pub(super) fn digit_in(info: &Message) -> Option<(Digit, Duration)> {
-    let body = info.body();
-    let text = std::str::from_utf8(&body).ok()?;
-    match info.content_type()?.as_str() {
-        RELAY => {
-            let field = |name: &str| {
-                let mut lines = text.lines().filter_map(|line| line.split_once(['=', ':']));
-                lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-            };
-            let duration = field("Duration").and_then(|text| text.parse().ok()).unwrap_or(USUAL_MS);
-            Some((key_in(field("Signal")?)?, pressed_for(duration)))
-        }
-        PLAIN => Some((key_in(text.trim())?, pressed_for(USUAL_MS))),
-        _ => None,
-    }
-}
-
 impl Call {
     /// A key that came by INFO from `leg`.
     pub(super) fn on_digit_by_info(&mut self, leg: LegId, digit: Digit, duration: Duration, cx: &mut Cx<'_>) {
@@ -87,6 +69,24 @@ impl Call {
 
     fn other_leg(&self, leg: LegId) -> Option<LegId> {
         if leg == LegId::CALLER { self.answered_leg() } else { Some(LegId::CALLER) }
+    }
+}
+
+/// A key and how long it was pressed, as an INFO has it; `None` when it has none.
+pub(super) fn digit_in(info: &Message) -> Option<(Digit, Duration)> {
+    let body = info.body();
+    let text = std::str::from_utf8(&body).ok()?;
+    match info.content_type()?.as_str() {
+        RELAY => {
+            let field = |name: &str| {
+                let mut lines = text.lines().filter_map(|line| line.split_once(['=', ':']));
+                lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+            };
+            let duration = field("Duration").and_then(|text| text.parse().ok()).unwrap_or(USUAL_MS);
+            Some((key_in(field("Signal")?)?, pressed_for(duration)))
+        }
+        PLAIN => Some((key_in(text.trim())?, pressed_for(USUAL_MS))),
+        _ => None,
     }
 }
 
