@@ -132,9 +132,16 @@ import json, sys
 print(f"\n{'100,000 packets/s':20}{'trunkline':>22}{'rtpengine':>22}")
 print(f"{'calls':20}" + f"{'core us/packet':>16}{'x':>6}" * 2)
 runs = [json.loads(line) for line in open(sys.argv[1])]
-first = {run["label"]: run["core_us"] for run in reversed(runs)}
+borne = [run for run in runs if run["limited_by"] != "relay"]
+first = {run["label"]: run["core_us"] for run in reversed(borne)}
+
+def cell(run):
+    if run not in borne:
+        return f"{'not borne':>16}{'':6}"
+    return f"{run['core_us']:16.2f}{run['core_us'] / first[run['label']]:6.2f}"
+
 for pair in zip(runs[::2], runs[1::2]):
-    cells = [f"{run['core_us']:16.2f}{run['core_us'] / first[run['label']]:6.2f}" for run in pair]
+    cells = [cell(run) for run in pair]
     noted = [f"  {run['label']}: limited by the {run['limited_by']}" for run in pair if run["limited_by"]]
     print(f"{pair[0]['calls']:<20}" + "".join(cells + noted))
 PYTHON
