@@ -18,10 +18,10 @@
 //! `cancel`, Reason in `reason`, failure codes and carriers' hints in `failure` and `hints`, the next callee
 //! in `fallback`. A session description among other parts of a body is found by `sip::multipart`.
 
+pub(super) mod aside;
 pub(super) mod dtmf;
 pub(super) mod early_media;
 pub(super) mod hold;
-pub(super) mod info;
 pub(super) mod keepalive;
 pub(super) mod late_offer;
 pub(super) mod prack;
