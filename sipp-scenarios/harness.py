@@ -100,7 +100,7 @@ class Network:
 
     def __init__(self, number):
         block = 64 + os.getpid() % 128
-        prefix = f"127.{block}.{number % 250}."
+        prefix = f"127.{block + number // 250}.{number % 250}."
         self.bridge, self.caller, self.callee, self.second, self.proxy, self.stranger = (prefix + last for last in "123459")
 
 
