@@ -112,7 +112,7 @@ run() { # relay, calls, mode
     "start_$1" "$2"
     sleep 1
     held=$(($(kernel) - before))
-    found=$(blast "$3" "$1 $3 $2" --seconds "$([ "$3" = max ] && echo 0.6 || echo 4)")
+    found=$(blast "$3" "$1 $3 $2" --seconds "$([ "$3" = max ] && echo 1.5 || echo 4)")
     echo "${found%\}},\"pss_kb\":$(pss "$relay"),\"kernel_kb\":$held}" | tee -a "$work/runs"
     stop
 }
