@@ -34,6 +34,9 @@ impl Wire {
         let name = std::ffi::CString::new(device)?;
         // SAFETY: `name` is a C string that lives until the call returns.
         let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+        if index == 0 {
+            return Err(io::Error::last_os_error());
+        }
         let protocol = (libc::ETH_P_IP as u16).to_be();
         // SAFETY: no pointer is passed.
         let socket = checked(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) })?;

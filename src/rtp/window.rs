@@ -131,6 +131,7 @@ mod tests {
         );
         assert_eq!(window.step(6_999, None), Step::NewRun);
     }
+
     #[test]
     fn two_numbers_that_were_seen_begin_a_new_run_if_their_audio_is_newer_than_the_newest() {
         for restarted in [1_000_000 + 99 * 160 + 1, 3_000_000_000, 12] {
