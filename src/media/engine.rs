@@ -135,10 +135,10 @@ impl Engine {
         let counters = [Arc::<LegCounters>::default(), Arc::default()];
         let halves = [0, 1].map(|side: usize| {
             let (leg, reports) = self.leg();
-            Half::new(leg, reports, Arc::clone(&counters[side]), pairs[side].sockets)
+            Half::new(leg, reports, Arc::clone(&counters[side]), pairs[side].sockets, now)
         });
         let worker = pairs[0].worker;
-        let stream = self.workers[worker].open(Box::new(Stream::new(call, halves, now)));
+        let stream = self.workers[worker].open(Box::new(Stream::new(call, halves)));
         let (described, used) = ([false; 2], [false; 2]);
         self.calls.insert(call, Call { worker, stream, pairs, described, used, counters, reserved });
         Ok(reserved)
@@ -166,7 +166,7 @@ impl Engine {
         let was_used = std::mem::take(&mut known.used[place]) || known.counters[place].was_used();
         known.reserved.callee = SocketAddr::new(local.advertised, pair.port);
         let (id, reserved, sockets) = (known.stream, known.reserved, pair.sockets);
-        self.workers[known.worker].push(Command::Rebind { id, side, sockets });
+        self.workers[known.worker].push(Command::Rebind { id, side, sockets, at: now });
         if was_used {
             self.ports.give_back(before, now);
         } else {

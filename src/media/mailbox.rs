@@ -53,7 +53,7 @@ pub(crate) enum Command {
     /// The RTCP port of one side was opened.
     OpenRtcp { id: StreamId, side: Side, rtcp: SocketId },
     /// One side goes on with other sockets, at another of our addresses.
-    Rebind { id: StreamId, side: Side, sockets: SideSockets },
+    Rebind { id: StreamId, side: Side, sockets: SideSockets, at: Instant },
     /// The call is over and its sockets go back to the pool.
     Release { id: StreamId },
     /// The call goes to another thread, under the ids it has there.
@@ -124,7 +124,7 @@ impl Mailbox {
 }
 
 impl Command {
-    /// The stream that a command of a running call is for.
+    /// The stream that a command is for: it waits where another stream of that id is still expected.
     pub(crate) fn stream(&self) -> Option<StreamId> {
         match self {
             Self::Describe { id, .. }
@@ -136,12 +136,10 @@ impl Command {
             | Self::OpenRtcp { id, .. }
             | Self::Rebind { id, .. }
             | Self::Release { id }
-            | Self::Leave { id, .. } => Some(*id),
-            Self::Adopt { .. }
-            | Self::Open { .. }
-            | Self::Expect { .. }
-            | Self::Arrive { .. }
-            | Self::Stop => None,
+            | Self::Leave { id, .. }
+            | Self::Open { id, .. }
+            | Self::Expect { id } => Some(*id),
+            Self::Adopt { .. } | Self::Arrive { .. } | Self::Stop => None,
         }
     }
 

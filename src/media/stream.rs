@@ -23,8 +23,6 @@ use crate::rtp::payload::PayloadTypes;
 pub(crate) struct Stream {
     pub(crate) call: CallId,
     sides: [Half; 2],
-    /// What arrived before is a former call's.
-    opened: Instant,
     answered: Option<Instant>,
 }
 
@@ -34,6 +32,8 @@ pub(crate) struct Half {
     pub(crate) reports: Reports,
     pub(crate) counters: Arc<LegCounters>,
     pub(crate) sockets: SideSockets,
+    /// When they were lent: what arrived before is a former call's.
+    pub(crate) lent: Instant,
     /// Whether the RTP socket is connected.
     pub(crate) link: Link,
     /// When all of it is looked at next; `None` is as soon as it can be.
@@ -52,12 +52,19 @@ pub(crate) struct Half {
 }
 
 impl Half {
-    pub(crate) fn new(leg: Leg, reports: Reports, counters: Arc<LegCounters>, sockets: SideSockets) -> Self {
+    pub(crate) fn new(
+        leg: Leg,
+        reports: Reports,
+        counters: Arc<LegCounters>,
+        sockets: SideSockets,
+        lent: Instant,
+    ) -> Self {
         Self {
             leg,
             reports,
             counters,
             sockets,
+            lent,
             link: Link::Open,
             next_look: None,
             signalled: None,
@@ -137,18 +144,12 @@ impl Half {
 }
 
 impl Stream {
-    /// A call whose ports were lent at `opened`.
-    pub(crate) fn new(call: CallId, sides: [Half; 2], opened: Instant) -> Self {
-        Self { call, sides, opened, answered: None }
+    pub(crate) fn new(call: CallId, sides: [Half; 2]) -> Self {
+        Self { call, sides, answered: None }
     }
 
     pub(crate) fn is_answered(&self) -> bool {
         self.answered.is_some()
-    }
-
-    /// From when on what arrives is for this call.
-    pub(crate) fn opened(&self) -> Instant {
-        self.opened
     }
 
     pub(crate) fn side(&mut self, side: Side) -> &mut Half {
@@ -224,7 +225,7 @@ impl Stream {
     /// Whoever was at `side` is gone; the next one gets numbers and counters of its own.
     pub(crate) fn clear(&mut self, side: Side, leg: Leg, reports: Reports, counters: Arc<LegCounters>) {
         let half = self.side(side);
-        *half = Half { link: half.link, ..Half::new(leg, reports, counters, half.sockets) };
+        *half = Half { link: half.link, ..Half::new(leg, reports, counters, half.sockets, half.lent) };
     }
 
     pub(crate) fn on_answer(&mut self, at: Instant) {
@@ -508,9 +509,9 @@ mod tests {
             let first = Position { ssrc: 1, sequence: 1, timestamp: 1 };
             let clock = NtpClock::new(start, Duration::ZERO);
             let reports = Reports::new(Session::new(1, Cname::from_random(0), clock), 0);
-            Half::new(Leg::new(first), reports, Arc::default(), SideSockets { rtp: 0, rtcp: None })
+            Half::new(Leg::new(first), reports, Arc::default(), SideSockets { rtp: 0, rtcp: None }, start)
         };
-        let mut stream = Stream::new(CallId(1), [half(), half()], start);
+        let mut stream = Stream::new(CallId(1), [half(), half()]);
         describe(&mut stream, Side::Caller, true, start);
         describe(&mut stream, Side::Callee, true, start);
         (stream, start)

@@ -8,25 +8,25 @@
 //! calls of other threads with it.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::counters::Totals;
-use super::forward::{Reason, Verdict, forward};
 use super::handle::Setup;
 use super::link::Change;
 use super::mailbox::{Command, Mailbox, SideSockets, SocketId, StreamId};
-use super::reports::Port;
-use super::socket::{BATCH, Batch, Datagram, Epoll, Events, Sent, disconnect};
-use super::stream::{Half, Stream};
+use super::socket::{Batch, CAPACITY, Epoll, Events, disconnect};
+use super::stream::Stream;
 use super::wheel::Wheel;
 use super::{Event, Side};
 use crate::clock::{self, Anchor};
 
 mod looks;
+mod round;
+
+use round::{Parcel, Received};
 
 /// The thread's own state.
 pub(crate) struct Worker {
@@ -43,6 +43,10 @@ pub(crate) struct Worker {
     /// Sockets that may hold packets.
     ready: VecDeque<SocketId>,
     batch: Batch,
+    /// What was received and is not relayed yet.
+    received: Vec<Received>,
+    /// What is relayed and not sent yet.
+    parcels: Vec<Parcel>,
     /// The next one last.
     inbox: Vec<Command>,
     stopped: bool,
@@ -90,6 +94,8 @@ impl Worker {
             readable: Events::default(),
             ready: VecDeque::new(),
             batch: Batch::default(),
+            received: Vec::with_capacity(CAPACITY),
+            parcels: Vec::with_capacity(CAPACITY),
             inbox: Vec::new(),
             stopped: false,
             anchor,
@@ -147,6 +153,8 @@ impl Worker {
         }
         let thread = std::thread::current();
         tracing::error!(thread = thread.name(), ended, "media thread panicked, and its calls end: a defect");
+        self.received.clear();
+        self.parcels.clear();
         self.ready.clear();
         for id in 0..self.sockets.len() as SocketId {
             if let Some(socket) = self.socket(id) {
@@ -214,7 +222,7 @@ impl Worker {
                 self.with(id, |stream| stream.side(side).sockets.rtcp = Some(rtcp));
                 self.assign(rtcp, Role::Rtcp(id, side));
             }
-            Command::Rebind { id, side, sockets } => self.rebind(id, side, sockets),
+            Command::Rebind { id, side, sockets, at } => self.rebind(id, side, sockets, at),
             Command::Leave { id, to, new_id, new_sockets } => self.leave(id, &to, new_id, new_sockets),
             Command::Expect { id } => *self.place(id) = Place::Expected(Vec::new()),
             Command::Arrive { id, stream, sockets } => self.arrive(id, stream, sockets),
@@ -223,6 +231,7 @@ impl Worker {
     }
 
     fn adopt(&mut self, id: SocketId, socket: UdpSocket) {
+        self.forget_received(id);
         let place = id as usize;
         if place >= self.sockets.len() {
             self.sockets.resize_with(place + 1, || None);
@@ -243,10 +252,11 @@ impl Worker {
     }
 
     /// Gives one side of a stream other sockets; those it had are nobody's again.
-    fn rebind(&mut self, id: StreamId, side: Side, sockets: SideSockets) {
+    fn rebind(&mut self, id: StreamId, side: Side, sockets: SideSockets, at: Instant) {
         let Some(half) = self.stream(id).map(|stream| stream.side(side)) else { return };
         let change = half.link.reset();
         let before = std::mem::replace(&mut half.sockets, sockets);
+        half.lent = at;
         self.take_back(before, change);
         self.lend(sockets, id, side);
     }
@@ -279,6 +289,7 @@ impl Worker {
 
     /// Hands a stream over. What arrives meanwhile waits in its sockets.
     fn leave(&mut self, id: StreamId, to: &Mailbox, new_id: StreamId, new_sockets: [SideSockets; 2]) {
+        self.relay_at_once(id);
         let Some(mut stream) = self.take(id) else { return };
         let mut sockets = Vec::new();
         for ((side, old), new) in stream.sockets().into_iter().zip(new_sockets) {
@@ -294,6 +305,8 @@ impl Worker {
             }
             stream.side(side).sockets = new;
         }
+        let left = |id: SocketId| self.sockets.get(id as usize).is_none_or(Option::is_none);
+        self.ready.retain(|&id| !left(id));
         to.push(Command::Arrive { id: new_id, stream, sockets });
     }
 
@@ -353,116 +366,6 @@ impl Worker {
         }
     }
 
-    /// One batch for each socket on the ready list.
-    fn relay_round(&mut self) {
-        for _ in 0..self.ready.len() {
-            let Some(id) = self.ready.pop_front() else { return };
-            if self.relay(id) {
-                self.ready.push_back(id);
-            } else if let Some(socket) = self.socket(id) {
-                socket.ready = false;
-            }
-        }
-    }
-
-    /// Takes one batch from a socket; true if it may hold more.
-    ///
-    /// Hot path: two system calls for up to [`BATCH`] packets, no allocation, no lock, no clock.
-    fn relay(&mut self, id: SocketId) -> bool {
-        let Some(open) = self.sockets.get_mut(id as usize).and_then(Option::as_mut) else { return false };
-        let wanted = usize::from(open.wanted);
-        let received = match self.batch.receive(&open.socket, wanted) {
-            Ok(received) => received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                open.errors = 0;
-                return false;
-            }
-            Err(_) => {
-                // A pending error is cleared by being read, and packets may stand behind it; an error that
-                // stays is left until epoll reports the socket again.
-                self.totals.add_error();
-                open.errors = open.errors.saturating_add(1);
-                return open.errors < ERRORS;
-            }
-        };
-        open.errors = 0;
-        open.wanted = if received == wanted { BATCH as u8 } else { FEW };
-        // Only now is every command seen that was left before any of these packets arrived.
-        self.obey();
-        match self.socket(id).map(|socket| socket.role) {
-            Some(Role::Rtp(stream, side)) => self.on_rtp(stream, side, received),
-            Some(Role::Rtcp(stream, side)) => self.on_rtcp(stream, side, received),
-            Some(Role::Pooled) | None => self.totals.add_dropped(Reason::Pooled, received),
-        }
-        received == wanted
-    }
-
-    fn on_rtp(&mut self, id: StreamId, side: Side, received: usize) {
-        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
-        let opened = stream.opened();
-        let (call, mut sooner) = (stream.call, false);
-        let (from, to) = stream.split(side);
-        for place in 0..received {
-            if self.batch.room() < MOST_MADE {
-                self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
-            }
-            let verdict = match self.batch.datagram(place) {
-                Some((datagram, mut made)) => {
-                    let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
-                    if at < opened {
-                        Verdict::Drop(Reason::Pooled)
-                    } else {
-                        let Datagram { source, bytes, .. } = datagram;
-                        let verdict = forward(bytes, source, at, &mut from.leg, &mut to.leg, &mut made);
-                        if verdict == Verdict::Drop(Reason::Rtcp)
-                            && !from.on_report(bytes, source, Port::Rtp, at)
-                        {
-                            Verdict::Drop(Reason::Stranger)
-                        } else {
-                            verdict
-                        }
-                    }
-                }
-                None => Verdict::Drop(Reason::TooLong),
-            };
-            match verdict {
-                Verdict::Send(length) => self.batch.keep(place, length),
-                Verdict::Recut => sooner = true,
-                Verdict::Drop(reason) => {
-                    sooner |= reason == Reason::ComfortNoise;
-                    self.totals.add_dropped(reason, 1);
-                }
-            }
-        }
-        from.counters.publish_received(&from.leg, received);
-        self.totals.add_relayed(flush(&mut self.batch, to, &self.sockets));
-        if sooner && let Some(due) = to.leg.next_deadline(self.anchor.now) {
-            self.wheel.arm(entry(id, side.other()), due);
-        }
-        while let Some(press) = from.leg.next_press(&mut to.leg) {
-            to.next_look = None;
-            self.wheel.arm(entry(id, side.other()), self.anchor.now);
-            (self.setup.events)(Event::Digit { call, side, press });
-        }
-    }
-
-    /// RTCP ends here, but a peer that reports is not silent.
-    fn on_rtcp(&mut self, id: StreamId, side: Side, received: usize) {
-        let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
-        let opened = stream.opened();
-        let half = stream.side(side);
-        for place in 0..received {
-            let Some((datagram, _)) = self.batch.datagram(place) else { continue };
-            let at = datagram.arrived.map_or(self.anchor.now, |arrived| self.anchor.at(arrived));
-            if at < opened {
-                self.totals.add_dropped(Reason::Pooled, 1);
-                continue;
-            }
-            let known = half.on_report(datagram.bytes, datagram.source, Port::Rtcp, at);
-            self.totals.add_dropped(if known { Reason::Rtcp } else { Reason::Stranger }, 1);
-        }
-    }
-
     /// Carries out `change`; false if it failed.
     fn relink(&mut self, id: SocketId, change: Option<Change>) -> bool {
         let (Some(change), Some(socket)) = (change, self.socket(id)) else { return true };
@@ -477,38 +380,16 @@ impl Worker {
     }
 }
 
-/// Sends what is kept for `half` to its peer, protected if it has to be; nothing while there is
-/// no telling where that is.
-fn flush(batch: &mut Batch, half: &mut Half, sockets: &[Option<Socket>]) -> Sent {
-    let destination = half.leg.peer.as_ref().and_then(|peer| peer.latch.destination());
-    match (destination, sockets.get(half.sockets.rtp as usize)) {
-        (Some(destination), Some(Some(out))) if batch.kept() > 0 => {
-            let mut trailers = 0;
-            let unsealed = half.leg.srtp.as_mut().map_or(0, |srtp| {
-                trailers = srtp.outbound.trailer_bytes();
-                batch.seal(|bytes, length| srtp.outbound.protect(bytes, length).ok())
-            });
-            let mut sent = batch.send(&out.socket, half.link.address(destination));
-            half.counters.add_sent(sent.sent, sent.bytes);
-            half.reports.on_sent(sent.sent, sent.bytes - sent.sent * trailers);
-            sent.failed += unsealed;
-            sent
-        }
-        _ => Sent::default(),
-    }
-}
-
 /// The wheel's number for one side of a stream.
 fn entry(id: StreamId, side: Side) -> u32 {
     2 * id + side as u32
 }
 
-/// Packets that one datagram can become: 200 ms in pieces of 10.
-const MOST_MADE: usize = 20;
 const AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Datagrams asked of a socket that did not fill a batch last time.
 const FEW: u8 = 2;
-/// System calls that may fail in a row before a socket is left alone.
-const ERRORS: u8 = 8;
 /// The waker's token; no socket's id comes near it.
 pub(crate) const WAKE: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@
 
 use std::time::Duration;
 
-use super::{Place, Worker, entry, flush};
+use super::round::flush;
+use super::{Place, Worker, entry};
 use crate::media::forward::Reason;
 use crate::media::link::Link;
 use crate::media::mailbox::StreamId;
@@ -78,7 +79,8 @@ impl Worker {
         let Some(Place::Here(stream)) = self.streams.get_mut(id as usize) else { return };
         self.batch.clear();
         let next = stream.make(side, now, &mut self.batch.made());
-        let sent = flush(&mut self.batch, stream.side(side), &self.sockets);
+        let made = 0..self.batch.kept();
+        let sent = flush(&mut self.batch, made, stream.side(side), &self.sockets);
         let half = stream.side(side);
         half.counters.publish_filled(half.leg.filled);
         self.totals.add_made(sent);
