@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     wheel: Wheel,
     /// What epoll reported last.
     readable: Events,
-    /// Sockets that may hold packets.
+    /// Sockets that may hold packets, each once.
     ready: VecDeque<SocketId>,
     batch: Batch,
     /// What was received and is not relayed yet.
@@ -235,6 +235,7 @@ impl Worker {
         let place = id as usize;
         if place >= self.sockets.len() {
             self.sockets.resize_with(place + 1, || None);
+            self.ready.reserve(self.sockets.len().saturating_sub(self.ready.len()));
         }
         self.sockets[place] =
             Some(Socket { socket, role: Role::Pooled, ready: false, wanted: FEW, errors: 0 });
