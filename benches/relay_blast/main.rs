@@ -43,7 +43,7 @@ enum Command {
         #[arg(long)]
         rate: Option<f64>,
     },
-    /// Looks for the highest rate at which fewer than 0.1 % are lost
+    /// Looks for the highest rate at which fewer than 0.1 % are lost and the p99 stays under 40 ms
     Max(Load),
     /// Sets calls up in an rtpengine by its ng protocol, and writes the pairs file
     Ng(ng::Arguments),

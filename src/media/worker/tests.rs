@@ -171,9 +171,6 @@ fn a_socket_that_gets_the_id_of_another_has_nothing_of_it() {
     let mut worker = worker();
     let former = Call::open(&mut worker, 0);
     former.says(0);
-    for id in [0, 1] {
-        worker.on_readable(id);
-    }
     assert_eq!(worker.receive(2), 2);
 
     let heir = bound();
